@@ -226,9 +226,10 @@ impl Entered {
             frame: self.below.frame,
             relay: self.below.relay.take(),
         };
-        let is_top = CURRENT
-            .try_with(|current| current.frame.get() == self.frame)
-            .unwrap_or(true);
+        let is_top = self.is_scope
+            || CURRENT
+                .try_with(|current| current.frame.get() == self.frame)
+                .unwrap_or(true);
         let _ = GONE.try_with(|gone| {
             let mut gone = gone.borrow_mut();
             if !is_top {
