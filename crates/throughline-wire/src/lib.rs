@@ -1,1 +1,39 @@
-//! throughline-wire
+//! Traces as values and as bytes.
+//!
+//! This crate holds what every other part of Throughline has to agree on: [ids](TraceId), the
+//! [span context](SpanContext), tracestate, baggage, how they travel in
+//! headers and environment variables, and how a span is [written](encode) to and
+//! [read](view) from OTLP protobuf without an object in between.
+//!
+//! It does no I/O, reads no clock, starts no thread, has no dependencies and no unsafe code.
+//! Everything that reads bytes from outside is total: any input gives an answer, in linear time
+//! and bounded depth, and never a panic.
+//!
+//! Where to go next: [`encode`] for the writer, [`view`] for the reader, `request` for what is
+//! put around spans when they are sent, `json` for OTLP/JSON.
+#![forbid(unsafe_code)]
+
+pub mod any_value;
+pub mod encode;
+mod fields;
+mod flags;
+mod hex;
+mod id;
+mod kind;
+pub mod prefix;
+mod span_context;
+mod status;
+pub mod traceparent;
+mod value;
+pub mod varint;
+pub mod view;
+
+pub use any_value::AnyValueView;
+pub use fields::Malformed;
+pub use flags::TraceFlags;
+pub use id::{InvalidId, SpanId, TraceId};
+pub use kind::SpanKind;
+pub use span_context::SpanContext;
+pub use status::StatusCode;
+pub use value::Value;
+pub use view::SpanView;
