@@ -1,0 +1,260 @@
+//! The configuration: settings made in code and the standard environment variables, read once by
+//! [`read`] into a [`Config`] that cannot be wrong.
+//!
+//! Code beats environment. A value that cannot be used is replaced as the specification says, and
+//! each such case is a [`Notice`]; nothing here fails, waits, or touches the real environment.
+
+mod destination;
+mod endpoint;
+mod exporter;
+mod headers;
+mod resource;
+mod variables;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(crate) use destination::Destination;
+use exporter::Choice;
+pub(crate) use resource::Resource;
+pub(crate) use variables::Notice;
+use variables::{Variables, boolean, milliseconds, positive};
+
+use crate::sampler::Sampler;
+
+/// What a program chose in code. `None` and empty leave the choice to the environment.
+#[derive(Clone, Default)]
+pub(crate) struct Settings {
+    /// The argument of `init`: weaker than `OTEL_SERVICE_NAME`.
+    pub(crate) service_name: Option<String>,
+    /// A base URL, as `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub(crate) endpoint: Option<String>,
+    /// Added to those of the environment; the same name wins over it.
+    pub(crate) headers: Vec<(String, String)>,
+    /// For one request; zero is no limit.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) sampler: Option<Sampler>,
+    pub(crate) resource: Vec<(String, String)>,
+    pub(crate) spool_dir: Option<PathBuf>,
+    /// `true` switches tracing off, `false` on, whatever a variable says.
+    pub(crate) off: Option<bool>,
+    /// A variable of the application's own that switches tracing off.
+    pub(crate) switch_variable: Option<String>,
+    /// Off unless an endpoint is set, in code or environment.
+    pub(crate) only_with_endpoint: bool,
+}
+
+/// What holds for this process.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// `false`: context is still propagated; there is no file, thread, socket or span.
+    pub(crate) enabled: bool,
+    /// `None`: spans stay in the local history.
+    pub(crate) destination: Option<Destination>,
+    pub(crate) batch: BatchSettings,
+    pub(crate) sampler: Sampler,
+    pub(crate) propagators: Propagators,
+    pub(crate) resource: Resource,
+    /// `None`: the spool crate's default place.
+    pub(crate) spool_dir: Option<PathBuf>,
+}
+
+/// How spans are gathered into requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchSettings {
+    /// A span waits at most this long for others. `OTEL_BSP_SCHEDULE_DELAY`, default 5 s.
+    pub(crate) schedule_delay: Duration,
+    /// Spans in one request. `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, default 512, at least 1.
+    pub(crate) spans: usize,
+    /// Bytes of one request: 2 MiB, since stock receivers refuse 4 MiB.
+    pub(crate) bytes: usize,
+}
+
+/// Which formats carry the context over a border. `OTEL_PROPAGATORS`, default both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Propagators {
+    pub(crate) trace_context: bool,
+    pub(crate) baggage: bool,
+}
+
+/// The configuration, and what there is to say about settings that could not be used.
+///
+/// `environment` looks a variable up; `executable` is the program's file name.
+pub(crate) fn read(
+    settings: &Settings,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+    executable: Option<&str>,
+) -> (Config, Vec<Notice>) {
+    let mut variables = Variables::new(environment);
+    // A switched-off library has nothing to say about its other settings, only about its switch
+    // and what still works.
+    let switched_on = switched_on(settings, &mut variables);
+    let propagators = propagators(&mut variables);
+    let mut rest = Variables::new(environment);
+    let destination = exporter::choose(settings, &mut rest);
+    let enabled = switched_on && !(settings.only_with_endpoint && matches!(destination, Choice::NothingChosen));
+    let config = Config {
+        enabled,
+        destination: match destination {
+            Choice::Send(destination) if enabled => Some(*destination),
+            _ => None,
+        },
+        batch: batch(&mut rest),
+        sampler: sampler(settings, &mut rest),
+        propagators,
+        resource: resource(settings, &mut rest, executable),
+        spool_dir: settings
+            .spool_dir
+            .clone()
+            .or_else(|| rest.raw("THROUGHLINE_SPOOL_DIR").map(PathBuf::from)),
+    };
+    let mut notices = variables.notices;
+    if switched_on {
+        notices.append(&mut rest.notices);
+    }
+    (config, notices)
+}
+
+impl Default for BatchSettings {
+    fn default() -> Self {
+        Self {
+            schedule_delay: Duration::from_secs(5),
+            spans: 512,
+            bytes: 2 << 20,
+        }
+    }
+}
+
+/// "Any of them off" for the variables; code beats them all.
+fn switched_on(settings: &Settings, variables: &mut Variables<'_>) -> bool {
+    if let Some(off) = settings.off {
+        return !off;
+    }
+    let own_switch_off = settings
+        .switch_variable
+        .as_ref()
+        .is_some_and(|name| variables.first(&[name], "it is ignored", off_switch).unwrap_or(false));
+    let disabled = variables
+        .first(&["OTEL_SDK_DISABLED"], "tracing stays on", boolean)
+        .unwrap_or(false);
+    !own_switch_off && !disabled
+}
+
+/// An application's own variable is a word of its users, so more words are understood than the
+/// specification allows its own variables. Returns whether tracing is off.
+fn off_switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "0" | "false" | "no" | "none" | "off" => Ok(true),
+        "1" | "true" | "yes" | "on" => Ok(false),
+        _ => Err("is neither on nor off".to_owned()),
+    }
+}
+
+fn batch(variables: &mut Variables<'_>) -> BatchSettings {
+    let default = BatchSettings::default();
+    let delay = variables.first(&["OTEL_BSP_SCHEDULE_DELAY"], "using 5000", milliseconds);
+    // Validated and no more: the spool is the queue, and has limits of its own.
+    variables.first(&["OTEL_BSP_MAX_QUEUE_SIZE"], "the spool's quota holds anyway", positive);
+    let spans = variables.first(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"], "using 512", positive);
+    BatchSettings {
+        schedule_delay: delay.unwrap_or(default.schedule_delay),
+        spans: spans.map_or(default.spans, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+        ..default
+    }
+}
+
+fn sampler(settings: &Settings, variables: &mut Variables<'_>) -> Sampler {
+    let default = "using parentbased_always_on";
+    if let Some(sampler) = settings.sampler {
+        return sampler;
+    }
+    let name = variables.first(&["OTEL_TRACES_SAMPLER"], default, |text| {
+        match text.to_ascii_lowercase().as_str() {
+            name @ ("always_on"
+            | "always_off"
+            | "traceidratio"
+            | "parentbased_always_on"
+            | "parentbased_always_off"
+            | "parentbased_traceidratio") => Ok(name.to_owned()),
+            "jaeger_remote" | "parentbased_jaeger_remote" | "xray" => Err("is not supported".to_owned()),
+            _ => Err("is not a sampler".to_owned()),
+        }
+    });
+    let Some(name) = name else { return Sampler::default() };
+    let (parent_based, root) = match name.strip_prefix("parentbased_") {
+        Some(root) => (true, root),
+        None => (false, name.as_str()),
+    };
+    let sampler = match root {
+        "always_off" => Sampler::AlwaysOff,
+        // "Invalid or unrecognized input MUST be logged and MUST be otherwise ignored, i.e. the
+        // implementation MUST behave as if OTEL_TRACES_SAMPLER_ARG is not set": 1.0.
+        "traceidratio" => variables
+            .first(&["OTEL_TRACES_SAMPLER_ARG"], "using 1.0", |text| {
+                let problem = || "is not a number from 0 to 1".to_owned();
+                let share = text.parse().map_err(|_| problem())?;
+                Sampler::ratio(share).map_err(|_| problem())
+            })
+            .unwrap_or_else(|| Sampler::ratio(1.0).expect("1 is in 0..=1")),
+        _ => Sampler::AlwaysOn,
+    };
+    if parent_based { sampler.parent_based() } else { sampler }
+}
+
+fn propagators(variables: &mut Variables<'_>) -> Propagators {
+    const NAME: &str = "OTEL_PROPAGATORS";
+    let all = Propagators {
+        trace_context: true,
+        baggage: true,
+    };
+    let none = Propagators {
+        trace_context: false,
+        baggage: false,
+    };
+    let Some(text) = variables.text(NAME) else { return all };
+    let mut chosen = none;
+    let mut usable = false;
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let known = match name.to_ascii_lowercase().as_str() {
+            "tracecontext" => {
+                chosen.trace_context = true;
+                true
+            }
+            "baggage" => {
+                chosen.baggage = true;
+                true
+            }
+            "none" => true,
+            "b3" | "b3multi" | "jaeger" | "xray" | "ottrace" => {
+                variables.say(NAME, name, "is not built yet", "it is ignored");
+                false
+            }
+            _ => {
+                variables.say(NAME, name, "is not a propagator", "it is ignored");
+                false
+            }
+        };
+        usable |= known;
+    }
+    // Where nothing that was named can be used the variable counts as not set.
+    if usable { chosen } else { all }
+}
+
+fn resource(settings: &Settings, variables: &mut Variables<'_>, executable: Option<&str>) -> Resource {
+    let environment = variables.first(
+        &["OTEL_RESOURCE_ATTRIBUTES"],
+        "all of it is ignored",
+        headers::attributes,
+    );
+    Resource::merge(resource::Sources {
+        default_name: settings.service_name.as_deref(),
+        name: variables.text("OTEL_SERVICE_NAME"),
+        environment: environment.unwrap_or_default(),
+        code: &settings.resource,
+        executable,
+    })
+}
+
+#[cfg(test)]
+mod tests;

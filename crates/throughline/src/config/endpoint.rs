@@ -1,0 +1,202 @@
+//! Where requests are posted: a URL that has been checked and taken apart once.
+
+use std::fmt;
+
+use http::Uri;
+
+/// An `http` or `https` URL with a host. Its `Debug` and `Display` show no secret.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    tls: bool,
+    /// A name or an address, an IPv6 one without its brackets.
+    host: String,
+    port: u16,
+    /// The value of the `Host` header: host and port as they were written.
+    authority: String,
+    /// Path and query as they are sent; begins with `/`.
+    target: String,
+    /// `user:password`, as written.
+    user_info: Option<String>,
+}
+
+impl Endpoint {
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: a base URL, to which `v1/traces` is appended.
+    pub(crate) fn from_base(url: &str) -> Result<Self, String> {
+        let mut endpoint = Self::parse(url)?;
+        let (path, query) = match endpoint.target.split_once('?') {
+            Some((path, query)) => (path, format!("?{query}")),
+            None => (endpoint.target.as_str(), String::new()),
+        };
+        let slash = if path.ends_with('/') { "" } else { "/" };
+        endpoint.target = format!("{path}{slash}v1/traces{query}");
+        Ok(endpoint)
+    }
+
+    /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`: "used as-is"; only a missing path becomes `/`.
+    pub(crate) fn exact(url: &str) -> Result<Self, String> {
+        Self::parse(url)
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    pub(crate) fn target(&self) -> &str {
+        &self.target
+    }
+
+    pub(super) fn user_info(&self) -> Option<&str> {
+        self.user_info.as_deref()
+    }
+
+    fn parse(url: &str) -> Result<Self, String> {
+        let uri: Uri = url.parse().map_err(|_| not_a_url())?;
+        let tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(not_a_url()),
+        };
+        let authority = uri.authority().ok_or_else(not_a_url)?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let (user_info, host_and_port) = match authority.as_str().rsplit_once('@') {
+            Some((user_info, rest)) => (Some(user_info.to_owned()), rest),
+            None => (None, authority.as_str()),
+        };
+        let has_port = host_and_port.len() > authority.host().len();
+        if host.is_empty() || (has_port && authority.port_u16().is_none_or(|port| port == 0)) {
+            return Err("has no usable host and port".to_owned());
+        }
+        Ok(Self {
+            tls,
+            host: host.to_owned(),
+            port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            authority: host_and_port.to_owned(),
+            target: uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
+            user_info,
+        })
+    }
+}
+
+/// `url` as it may be shown, whether or not it can be parsed: without user, password and query.
+pub(crate) fn masked(url: &str) -> String {
+    let (start, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // A password may hold a `/` that nobody encoded: what comes before the last `@` is not shown.
+    let host_start = rest.rfind('@').map_or(0, |at| at + 1);
+    let user = if host_start > 0 { "***@" } else { "" };
+    let rest = &rest[host_start..];
+    let shown = match rest.find(['?', '#']) {
+        Some(query) if query + host_start >= authority_end => format!("{}?***", &rest[..query]),
+        _ => rest.to_owned(),
+    };
+    format!("{start}{user}{shown}")
+}
+
+fn not_a_url() -> String {
+    "is not a URL such as http://localhost:4318".to_owned()
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        let path = self.target.split('?').next().unwrap_or("/");
+        let query = if path.len() < self.target.len() { "?***" } else { "" };
+        write!(f, "{scheme}://{}{path}{query}", self.authority)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_gets_the_path_of_traces_and_an_exact_one_is_left_alone() {
+        for (url, base, exact) in [
+            ("http://h:4318", "/v1/traces", "/"),
+            ("http://h:4318/", "/v1/traces", "/"),
+            ("http://h/x", "/x/v1/traces", "/x"),
+            ("http://h/x/", "/x/v1/traces", "/x/"),
+            ("https://h/x?k=v", "/x/v1/traces?k=v", "/x?k=v"),
+            ("http://h/v1/traces", "/v1/traces/v1/traces", "/v1/traces"),
+        ] {
+            assert_eq!(Endpoint::from_base(url).unwrap().target(), base, "{url}");
+            assert_eq!(Endpoint::exact(url).unwrap().target(), exact, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        for (url, tls, host, port, authority) in [
+            ("http://h", false, "h", 80, "h"),
+            ("https://h", true, "h", 443, "h"),
+            ("HTTPS://h:8443", true, "h", 8443, "h:8443"),
+            ("http://[::1]:4318", false, "::1", 4318, "[::1]:4318"),
+            ("http://u:p@h:1/x", false, "h", 1, "h:1"),
+        ] {
+            let endpoint = Endpoint::exact(url).unwrap();
+            assert_eq!(endpoint.is_tls(), tls, "{url}");
+            assert_eq!(endpoint.host(), host, "{url}");
+            assert_eq!(endpoint.port(), port, "{url}");
+            assert_eq!(endpoint.authority(), authority, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_http_url_is_refused() {
+        for url in [
+            "localhost:4318",
+            "//h",
+            "/v1/traces",
+            "ftp://h",
+            "grpc://h:4317",
+            "http://",
+            "http://:4318",
+            "http://h:0",
+            "http://h:99999",
+            "http://h:port",
+            "http://a b",
+            "http:h",
+            "*",
+            "http://u:p@",
+        ] {
+            assert!(Endpoint::from_base(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn no_secret_of_a_url_is_shown() {
+        for (url, shown) in [
+            ("http://h:1/x", "http://h:1/x"),
+            ("http://u:s3cret@h:1/x", "http://***@h:1/x"),
+            ("http://u:s3/cr@et@h:1/x", "http://***@h:1/x"),
+            ("https://h/x?key=s3cret", "https://h/x?***"),
+            ("u:s3cret@h", "***@h"),
+        ] {
+            assert_eq!(masked(url), shown);
+        }
+        let endpoint = Endpoint::exact("http://u:s3cret@h/x?key=s3cret").unwrap();
+        assert_eq!(format!("{endpoint} {endpoint:?}"), "http://h/x?*** http://h/x?***");
+        assert_eq!(endpoint.user_info(), Some("u:s3cret"));
+    }
+}

@@ -1,0 +1,192 @@
+//! Where spans are sent and how: `OTEL_TRACES_EXPORTER` and the `OTEL_EXPORTER_OTLP_*` variables.
+//! Specification, "OpenTelemetry Protocol Exporter".
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use super::Settings;
+use super::destination::Destination;
+use super::endpoint::{Endpoint, masked};
+use super::headers;
+use super::variables::{Variables, milliseconds};
+
+/// The two names of an option, the stronger one first: the variable of traces and that of all
+/// signals.
+macro_rules! otlp {
+    ($($option:ident)*) => {$(
+        const $option: [&str; 2] = [
+            concat!("OTEL_EXPORTER_OTLP_TRACES_", stringify!($option)),
+            concat!("OTEL_EXPORTER_OTLP_", stringify!($option)),
+        ];
+    )*};
+}
+
+otlp! { CERTIFICATE CLIENT_CERTIFICATE CLIENT_KEY COMPRESSION ENDPOINT HEADERS PROTOCOL TIMEOUT }
+
+/// Where the settings send spans.
+pub(super) enum Choice {
+    /// Neither an endpoint nor an exporter was chosen: local history.
+    NothingChosen,
+    /// Something was chosen that is not sent: `none`, or what is not built yet. Local history too.
+    StayLocal,
+    Send(Box<Destination>),
+}
+
+/// Reads everything that has to do with sending.
+pub(super) fn choose(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
+    certificates(variables);
+    let exporter = match settings.endpoint {
+        Some(_) => Some(Exporter::Otlp),
+        None => exporter(variables),
+    };
+    let headers = request_headers(settings, variables);
+    let timeout = settings
+        .timeout
+        .or_else(|| variables.first(&TIMEOUT, "using 10000", milliseconds));
+    compression(variables);
+    let Some(endpoint) = chosen_endpoint(settings, exporter, variables) else {
+        return Choice::NothingChosen;
+    };
+    let sendable = protocol(variables);
+    if exporter == Some(Exporter::Local) || !sendable {
+        return Choice::StayLocal;
+    }
+    let timeout = timeout.unwrap_or(Duration::from_secs(10));
+    // "0 means no timeout (infinite)."
+    let timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
+    Choice::Send(Box::new(Destination::new(endpoint, headers, timeout)))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Exporter {
+    Local,
+    Otlp,
+}
+
+/// `OTEL_TRACES_EXPORTER`, one name or a list. `None` where nothing usable is said.
+fn exporter(variables: &mut Variables<'_>) -> Option<Exporter> {
+    const NAME: &str = "OTEL_TRACES_EXPORTER";
+    let text = variables.text(NAME)?;
+    let mut chosen = None;
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match name.to_ascii_lowercase().as_str() {
+            "otlp" => chosen = Some(Exporter::Otlp),
+            "none" => chosen = chosen.or(Some(Exporter::Local)),
+            "console" | "zipkin" | "logging" | "otlp/stdout" => {
+                chosen = chosen.or(Some(Exporter::Local));
+                variables.say(NAME, name, "is not built yet", "spans stay in the local spool");
+            }
+            _ => variables.say(NAME, name, "is not an exporter", "it is ignored"),
+        }
+    }
+    chosen
+}
+
+/// Code, then the variable of traces, then that of all signals, then the default if `otlp` was
+/// asked for by name.
+fn chosen_endpoint(settings: &Settings, exporter: Option<Exporter>, variables: &mut Variables<'_>) -> Option<Endpoint> {
+    const LOCALHOST: &str = "http://localhost:4318";
+    let last_resort = || Endpoint::from_base(LOCALHOST).ok();
+    let asked_for = exporter == Some(Exporter::Otlp);
+    let instead = if asked_for {
+        "using http://localhost:4318"
+    } else {
+        "spans stay in the local spool"
+    };
+    let mut from_code = None;
+    if let Some(url) = &settings.endpoint {
+        match Endpoint::from_base(url.trim()) {
+            Ok(endpoint) => return Some(endpoint),
+            Err(problem) => from_code = Some((masked(url), problem)),
+        }
+    }
+    let [of_traces, of_all] = ENDPOINT;
+    let said_before = variables.notices.len();
+    let endpoint = variables
+        .first(&[of_traces], instead, Endpoint::exact)
+        .or_else(|| variables.first(&[of_all], instead, Endpoint::from_base));
+    for notice in &mut variables.notices[said_before..] {
+        notice.value = masked(&notice.value);
+        if let Some(endpoint) = &endpoint {
+            notice.instead = format!("using {endpoint}");
+        }
+    }
+    if let Some((url, problem)) = from_code {
+        // A wrong URL in code sends nothing to where nobody asked for: no default.
+        let instead = match &endpoint {
+            Some(endpoint) => format!("using {endpoint}"),
+            None => "spans stay in the local spool".to_owned(),
+        };
+        variables.say("endpoint", &url, &problem, &instead);
+        return endpoint;
+    }
+    endpoint.or_else(|| last_resort().filter(|_| asked_for))
+}
+
+/// Whether spans may be sent in the protocol that was asked for.
+fn protocol(variables: &mut Variables<'_>) -> bool {
+    let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
+        name @ ("grpc" | "http/json" | "http/protobuf") => Ok(name.to_owned()),
+        _ => Err("is not grpc, http/protobuf or http/json".to_owned()),
+    };
+    let names = PROTOCOL;
+    match variables.first(&names, "using http/protobuf", parse).as_deref() {
+        None | Some("http/protobuf") => true,
+        Some(name) => {
+            let set = |variable: &&&str| variables.text(variable).is_some();
+            let variable = names.iter().find(set).unwrap_or(&names[1]);
+            let instead = "spans stay in the local spool; set http/protobuf to send them";
+            variables.say(variable, name, "is not built yet", instead);
+            false
+        }
+    }
+}
+
+fn compression(variables: &mut Variables<'_>) {
+    let gzip_is_not_built = |text: &str| match text.to_ascii_lowercase().as_str() {
+        "none" => Ok(()),
+        "gzip" => Err("is not built yet".to_owned()),
+        _ => Err("is not gzip or none".to_owned()),
+    };
+    let names = COMPRESSION;
+    for name in names {
+        if variables.text(name).is_some() {
+            // The first that is set decides; both ways nothing is compressed.
+            variables.first(&[name], "requests are sent uncompressed", gzip_is_not_built);
+            return;
+        }
+    }
+}
+
+fn request_headers(settings: &Settings, variables: &mut Variables<'_>) -> HeaderMap {
+    let mut all = HeaderMap::new();
+    for name in HEADERS {
+        if let Some(text) = variables.text(name) {
+            let (found, problems) = headers::parse(&text);
+            for problem in problems {
+                variables.say(name, "***", &problem, "that entry is ignored");
+            }
+            all = found;
+            break;
+        }
+    }
+    for (name, value) in &settings.headers {
+        match headers::header(name, value.as_bytes()) {
+            Ok((name, value)) => {
+                all.insert(name, value);
+            }
+            Err(problem) => variables.say("header", "***", &problem, "it is ignored"),
+        }
+    }
+    all
+}
+
+/// Nothing reads these yet: whoever sets one of them learns that it has no effect.
+fn certificates(variables: &mut Variables<'_>) {
+    for name in [CERTIFICATE, CLIENT_KEY, CLIENT_CERTIFICATE].concat() {
+        if let Some(value) = variables.text(name) {
+            variables.say(name, &value, "is not read yet", "the system's certificates are used");
+        }
+    }
+}

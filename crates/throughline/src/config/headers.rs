@@ -1,0 +1,161 @@
+//! Lists of `key=value` pairs as the OTEL_* variables hold them, and the percent coding in them.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Headers that describe the message itself: they are the client's to set.
+const OURS: [HeaderName; 7] = [
+    http::header::CONNECTION,
+    http::header::CONTENT_ENCODING,
+    http::header::CONTENT_LENGTH,
+    http::header::CONTENT_TYPE,
+    http::header::HOST,
+    http::header::TE,
+    http::header::TRANSFER_ENCODING,
+];
+
+/// `OTEL_EXPORTER_OTLP_HEADERS`: "W3C Baggage format", values percent-encoded, without properties.
+///
+/// Returns the usable headers, and for each other entry what is wrong with it, in words that do
+/// not repeat its value.
+pub(super) fn parse(text: &str) -> (HeaderMap, Vec<String>) {
+    let mut headers = HeaderMap::new();
+    let mut problems = Vec::new();
+    for (index, entry) in text.split(',').enumerate() {
+        if entry.trim().is_empty() {
+            continue;
+        }
+        let Some((name, value)) = entry.split_once('=') else {
+            problems.push(format!("has no `=` in entry {}", index + 1));
+            continue;
+        };
+        let added = percent_decoded(value.trim())
+            .ok_or_else(|| bad_value(name))
+            .and_then(|value| header(name.trim(), &value));
+        match added {
+            Ok((name, value)) => {
+                headers.insert(name, value);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (headers, problems)
+}
+
+/// One header, its value marked as a secret.
+pub(super) fn header(name: &str, value: &[u8]) -> Result<(HeaderName, HeaderValue), String> {
+    let checked =
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("has {name:?}, which is not a header's name"))?;
+    if OURS.contains(&checked) {
+        return Err(format!("has {checked}, which cannot be chosen"));
+    }
+    let mut value = HeaderValue::from_bytes(value).map_err(|_| bad_value(name))?;
+    value.set_sensitive(true);
+    Ok((checked, value))
+}
+
+/// `OTEL_RESOURCE_ATTRIBUTES`: keys and values percent-encoded. "In case of any error the entire
+/// environment variable value SHOULD be discarded."
+pub(super) fn attributes(text: &str) -> Result<Vec<(String, String)>, String> {
+    let mut pairs = Vec::new();
+    for (index, entry) in text.split(',').enumerate() {
+        // A comma too many at the end is the one slip that cannot be misread.
+        if entry.trim().is_empty() {
+            continue;
+        }
+        let decoded = |part: &str| String::from_utf8(percent_decoded(part.trim())?).ok();
+        let pair = entry.split_once('=').and_then(|(key, value)| {
+            // A second bare `=` is an error: "The `,` and `=` characters ... MUST be percent encoded".
+            let value = Some(value).filter(|value| !value.contains('='))?;
+            Some((decoded(key).filter(|key| !key.is_empty())?, decoded(value)?))
+        });
+        pairs.push(pair.ok_or_else(|| {
+            format!(
+                "has an entry (number {}) that is not key=value, percent-encoded",
+                index + 1
+            )
+        })?);
+    }
+    Ok(pairs)
+}
+
+/// The bytes behind `%XX`; `None` where `%` is not followed by two hexadecimal digits.
+pub(super) fn percent_decoded(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let high = char::from(bytes.next()?).to_digit(16)?;
+            let low = char::from(bytes.next()?).to_digit(16)?;
+            decoded.push((high * 16 + low) as u8);
+        } else {
+            decoded.push(byte);
+        }
+    }
+    Some(decoded)
+}
+
+fn bad_value(name: &str) -> String {
+    format!("has a value for {} that cannot be in a header", name.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_lists_are_read_as_the_specification_says() {
+        for (text, expected, problems) in [
+            ("a=b", vec![("a", "b")], 0),
+            (" A = b , c=d ", vec![("a", "b"), ("c", "d")], 0),
+            ("authorization=Bearer%20x==", vec![("authorization", "Bearer x==")], 0),
+            ("authorization=Basic dTpw", vec![("authorization", "Basic dTpw")], 0),
+            ("a=1,,b=2,", vec![("a", "1"), ("b", "2")], 0),
+            ("empty=", vec![("empty", "")], 0),
+            ("a=first,a=last", vec![("a", "last")], 0),
+            ("bad,a=1", vec![("a", "1")], 1),
+            ("a=%zz,b=%4", vec![], 2),
+            ("a=%0d%0aX-Injected: 1,b=ok", vec![("b", "ok")], 1),
+            ("two words=1", vec![], 1),
+            ("=1", vec![], 1),
+            ("Content-Length=5,host=other", vec![], 2),
+        ] {
+            let (headers, found) = parse(text);
+            let headers: Vec<_> = headers.iter().map(|(k, v)| (k.as_str(), v.to_str().unwrap())).collect();
+            assert_eq!(headers, expected, "{text:?}");
+            assert_eq!(found.len(), problems, "{text:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_problem_with_a_header_does_not_repeat_its_value() {
+        let (_, problems) = parse("x=s3cret%0a,content-type=s3cret,s3cret");
+        assert_eq!(problems.len(), 3);
+        assert!(!problems.join(" ").contains("s3cret"), "{problems:?}");
+    }
+
+    #[test]
+    fn resource_attributes_are_all_or_nothing() {
+        let pairs = |list: &[(&str, &str)]| {
+            Some(
+                list.iter()
+                    .map(|(k, v)| (k.to_string(), v.to_string()))
+                    .collect::<Vec<_>>(),
+            )
+        };
+        for (text, expected) in [
+            ("a=b", pairs(&[("a", "b")])),
+            (" a = b c , d=", pairs(&[("a", "b c"), ("d", "")])),
+            ("a%2Cb=c%3Dd%2C%25", pairs(&[("a,b", "c=d,%")])),
+            ("name=%E2%9C%93", pairs(&[("name", "✓")])),
+            ("a=b,", pairs(&[("a", "b")])),
+            ("a=b=c", None),
+            ("a=b,c", None),
+            ("a=b,=c", None),
+            ("a=b,c=%", None),
+            ("a=b,c=%g0", None),
+            ("a=b,c=%ff", None),
+        ] {
+            assert_eq!(attributes(text).ok(), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,474 @@
+use std::collections::HashMap;
+
+use super::*;
+
+/// What `read` makes of `settings` and these variables, its notices as they are shown.
+fn config(settings: &Settings, variables: &[(&str, &str)]) -> (Config, Vec<String>) {
+    let variables: HashMap<&str, OsString> = variables
+        .iter()
+        .map(|(name, value)| (*name, OsString::from(value)))
+        .collect();
+    let (config, notices) = read(settings, &|name| variables.get(name).cloned(), Some("app"));
+    (config, notices.iter().map(Notice::to_string).collect())
+}
+
+fn from_environment(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
+    config(&Settings::default(), variables)
+}
+
+const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4318");
+
+#[test]
+fn with_nothing_set_spans_stay_in_the_local_history() {
+    let (config, notices) = from_environment(&[]);
+    assert!(config.enabled);
+    assert!(config.destination.is_none());
+    assert_eq!(config.batch, BatchSettings::default());
+    assert_eq!(config.sampler, Sampler::default());
+    assert_eq!(
+        config.propagators,
+        Propagators {
+            trace_context: true,
+            baggage: true
+        }
+    );
+    assert_eq!(config.resource.service_name(), "unknown_service:app");
+    assert_eq!(config.spool_dir, None);
+    assert_eq!(notices, [""; 0]);
+}
+
+#[test]
+fn an_empty_variable_is_an_unset_one() {
+    let names = [
+        "OTEL_SDK_DISABLED",
+        "OTEL_SERVICE_NAME",
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "OTEL_TRACES_EXPORTER",
+        "OTEL_TRACES_SAMPLER",
+        "OTEL_PROPAGATORS",
+        "OTEL_BSP_SCHEDULE_DELAY",
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
+        "THROUGHLINE_SPOOL_DIR",
+    ];
+    let (unset, _) = from_environment(&[]);
+    let (empty, notices) = from_environment(&names.map(|name| (name, "")));
+    assert_eq!(format!("{empty:?}"), format!("{unset:?}"));
+    assert_eq!(notices, [""; 0]);
+}
+
+#[test]
+fn spans_go_where_the_settings_say() {
+    let code = |url: &str| Settings {
+        endpoint: Some(url.to_owned()),
+        ..Settings::default()
+    };
+    let none = Settings::default();
+    const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+    const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
+    const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    const TRACES_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
+    for (settings, variables, expected, notices) in [
+        (&none, vec![ENDPOINT], Some("http://h:4318/v1/traces"), 0),
+        (&none, vec![(TRACES, "http://t/x")], Some("http://t/x"), 0),
+        (&none, vec![ENDPOINT, (TRACES, "http://t")], Some("http://t/"), 0),
+        (
+            &code("http://c"),
+            vec![ENDPOINT, (TRACES, "http://t")],
+            Some("http://c/v1/traces"),
+            0,
+        ),
+        (
+            &code("http://c"),
+            vec![(EXPORTER, "none")],
+            Some("http://c/v1/traces"),
+            0,
+        ),
+        (
+            &none,
+            vec![(EXPORTER, "otlp")],
+            Some("http://localhost:4318/v1/traces"),
+            0,
+        ),
+        (
+            &none,
+            vec![(EXPORTER, " OTLP ")],
+            Some("http://localhost:4318/v1/traces"),
+            0,
+        ),
+        (&none, vec![(EXPORTER, "none"), ENDPOINT], None, 0),
+        (&none, vec![(EXPORTER, "console"), ENDPOINT], None, 1),
+        (
+            &none,
+            vec![(EXPORTER, "console,otlp")],
+            Some("http://localhost:4318/v1/traces"),
+            1,
+        ),
+        (
+            &none,
+            vec![(EXPORTER, "nonsense"), ENDPOINT],
+            Some("http://h:4318/v1/traces"),
+            1,
+        ),
+        (&none, vec![(EXPORTER, "nonsense")], None, 1),
+        (
+            &none,
+            vec![ENDPOINT, (TRACES, "localhost:4318")],
+            Some("http://h:4318/v1/traces"),
+            1,
+        ),
+        (&none, vec![(TRACES, "localhost:4318")], None, 1),
+        (&code("nonsense"), vec![], None, 1),
+        (&code("nonsense"), vec![ENDPOINT], Some("http://h:4318/v1/traces"), 1),
+        (
+            &none,
+            vec![ENDPOINT, (PROTOCOL, "http/protobuf")],
+            Some("http://h:4318/v1/traces"),
+            0,
+        ),
+        (
+            &none,
+            vec![ENDPOINT, (PROTOCOL, " HTTP/Protobuf")],
+            Some("http://h:4318/v1/traces"),
+            0,
+        ),
+        (&none, vec![ENDPOINT, (PROTOCOL, "grpc")], None, 1),
+        (&none, vec![ENDPOINT, (PROTOCOL, "http/json")], None, 1),
+        (
+            &none,
+            vec![ENDPOINT, (PROTOCOL, "grpc"), (TRACES_PROTOCOL, "http/protobuf")],
+            Some("http://h:4318/v1/traces"),
+            0,
+        ),
+        (
+            &none,
+            vec![ENDPOINT, (PROTOCOL, "carrier pigeon")],
+            Some("http://h:4318/v1/traces"),
+            1,
+        ),
+        (&none, vec![(PROTOCOL, "grpc")], None, 0),
+    ] {
+        let (config, said) = config(settings, &variables);
+        let endpoint = config.destination.map(|d| d.endpoint.to_string());
+        assert_eq!(endpoint.as_deref(), expected, "{variables:?}");
+        assert_eq!(said.len(), notices, "{variables:?}: {said:?}");
+    }
+}
+
+#[test]
+fn an_unusable_value_is_named_with_what_is_used_instead() {
+    for (name, value, line) in [
+        (
+            "OTEL_BSP_SCHEDULE_DELAY",
+            "5s",
+            "OTEL_BSP_SCHEDULE_DELAY=5s is not a whole number of milliseconds; using 5000",
+        ),
+        (
+            "OTEL_BSP_SCHEDULE_DELAY",
+            "-1",
+            "OTEL_BSP_SCHEDULE_DELAY=-1 is not a whole number of milliseconds; using 5000",
+        ),
+        (
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+            "0",
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=0 is not a whole number above 0; using 512",
+        ),
+        (
+            "OTEL_BSP_MAX_QUEUE_SIZE",
+            "+5",
+            "OTEL_BSP_MAX_QUEUE_SIZE=+5 is not a whole number above 0; the spool's quota holds \
+             anyway",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+            "99999999999999999999",
+            "OTEL_EXPORTER_OTLP_TIMEOUT=99999999999999999999 is not a whole number of \
+             milliseconds; using 10000",
+        ),
+        (
+            "OTEL_SDK_DISABLED",
+            "1",
+            "OTEL_SDK_DISABLED=1 is neither true nor false; tracing stays on",
+        ),
+        (
+            "OTEL_TRACES_SAMPLER",
+            "xray",
+            "OTEL_TRACES_SAMPLER=xray is not supported; using parentbased_always_on",
+        ),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "a",
+            "OTEL_RESOURCE_ATTRIBUTES=a has an entry (number 1) that is not key=value, \
+             percent-encoded; all of it is ignored",
+        ),
+        (
+            "OTEL_PROPAGATORS",
+            "b3",
+            "OTEL_PROPAGATORS=b3 is not built yet; it is ignored",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_COMPRESSION",
+            "gzip",
+            "OTEL_EXPORTER_OTLP_COMPRESSION=gzip is not built yet; requests are sent uncompressed",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_CERTIFICATE",
+            "/ca.pem",
+            "OTEL_EXPORTER_OTLP_CERTIFICATE=/ca.pem is not read yet; the system's certificates \
+             are used",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "u:s3cret@h:4318",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=***@h:4318 is not a URL such as \
+             http://localhost:4318; using http://h:4318/v1/traces",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "key s3cret",
+            "OTEL_EXPORTER_OTLP_HEADERS=*** has no `=` in entry 1; that entry is ignored",
+        ),
+    ] {
+        let (_, said) = from_environment(&[ENDPOINT, (name, value)]);
+        assert_eq!(said, [line], "{name}={value}");
+    }
+    let (_, said) = from_environment(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc")]);
+    let line = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=grpc is not built yet; spans stay in the local \
+                spool; set http/protobuf to send them";
+    assert_eq!(said, [line]);
+}
+
+#[test]
+fn a_bad_specific_value_gives_way_to_the_general_one() {
+    let (config, said) = from_environment(&[
+        ENDPOINT,
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "7"),
+    ]);
+    assert_eq!(config.destination.unwrap().timeout, Some(Duration::from_millis(7)));
+    assert_eq!(
+        said,
+        [
+            "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT=soon is not a whole number of milliseconds; using \
+          OTEL_EXPORTER_OTLP_TIMEOUT"
+        ]
+    );
+}
+
+#[test]
+fn a_timeout_of_zero_is_no_limit() {
+    let of = |variables: &[(&str, &str)]| from_environment(variables).0.destination.unwrap().timeout;
+    assert_eq!(of(&[ENDPOINT]), Some(Duration::from_secs(10)));
+    assert_eq!(of(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_TIMEOUT", "0")]), None);
+}
+
+#[test]
+fn headers_of_traces_replace_those_of_all_signals_and_code_beats_both() {
+    let general = ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,b=2");
+    let traces = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "c=3");
+    let code = Settings {
+        headers: vec![("C".into(), "code".into())],
+        ..Settings::default()
+    };
+    let sent = |config: Config| -> Vec<String> {
+        let headers = config.destination.unwrap().headers;
+        let mut all: Vec<_> = headers
+            .iter()
+            .map(|(k, v)| format!("{k}={}", v.to_str().unwrap()))
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(sent(from_environment(&[ENDPOINT, general]).0), ["a=1", "b=2"]);
+    assert_eq!(sent(from_environment(&[ENDPOINT, general, traces]).0), ["c=3"]);
+    assert_eq!(sent(config(&code, &[ENDPOINT, general, traces]).0), ["c=code"]);
+    assert_eq!(sent(config(&code, &[ENDPOINT, general]).0), ["a=1", "b=2", "c=code"]);
+}
+
+#[test]
+fn each_switch_switches_off_and_code_beats_them() {
+    let with = |off, only_with_endpoint| Settings {
+        off,
+        only_with_endpoint,
+        switch_variable: Some("APP_TRACING".into()),
+        ..Settings::default()
+    };
+    let disabled = |value| ("OTEL_SDK_DISABLED", value);
+    let own = |value| ("APP_TRACING", value);
+    for (settings, variables, enabled) in [
+        (with(None, false), vec![], true),
+        (with(None, false), vec![disabled("true")], false),
+        (with(None, false), vec![disabled(" TRUE ")], false),
+        (with(None, false), vec![disabled("false")], true),
+        (with(None, false), vec![disabled("1")], true),
+        (with(None, false), vec![disabled("yes")], true),
+        (with(None, false), vec![own("off")], false),
+        (with(None, false), vec![own("0")], false),
+        (with(None, false), vec![own("on")], true),
+        (with(None, false), vec![own("perhaps")], true),
+        (with(None, false), vec![own("on"), disabled("true")], false),
+        (with(Some(true), false), vec![own("on")], false),
+        (with(Some(false), false), vec![own("off"), disabled("true")], true),
+        (with(None, true), vec![], false),
+        (with(None, true), vec![ENDPOINT], true),
+        (with(None, true), vec![("OTEL_TRACES_EXPORTER", "otlp")], true),
+        (
+            with(None, true),
+            vec![("OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense")],
+            false,
+        ),
+    ] {
+        let (config, _) = config(&settings, &variables);
+        assert_eq!(config.enabled, enabled, "{variables:?}");
+        assert!(config.enabled || config.destination.is_none());
+    }
+}
+
+#[test]
+fn switched_off_leaves_the_propagators_and_complains_of_nothing_else() {
+    let (config, said) = from_environment(&[
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_PROPAGATORS", "baggage"),
+        ("OTEL_TRACES_SAMPLER", "nonsense"),
+    ]);
+    assert!(!config.enabled);
+    assert_eq!(
+        config.propagators,
+        Propagators {
+            trace_context: false,
+            baggage: true
+        }
+    );
+    assert_eq!(said, [""; 0]);
+}
+
+#[test]
+fn samplers_are_named_as_the_specification_names_them() {
+    let ratio = |share| Sampler::ratio(share).unwrap();
+    for (name, arg, expected, notices) in [
+        ("always_on", None, Sampler::AlwaysOn, 0),
+        ("ALWAYS_OFF", None, Sampler::AlwaysOff, 0),
+        ("traceidratio", Some("0.25"), ratio(0.25), 0),
+        ("traceidratio", None, ratio(1.0), 0),
+        ("traceidratio", Some("-1"), ratio(1.0), 1),
+        ("traceidratio", Some("1.5"), ratio(1.0), 1),
+        ("traceidratio", Some("NaN"), ratio(1.0), 1),
+        ("traceidratio", Some("abc"), ratio(1.0), 1),
+        ("parentbased_always_on", None, Sampler::default(), 0),
+        ("parentbased_always_off", None, Sampler::AlwaysOff.parent_based(), 0),
+        ("parentbased_traceidratio", Some("0.5"), ratio(0.5).parent_based(), 0),
+        ("parentbased_jaeger_remote", Some("endpoint=x"), Sampler::default(), 1),
+        ("jaeger_remote", None, Sampler::default(), 1),
+        ("sometimes", None, Sampler::default(), 1),
+        ("", Some("nonsense"), Sampler::default(), 0),
+    ] {
+        let variables = [
+            ("OTEL_TRACES_SAMPLER", name),
+            ("OTEL_TRACES_SAMPLER_ARG", arg.unwrap_or_default()),
+        ];
+        let (config, said) = from_environment(&variables);
+        assert_eq!(config.sampler, expected, "{name} {arg:?}");
+        assert_eq!(said.len(), notices, "{name} {arg:?}: {said:?}");
+    }
+    let code = Settings {
+        sampler: Some(Sampler::AlwaysOff),
+        ..Settings::default()
+    };
+    assert_eq!(
+        config(&code, &[("OTEL_TRACES_SAMPLER", "always_on")]).0.sampler,
+        Sampler::AlwaysOff
+    );
+}
+
+#[test]
+fn propagators_are_a_list_without_order_or_repetition() {
+    for (text, trace_context, baggage, notices) in [
+        ("tracecontext", true, false, 0),
+        ("baggage,tracecontext,baggage", true, true, 0),
+        (" TraceContext , BAGGAGE ", true, true, 0),
+        ("none", false, false, 0),
+        ("b3,baggage", false, true, 1),
+        ("b3,xray", true, true, 2),
+        ("pigeon", true, true, 1),
+        (",", true, true, 0),
+    ] {
+        let (config, said) = from_environment(&[("OTEL_PROPAGATORS", text)]);
+        assert_eq!(config.propagators, Propagators { trace_context, baggage }, "{text}");
+        assert_eq!(said.len(), notices, "{text}: {said:?}");
+    }
+}
+
+#[test]
+fn the_service_is_named_by_the_strongest_source() {
+    let caller = Settings {
+        service_name: Some("caller".into()),
+        ..Settings::default()
+    };
+    let code = Settings {
+        resource: vec![("service.name".into(), "code".into())],
+        ..caller.clone()
+    };
+    let variable = ("OTEL_SERVICE_NAME", "variable");
+    let attribute = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=attribute,k=v");
+    for (settings, variables, expected) in [
+        (&Settings::default(), vec![], "unknown_service:app"),
+        (&caller, vec![], "caller"),
+        (&caller, vec![attribute], "attribute"),
+        (&caller, vec![variable, attribute], "variable"),
+        (&code, vec![variable, attribute], "code"),
+        (
+            &caller,
+            vec![("OTEL_SERVICE_NAME", "unknown_service_prod")],
+            "unknown_service_prod",
+        ),
+        (&caller, vec![("OTEL_RESOURCE_ATTRIBUTES", "service.name=")], "caller"),
+        (
+            &caller,
+            vec![("OTEL_RESOURCE_ATTRIBUTES", "service.name=x,oops")],
+            "caller",
+        ),
+    ] {
+        assert_eq!(
+            config(settings, &variables).0.resource.service_name(),
+            expected,
+            "{variables:?}"
+        );
+    }
+}
+
+#[test]
+fn the_resource_holds_each_key_once_and_code_beats_environment() {
+    let code = Settings {
+        resource: vec![("k".into(), "code".into())],
+        ..Settings::default()
+    };
+    let (config, _) = config(&code, &[("OTEL_RESOURCE_ATTRIBUTES", "k=environment,l=kept")]);
+    for (key, value) in [
+        ("k", "code"),
+        ("l", "kept"),
+        ("telemetry.sdk.name", "throughline"),
+        ("telemetry.sdk.language", "rust"),
+        ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
+    ] {
+        assert_eq!(config.resource.get(key), Some(value));
+    }
+    assert_eq!(config.resource.get("m"), None);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_not_utf8_is_reported_except_in_a_path() {
+    use std::os::unix::ffi::OsStringExt;
+    let bytes = OsString::from_vec(b"/tmp/\xff".to_vec());
+    let (config, notices) = read(&Settings::default(), &|_| Some(bytes.clone()), None);
+    assert_eq!(config.spool_dir.as_deref(), Some(bytes.as_ref()));
+    assert_eq!(config.resource.service_name(), "unknown_service");
+    assert!(notices.iter().all(|notice| notice.problem == "is not UTF-8"));
+    assert!(notices.iter().any(|notice| notice.setting == "OTEL_SERVICE_NAME"));
+}

@@ -1,0 +1,131 @@
+//! Reads environment variables by the rules that hold for all of them: specification,
+//! "Environment variable specification" and "Common".
+//!
+//! Empty is unset. A value that cannot be used is never guessed at: it counts as not set, so that
+//! the next source applies, and a [`Notice`] says so.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::time::Duration;
+
+/// The reader: a lookup, and what there is to say about the values found so far.
+pub(super) struct Variables<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<OsString>,
+    pub(super) notices: Vec<Notice>,
+}
+
+/// One setting that could not be used as it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Notice {
+    /// The variable, or the builder's method.
+    pub(crate) setting: String,
+    /// The value as it was given, secrets masked.
+    pub(crate) value: String,
+    /// What is wrong with it; continues the sentence `<setting>=<value> ...`.
+    pub(crate) problem: String,
+    /// What happens instead.
+    pub(crate) instead: String,
+}
+
+impl<'a> Variables<'a> {
+    pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+        Self {
+            lookup,
+            notices: Vec::new(),
+        }
+    }
+
+    /// The value as the system has it, for paths. Empty is unset.
+    pub(super) fn raw(&self, name: &str) -> Option<OsString> {
+        (self.lookup)(name).filter(|value| !value.is_empty())
+    }
+
+    /// The trimmed text. Empty is unset; what is not UTF-8 too, with a notice.
+    pub(super) fn text(&mut self, name: &str) -> Option<String> {
+        match self.raw(name)?.into_string() {
+            Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Err(raw) => {
+                // The value is not shown: it may hold a secret, and what part of it cannot be told.
+                self.say(name, &format!("<{} bytes>", raw.len()), "is not UTF-8", "it is ignored");
+                None
+            }
+        }
+    }
+
+    /// The first of `names` that holds a usable value, read by `parse`, whose error says what is
+    /// wrong. `otherwise` is what applies when none does.
+    pub(super) fn first<T>(
+        &mut self,
+        names: &[&str],
+        otherwise: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let said_before = self.notices.len();
+        let mut found = None;
+        for name in names {
+            let Some(text) = self.text(name) else { continue };
+            match parse(&text) {
+                Ok(value) => {
+                    found = Some((value, *name));
+                    break;
+                }
+                Err(problem) => self.say(name, &text, &problem, otherwise),
+            }
+        }
+        if let Some((_, name)) = &found {
+            for notice in &mut self.notices[said_before..] {
+                notice.instead = format!("using {name}");
+            }
+        }
+        found.map(|(value, _)| value)
+    }
+
+    pub(super) fn say(&mut self, setting: &str, value: &str, problem: &str, instead: &str) {
+        self.notices.push(Notice {
+            setting: setting.to_owned(),
+            value: value.to_owned(),
+            problem: problem.to_owned(),
+            instead: instead.to_owned(),
+        });
+    }
+}
+
+/// "Only case-insensitive `true` is true"; other words are errors here, and mean false.
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    if text.eq_ignore_ascii_case("true") {
+        Ok(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Ok(false)
+    } else {
+        Err("is neither true nor false".to_owned())
+    }
+}
+
+/// A whole number of milliseconds, digits only: no sign, no unit.
+pub(super) fn milliseconds(text: &str) -> Result<Duration, String> {
+    digits(text)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "is not a whole number of milliseconds".to_owned())
+}
+
+/// A number of things, at least one.
+pub(super) fn positive(text: &str) -> Result<u64, String> {
+    digits(text)
+        .filter(|&number| number > 0)
+        .ok_or_else(|| "is not a whole number above 0".to_owned())
+}
+
+/// `str::parse` would take a plus sign.
+fn digits(text: &str) -> Option<u64> {
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        text.parse().ok()
+    } else {
+        None
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={} {}; {}", self.setting, self.value, self.problem, self.instead)
+    }
+}
