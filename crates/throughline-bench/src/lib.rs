@@ -1,1 +1,132 @@
-//! throughline-bench
+//! Throughline's hot path beside its peers', measured in one run on one machine.
+//!
+//! ```text
+//! cargo bench -p throughline-bench --bench hot_path
+//! cargo bench -p throughline-bench --bench hot_path -- --quick --no-instructions --case fastrace
+//! ```
+//!
+//! Every case makes roots with [`CHILDREN`](measure::CHILDREN) children each; its figures are per
+//! child, the root's own cost spread over its children. Three things are measured:
+//!
+//! * **Time** ([`measure`]): all cases take turns, round after round, so that a slow minute of the
+//!   machine hits all alike, and samples taken in a slow phase are thrown away.
+//! * **Allocations** ([`allocations`]): counted by the global allocator, exact.
+//! * **Instructions** ([`instructions`]): counted by callgrind in processes of their own.
+//!
+//! # What makes the comparison fair
+//!
+//! * Each peer has the configuration its documentation recommends for speed, and is spared what
+//!   Throughline is not: the OpenTelemetry SDK's processor and fastrace's reporter discard what
+//!   they get, so nobody encodes, queues or stores a span but Throughline, whose spans are encoded
+//!   and committed to a spool of real files.
+//! * fastrace's collector thread, which would compete for the processor, is kept asleep during a
+//!   sample and drained after it; see [`cases::fastrace`] for how its drops are ruled out.
+//! * tracing-opentelemetry records neither location, thread, target nor idle time.
+//! * The five attributes are the same for all: a static string, a string known only at run time,
+//!   an integer, a boolean and a double. Each library gets them by its fastest documented way.
+//!   fastrace knows string values only, so it has to format the numbers, as its users do.
+//! * No child is made current, unless its name says so: each row is the library's cheapest span.
+//!
+//! What the figures are not: the cost of exporting (a thread of its own everywhere), nor the cost
+//! with cold caches.
+
+pub mod allocations;
+pub mod cases;
+pub mod instructions;
+pub mod measure;
+pub mod options;
+pub mod process;
+pub mod table;
+pub mod targets;
+pub mod threads;
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::cases::Entry;
+use crate::cases::clock::YARDSTICK;
+use crate::instructions::Counter;
+use crate::options::Options;
+use crate::table::{Row, Table};
+
+/// The bench's entry point: reads the command line, measures, prints, and says whether it worked.
+///
+/// A target that is not met is no failure: the table says so.
+pub fn main() -> ExitCode {
+    match run(&Options::from_command_line()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If stderr is closed too, the exit code has to do.
+            let _ = writeln!(io::stderr(), "hot_path: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> io::Result<()> {
+    let home = tempfile::tempdir_in(beside_the_program()?)?;
+    if let Some(name) = &options.callee {
+        return be_called(name, options, home.path());
+    }
+
+    let entries = chosen(options.case.as_deref())?;
+    let mut counter = Counter::new(options, home.path());
+    let prepare = |entry: &&Entry| match entry.own_process {
+        true => process::elsewhere(entry.name),
+        false => Ok((entry.prepare)(home.path())),
+    };
+    let mut cases = entries.iter().map(prepare).collect::<io::Result<Vec<_>>>()?;
+    let times = measure::in_turns(&mut cases, options.rounds());
+    let rows = entries
+        .iter()
+        .zip(&mut cases)
+        .zip(times)
+        .map(|((entry, case), time)| Row {
+            name: entry.name,
+            native: entry.native,
+            time,
+            allocations: allocations::per_span(case),
+            instructions: case.alone.then(|| counter.per_span(entry.name)).flatten(),
+        });
+    let table = Table::new(rows.collect(), counter.complaint());
+
+    write!(io::stdout().lock(), "{table}")?;
+    options
+        .json
+        .as_ref()
+        .map_or(Ok(()), |path| std::fs::write(path, table.json()))
+}
+
+/// The cases whose names contain the wish, and always the yardstick; without a wish, all.
+fn chosen(wish: Option<&str>) -> io::Result<Vec<&'static Entry>> {
+    let wish = wish.unwrap_or_default();
+    let wished = |entry: &&Entry| entry.name.contains(wish);
+    if !cases::all().any(|entry| wished(&entry)) {
+        let known: Vec<_> = cases::all().map(|entry| entry.name).collect();
+        let message = format!("no case's name contains {wish:?}; there are:\n  {}", known.join("\n  "));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    Ok(cases::all()
+        .filter(|entry| wished(entry) || entry.name == YARDSTICK)
+        .collect())
+}
+
+/// What a process does that the bench has started, instead of a whole bench.
+fn be_called(name: &str, options: &Options, home: &Path) -> io::Result<()> {
+    let entry = cases::all().find(|entry| entry.name == name);
+    let entry = entry.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no such case"))?;
+    let mut case = (entry.prepare)(home);
+    if options.answer {
+        process::answer(&mut case, io::stdin().lock(), io::stdout().lock())
+    } else {
+        instructions::be_counted(&mut case, options.samples);
+        Ok(())
+    }
+}
+
+/// Where Cargo put this program: on a disk, where a system's temporary directory often is not.
+fn beside_the_program() -> io::Result<std::path::PathBuf> {
+    let program = std::env::current_exe()?;
+    Ok(program.parent().unwrap_or(Path::new(".")).to_path_buf())
+}

@@ -1,0 +1,205 @@
+//! The results as a table for eyes and as JSON for programs.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::cases::clock::YARDSTICK;
+use crate::measure::Time;
+use crate::targets::{self, Verdict};
+
+/// What was measured of one case. All figures are per span.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The case.
+    pub name: &'static str,
+    /// The native case that does the same.
+    pub native: Option<&'static str>,
+    /// Nanoseconds.
+    pub time: Time,
+    /// Allocations and reallocations.
+    pub allocations: f64,
+    /// Instructions, where they were counted.
+    pub instructions: Option<f64>,
+}
+
+/// All results of a run.
+#[derive(Clone, Debug)]
+pub struct Table {
+    rows: Vec<Row>,
+    complaint: Option<String>,
+}
+
+impl Table {
+    /// A table of these rows; `complaint` says why instructions are missing.
+    #[must_use]
+    pub fn new(rows: Vec<Row>, complaint: Option<String>) -> Self {
+        Self { rows, complaint }
+    }
+
+    /// The row of that name, if the case was run.
+    #[must_use]
+    pub fn row(&self, name: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.name == name)
+    }
+
+    /// Nanoseconds per span of the case of that name.
+    #[must_use]
+    pub fn nanoseconds(&self, name: &str) -> Option<f64> {
+        self.row(name)?.time.nanoseconds
+    }
+
+    /// The quotient of two cases' times.
+    #[must_use]
+    pub fn ratio(&self, name: &str, to: &str) -> Option<f64> {
+        Some(self.nanoseconds(name)? / self.nanoseconds(to)?)
+    }
+
+    /// The results as a JSON document, with a newline at its end.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let cases = self.rows.iter().map(|row| {
+            json!({
+                "name": row.name,
+                "nanoseconds": row.time.nanoseconds,
+                "samples_kept": row.time.kept,
+                "samples_taken": row.time.taken,
+                "allocations": row.allocations,
+                "instructions": row.instructions,
+                "over_two_clock_reads": self.ratio(row.name, YARDSTICK),
+                "native_over_this": self.native_over(row),
+            })
+        });
+        let targets = targets::verdicts(self).into_iter().map(|verdict| {
+            json!({
+                "what": verdict.what,
+                "limit": verdict.limit,
+                "measured": verdict.measured,
+                "met": verdict.met(),
+            })
+        });
+        let document = json!({
+            "machine": machine(),
+            "cases": cases.collect::<Vec<Value>>(),
+            "targets": targets.collect::<Vec<Value>>(),
+        });
+        format!("{document:#}\n")
+    }
+
+    fn native_over(&self, row: &Row) -> Option<f64> {
+        self.ratio(row.native?, row.name)
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{}; per span, {} children per root\n",
+            machine(),
+            crate::measure::CHILDREN
+        )?;
+        writeln!(
+            f,
+            "{:<34} {:>9} {:>9} {:>9} {:>7} {:>7} {:>9}",
+            "", "ns", "/2 clock", "native/it", "allocs", "instrs", "samples"
+        )?;
+        for row in &self.rows {
+            writeln!(
+                f,
+                "{:<34} {:>9} {:>9} {:>9} {:>7.2} {:>7} {:>9}",
+                row.name,
+                figure(row.time.nanoseconds, 1),
+                figure(self.ratio(row.name, YARDSTICK), 2),
+                figure(self.native_over(row), 2),
+                row.allocations,
+                figure(row.instructions, 0),
+                format!("{}/{}", row.time.kept, row.time.taken),
+            )?;
+        }
+        if let Some(complaint) = &self.complaint {
+            writeln!(f, "{complaint}")?;
+        }
+
+        let verdicts = targets::verdicts(self);
+        if !verdicts.is_empty() {
+            writeln!(f, "\n{:<58} {:>8} {:>8}", "target", "limit", "measured")?;
+        }
+        verdicts.iter().try_for_each(|verdict| write_verdict(f, verdict))
+    }
+}
+
+fn write_verdict(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
+    let relation = if verdict.at_least { ">=" } else { "<=" };
+    let limit = format!("{relation} {}", verdict.limit);
+    let met = if verdict.met() { "met" } else { "NOT MET" };
+    writeln!(f, "{:<58} {limit:>8} {:>8.2} {met}", verdict.what, verdict.measured)
+}
+
+/// A figure, or a dash where there is none.
+fn figure(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}"))
+}
+
+/// The processor's name as far as the system tells it, and how many there are.
+fn machine() -> String {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = described.lines().find(|line| line.starts_with("model name"));
+    let model = model
+        .and_then(|line| line.split(": ").nth(1))
+        .unwrap_or(std::env::consts::ARCH);
+    format!("{model}, {processors} processors")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A table of these times, in nanoseconds.
+    pub(crate) fn table(times: &[(&'static str, f64)]) -> Table {
+        let row = |&(name, nanoseconds): &(&'static str, f64)| Row {
+            name,
+            native: name.starts_with("sdk").then_some("native/bare child"),
+            time: Time {
+                nanoseconds: Some(nanoseconds),
+                kept: 3,
+                taken: 4,
+            },
+            allocations: 0.0,
+            instructions: None,
+        };
+        Table::new(times.iter().map(row).collect(), None)
+    }
+
+    #[test]
+    fn a_peer_stands_beside_the_native_case_and_two_clock_reads() {
+        let table = table(&[
+            (YARDSTICK, 20.0),
+            ("native/bare child", 25.0),
+            ("sdk/bare child", 200.0),
+        ]);
+        let text = table.to_string();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("sdk"))
+            .expect("one line a case");
+        let words: Vec<_> = line.split_whitespace().skip(2).collect();
+        assert_eq!(words, ["200.0", "10.00", "0.12", "0.00", "-", "3/4"]);
+    }
+
+    #[test]
+    fn the_json_has_what_the_table_has() {
+        let table = table(&[
+            (YARDSTICK, 20.0),
+            ("native/bare child", 25.0),
+            ("sdk/bare child", 200.0),
+        ]);
+        let document: Value = serde_json::from_str(&table.json()).expect("valid JSON");
+        let peer = &document["cases"][2];
+        assert_eq!(peer["native_over_this"], 0.125);
+        assert_eq!(peer["over_two_clock_reads"], 10.0);
+        assert_eq!(peer["instructions"], Value::Null);
+        assert_eq!(document["targets"][0]["met"], true);
+    }
+}

@@ -1,0 +1,131 @@
+//! What the figures should be.
+
+use crate::cases::clock::YARDSTICK;
+use crate::table::Table;
+
+/// A target and what was measured of it.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// What is compared, in words.
+    pub what: String,
+    /// The limit, in the unit that [`what`](Self::what) names.
+    pub limit: f64,
+    /// The figure.
+    pub measured: f64,
+    /// Whether the limit is a lower one.
+    pub at_least: bool,
+}
+
+impl Verdict {
+    /// Whether the figure keeps to the limit.
+    #[must_use]
+    pub fn met(&self) -> bool {
+        if self.at_least {
+            self.measured >= self.limit
+        } else {
+            self.measured <= self.limit
+        }
+    }
+}
+
+/// The verdict on each target whose cases were run.
+#[must_use]
+pub fn verdicts(table: &Table) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    let mut judge = |what: String, limit, measured: Option<f64>, at_least| {
+        verdicts.extend(measured.map(|measured| Verdict {
+            what,
+            limit,
+            measured,
+            at_least,
+        }));
+    };
+
+    for &(native, other, limit) in RATIOS {
+        judge(format!("{native} / {other}"), limit, table.ratio(native, other), false);
+    }
+    for &(native, limit) in NET_OF_THE_LOOP {
+        let net = || Some(table.nanoseconds(native)? - table.nanoseconds(EMPTY_LOOP)?);
+        judge(format!("{native}, ns net of the loop"), limit, net(), false);
+    }
+    for &native in WITHOUT_ALLOCATION {
+        let allocations = table.row(native).map(|row| row.allocations);
+        judge(format!("{native}, allocations"), 0.0, allocations, false);
+    }
+    let relative = || Some(scaling(table, BARE)? / scaling(table, YARDSTICK)?);
+    judge(
+        "scaling to two threads / that of the clock".to_owned(),
+        0.95,
+        relative(),
+        true,
+    );
+    verdicts
+}
+
+/// Appended to the name of a case for the same on two threads at once.
+pub const ON_TWO_THREADS: &str = ", two threads";
+
+/// The case that costs what every case costs.
+pub const EMPTY_LOOP: &str = "clock/empty loop";
+
+const BARE: &str = "native/bare child";
+
+const RATIOS: &[(&str, &str, f64)] = &[
+    (BARE, YARDSTICK, 1.5),
+    (BARE, "fastrace/LocalSpan", 0.6),
+    ("native/5 attributes", "sdk/5 attributes", 0.25),
+    ("native/5 attributes", "fastrace/LocalSpan, 5 properties", 0.4),
+];
+
+const NET_OF_THE_LOOP: &[(&str, f64)] = &[("native/unsampled", 10.0), ("native/off", 2.0)];
+
+const WITHOUT_ALLOCATION: &[&str] = &[
+    BARE,
+    "native/5 attributes",
+    "native/ended on another thread",
+    "native/unsampled",
+    "native/off",
+];
+
+/// How many times as many spans two threads make in the time in which one makes one.
+fn scaling(table: &Table, name: &str) -> Option<f64> {
+    table.ratio(name, &format!("{name}{ON_TWO_THREADS}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::tests::table;
+
+    #[test]
+    fn a_target_is_judged_only_when_its_cases_were_run() {
+        let whats = |times: &[_]| -> Vec<_> {
+            verdicts(&table(times))
+                .into_iter()
+                .map(|verdict| (verdict.what.clone(), verdict.met()))
+                .collect()
+        };
+        assert_eq!(whats(&[(YARDSTICK, 20.0)]), []);
+        assert_eq!(
+            whats(&[(YARDSTICK, 20.0), (BARE, 31.0)]),
+            [
+                ("native/bare child / clock/two native reads".to_owned(), false),
+                ("native/bare child, allocations".to_owned(), true),
+            ]
+        );
+    }
+
+    #[test]
+    fn two_threads_are_measured_against_what_the_machine_can_do() {
+        // The clock reads scale by 1.9, the spans by 1.8.
+        let table = table(&[
+            (YARDSTICK, 19.0),
+            ("clock/two native reads, two threads", 10.0),
+            (BARE, 18.0),
+            ("native/bare child, two threads", 10.0),
+        ]);
+        let verdict = verdicts(&table).pop().expect("the scaling comes last");
+        assert!((verdict.measured - 1.8 / 1.9).abs() < 1e-9);
+        assert!(!verdict.met());
+    }
+}
