@@ -9,7 +9,7 @@
 //! Everything that reads bytes from outside is total: any input gives an answer, in linear time
 //! and bounded depth, and never a panic.
 //!
-//! Where to go next: [`encode`] for the writer, [`view`] for the reader, `request` for what is
+//! Where to go next: [`encode`] for the writer, [`view`] for the reader, [`request`] for what is
 //! put around spans when they are sent, `json` for OTLP/JSON.
 #![forbid(unsafe_code)]
 
@@ -21,6 +21,9 @@ mod hex;
 mod id;
 mod kind;
 pub mod prefix;
+pub mod request;
+mod resource;
+pub mod response;
 mod span_context;
 mod status;
 pub mod traceparent;
@@ -33,6 +36,7 @@ pub use fields::Malformed;
 pub use flags::TraceFlags;
 pub use id::{InvalidId, SpanId, TraceId};
 pub use kind::SpanKind;
+pub use resource::{encode_resource, encode_scope};
 pub use span_context::SpanContext;
 pub use status::StatusCode;
 pub use value::Value;

@@ -168,7 +168,7 @@ mod tests {
         let edge = i64::MAX as u64;
         let cases = [
             (Value::from(edge), Value::I64(i64::MAX)),
-            (Value::from(edge + 1), Value::F64(9.223372036854775808e18)),
+            (Value::from(edge + 1), Value::F64(9.223_372_036_854_776e18)),
             (Value::from(usize::MAX), Value::F64(1.8446744073709552e19)),
             (Value::from(i128::from(i64::MIN)), Value::I64(i64::MIN)),
             (Value::from(i128::MIN), Value::F64(-1.7014118346046923e38)),

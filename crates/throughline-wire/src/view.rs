@@ -2,8 +2,8 @@
 //!
 //! [`SpanView`] reads OTLP `Span` messages lazily and totally: it takes any bytes, allocates
 //! nothing, and each accessor walks the fields once. What cannot be read (a field cut off, text
-//! that is not UTF-8) ends or shortens what is returned and is never an error: whoever has to
-//! refuse such a message checks it first, see `request`.
+//! that is not UTF-8) ends or shortens what is returned and is never an error. The framing around
+//! spans is checked by [`request`](crate::request).
 //!
 //! Unknown fields are skipped, fields of an unexpected type too, and of a repeated scalar the last
 //! wins, as protobuf demands.

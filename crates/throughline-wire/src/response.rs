@@ -1,0 +1,109 @@
+//! What a backend answers: `ExportTraceServiceResponse` when it took a request, `google.rpc.Status`
+//! when it did not.
+
+use crate::fields::{self, Field, Fields, Malformed};
+
+/// A backend took a request, though not all of it, or has something to say about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartialSuccess {
+    /// How many spans it refused; 0 means a mere warning. Not checked: it may be negative or more
+    /// than were sent.
+    pub rejected_spans: i64,
+    /// Why; what is not valid UTF-8 is replaced by U+FFFD.
+    pub error_message: String,
+}
+
+/// Reads the body of a successful answer, an `ExportTraceServiceResponse`. `None` is full success:
+/// `partial_success` is not set, or set with nothing in it.
+///
+/// # Errors
+/// [`Malformed`] if this is no protobuf message, or its `partial_success` is none.
+///
+/// ```
+/// use throughline_wire::response;
+///
+/// assert_eq!(response::partial_success(b""), Ok(None));
+/// let partial = response::partial_success(b"\x0a\x08\x08\x02\x12\x04late")?.unwrap();
+/// assert_eq!((partial.rejected_spans, partial.error_message.as_str()), (2, "late"));
+/// # Ok::<(), throughline_wire::Malformed>(())
+/// ```
+pub fn partial_success(body: &[u8]) -> Result<Option<PartialSuccess>, Malformed> {
+    check(body)?;
+    let mut found = PartialSuccess::default();
+    for field in fields::all(body, 1) {
+        let partial = field.bytes().ok_or(Malformed)?;
+        check(partial)?;
+        if let Some(rejected) = fields::last(partial, 1, Field::varint) {
+            found.rejected_spans = rejected as i64;
+        }
+        if let Some(message) = fields::last(partial, 2, Field::bytes) {
+            found.error_message = String::from_utf8_lossy(message).into_owned();
+        }
+    }
+    Ok((found != PartialSuccess::default()).then_some(found))
+}
+
+/// Why a backend refused a request (`google.rpc.Status`, without its details).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RpcStatus {
+    /// The gRPC code; 0 if not said, as OTLP/HTTP allows.
+    pub code: i32,
+    /// Why; what is not valid UTF-8 is replaced by U+FFFD.
+    pub message: String,
+}
+
+/// Reads the body of a refusal, a `google.rpc.Status`.
+///
+/// # Errors
+/// [`Malformed`] if this is no protobuf message, as when a proxy answered with a page of its own.
+///
+/// ```
+/// use throughline_wire::response;
+///
+/// let status = response::rpc_status(b"\x08\x03\x12\x08bad data")?;
+/// assert_eq!((status.code, status.message.as_str()), (3, "bad data"));
+/// assert!(response::rpc_status(b"<html>").is_err());
+/// # Ok::<(), throughline_wire::Malformed>(())
+/// ```
+pub fn rpc_status(body: &[u8]) -> Result<RpcStatus, Malformed> {
+    check(body)?;
+    let message = fields::last(body, 2, Field::bytes).unwrap_or_default();
+    Ok(RpcStatus {
+        code: fields::last(body, 1, Field::int32).unwrap_or_default(),
+        message: String::from_utf8_lossy(message).into_owned(),
+    })
+}
+
+fn check(message: &[u8]) -> Result<(), Malformed> {
+    Fields::new(message).try_for_each(|field| field.map(drop))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partial_success_is_told_from_full_success() {
+        let partial = |rejected_spans, error_message: &str| {
+            Ok(Some(PartialSuccess {
+                rejected_spans,
+                error_message: error_message.into(),
+            }))
+        };
+        let cases: [(&[u8], _); 8] = [
+            (b"", Ok(None)),
+            (b"\x0a\x00", Ok(None)),
+            (b"\x0a\x02\x08\x00", Ok(None)),
+            (b"\x0a\x02\x08\x05", partial(5, "")),
+            (b"\x0a\x03\x12\x01w", partial(0, "w")),
+            (b"\x0a\x02\x08\x05\x0a\x03\x12\x01w\x78\x01", partial(5, "w")),
+            (b"\x0a\x03\x12\x01\xff", partial(0, "\u{fffd}")),
+            (b"{}", Err(Malformed)),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(partial_success(body), expected, "{body:?}");
+        }
+        assert_eq!(partial_success(b"\x0a\x02\x12\x09"), Err(Malformed));
+        assert_eq!(partial_success(b"\x08\x01"), Err(Malformed));
+    }
+}
