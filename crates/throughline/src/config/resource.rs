@@ -1,5 +1,7 @@
 //! Who made the spans: the resource that stands in front of every request.
 
+use throughline_wire::{Value, encode_resource};
+
 /// The attributes of the resource, each key once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Resource {
@@ -63,11 +65,14 @@ impl Resource {
         self.get("service.name").unwrap_or("unknown_service")
     }
 
-    /// All of them, each key once.
-    pub(crate) fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.attributes
+    /// The bytes of the OTLP message `Resource`.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let attributes: Vec<_> = self
+            .attributes
             .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .map(|(key, value)| (key, Value::Str(value)))
+            .collect();
+        encode_resource(&attributes)
     }
 
     fn set(&mut self, key: &str, value: String) {

@@ -1,0 +1,4 @@
+//! delivery
+mod machine;
+mod outcome;
+mod source;

@@ -1,0 +1,326 @@
+//! Decides when to send and what an answer means. No clock, no socket, no randomness of its own:
+//! time and chance are arguments.
+//!
+//! OTLP specification, "OTLP/HTTP Response" and "OTLP/HTTP Throttling", with one deliberate
+//! difference: answers that tell of a wrong setting (401, 403, 404, a redirect) refuse the request
+//! without condemning the spans. They are kept, and a request is tried again after a long pause.
+
+use std::time::{Duration, Instant};
+
+use super::outcome::{Cause, Failure, Outcome};
+use super::source::{BatchLimits, Pending};
+use crate::config::BatchSettings;
+
+/// The first wait after a failure is chosen from 0 to this; it doubles with each further one.
+const BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// Full jitter may choose 0: no failure is followed at once by the next attempt.
+const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
+/// How often a destination is tried that is set up wrongly.
+const PAUSE: Duration = Duration::from_secs(300);
+/// A receiver's `Retry-After` is honoured up to here.
+const LONGEST_THROTTLE: Duration = Duration::from_secs(3600);
+/// For so long a batch is kept below a size that was refused.
+const REMEMBER_REFUSED_SIZE: Duration = Duration::from_secs(600);
+/// The same trouble, come again, is said again only after this.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+
+/// The state of one destination.
+pub(crate) struct Machine {
+    settings: BatchSettings,
+    gate: Gate,
+    trouble: Option<Trouble>,
+    /// Failures since the last answer.
+    failures: u32,
+    /// Whether somebody waits for the spans.
+    haste: bool,
+    /// Whether spans need not wait for company: those of a batch that was kept have waited, and the
+    /// very first ones show at once, to whoever has just started the program, that all is well.
+    eager: bool,
+    /// The oldest of the own spans is at least as young as this says.
+    pending_since: Option<Instant>,
+    last_sent: Option<Instant>,
+    size: BatchSize,
+    said: Vec<(Cause, Instant)>,
+    /// Whether the present trouble was said, so that its end must be.
+    announced: bool,
+}
+
+/// What to do now.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Step {
+    Send(BatchLimits),
+    /// Nothing, before this instant or until there are more spans.
+    Wait(Option<Instant>),
+}
+
+/// What a request's outcome means for its batch.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// Done, apart from so many rejected spans.
+    Delivered { rejected: u64 },
+    /// To be sent again, whole or in smaller parts.
+    Keep,
+    /// Never to be sent again.
+    Rejected,
+}
+
+/// A change of the destination's state that is worth a line.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Change {
+    /// Nothing is delivered for the time being.
+    Down,
+    /// Some spans are refused, others delivered.
+    Refusing,
+    /// All is well again.
+    Up,
+}
+
+/// Why the destination does not take everything.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Trouble {
+    cause: Cause,
+    /// Whether nothing is delivered, as against single batches refused.
+    pub(crate) is_down: bool,
+    pub(crate) text: String,
+}
+
+#[derive(Clone, Copy)]
+enum Gate {
+    Open,
+    /// Our own caution; somebody's haste may shorten it.
+    Backoff(Instant),
+    /// The receiver's wish, or a wrong setting: waited out.
+    Shut(Instant),
+}
+
+/// What the specification, or our reading of it, makes of an outcome.
+enum Class {
+    Delivered,
+    Misconfigured,
+    Rejected,
+    Retryable(Option<Duration>),
+    TooLarge,
+}
+
+impl Machine {
+    pub(crate) fn new(settings: BatchSettings) -> Self {
+        Self {
+            settings,
+            gate: Gate::Open,
+            trouble: None,
+            failures: 0,
+            haste: false,
+            eager: true,
+            pending_since: None,
+            last_sent: None,
+            size: BatchSize {
+                most: settings.spans,
+                now: settings.spans,
+                refused: None,
+            },
+            said: Vec::new(),
+            announced: false,
+        }
+    }
+
+    /// What to do at `now`, with these own spans pending, and `adopted` where there are spans of
+    /// processes that have died.
+    pub(crate) fn poll(&mut self, now: Instant, own: Pending, adopted: bool) -> Step {
+        let due = if own.spans > 0 {
+            let since = *self.pending_since.get_or_insert(now);
+            let full = own.spans >= self.size.now as u64 || own.bytes >= self.settings.bytes as u64;
+            if full || self.haste || self.eager {
+                now
+            } else {
+                since + self.settings.schedule_delay
+            }
+        } else {
+            self.pending_since = None;
+            if !adopted {
+                return Step::Wait(None);
+            }
+            now
+        };
+        let due = match self.gate {
+            Gate::Open => due,
+            Gate::Backoff(until) | Gate::Shut(until) => due.max(until),
+        };
+        if now < due {
+            return Step::Wait(Some(due));
+        }
+        self.last_sent = Some(now);
+        self.pending_since = None;
+        Step::Send(BatchLimits {
+            spans: self.size.now,
+            bytes: self.settings.bytes,
+        })
+    }
+
+    /// Somebody waits for the spans, or no longer.
+    pub(crate) fn set_haste(&mut self, haste: bool) {
+        // Each new wait brings one attempt forward. A program that flushes in a tight loop must
+        // not turn that into an attack on a receiver that is already down.
+        if haste
+            && !self.haste
+            && let (Gate::Backoff(until), Some(sent)) = (self.gate, self.last_sent)
+        {
+            self.gate = Gate::Backoff(until.min(sent + BACKOFF));
+        }
+        self.haste = haste;
+    }
+
+    /// What `outcome` means for the batch of `spans` that was sent, and what to say about it.
+    ///
+    /// `chance` is evenly distributed in `0.0..1.0`.
+    pub(crate) fn answered(
+        &mut self,
+        now: Instant,
+        outcome: &Outcome,
+        spans: u64,
+        chance: f64,
+    ) -> (Verdict, Option<Change>) {
+        // What came while the request was under way has waited since then.
+        self.pending_since = self.last_sent;
+        let class = classify(outcome);
+        match &class {
+            Class::Retryable(asked) => {
+                self.failures = self.failures.saturating_add(1);
+                self.gate = match asked.filter(|asked| !asked.is_zero()) {
+                    Some(asked) => Gate::Shut(now + asked.min(LONGEST_THROTTLE)),
+                    None => Gate::Backoff(now + backoff(self.failures, chance)),
+                };
+            }
+            Class::Misconfigured => self.gate = Gate::Shut(now + PAUSE.mul_f64(1.0 + chance / 10.0)),
+            _ => {
+                self.failures = 0;
+                self.gate = Gate::Open;
+            }
+        }
+        let (verdict, change) = self.judge(now, class, outcome, spans);
+        self.eager = verdict == Verdict::Keep;
+        (verdict, change)
+    }
+
+    /// Why not everything is delivered at present.
+    pub(crate) fn trouble(&self) -> Option<&Trouble> {
+        self.trouble.as_ref()
+    }
+
+    /// Whether nothing is delivered at present: it is no use to wait at the program's end.
+    pub(crate) fn is_down(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.is_down)
+    }
+
+    fn judge(&mut self, now: Instant, class: Class, outcome: &Outcome, spans: u64) -> (Verdict, Option<Change>) {
+        match class {
+            Class::Delivered => {
+                self.size.grow(now);
+                let rejected = match outcome {
+                    Outcome::Accepted { rejected, .. } => (*rejected).min(spans),
+                    _ => 0,
+                };
+                let change = match outcome.cause() {
+                    Some(cause) => self.enter_trouble(now, cause, false, outcome),
+                    None => self.leave_trouble(),
+                };
+                (Verdict::Delivered { rejected }, change)
+            }
+            Class::TooLarge if spans > 1 => {
+                self.size.refuse(now, spans);
+                // An answer, and nothing is lost: nothing to say.
+                (Verdict::Keep, None)
+            }
+            Class::TooLarge | Class::Rejected => {
+                self.size.refused = None;
+                let change = outcome.cause().and_then(|c| self.enter_trouble(now, c, false, outcome));
+                (Verdict::Rejected, change)
+            }
+            Class::Misconfigured | Class::Retryable(_) => {
+                let change = outcome.cause().and_then(|c| self.enter_trouble(now, c, true, outcome));
+                (Verdict::Keep, change)
+            }
+        }
+    }
+
+    fn enter_trouble(&mut self, now: Instant, cause: Cause, is_down: bool, outcome: &Outcome) -> Option<Change> {
+        let is_new = self.trouble.as_ref().is_none_or(|trouble| trouble.cause != cause);
+        self.trouble = Some(Trouble {
+            cause,
+            is_down,
+            text: outcome.to_string(),
+        });
+        self.said
+            .retain(|(_, at)| now.saturating_duration_since(*at) < SAY_AGAIN);
+        if !is_new || self.said.iter().any(|(said, _)| *said == cause) {
+            return None;
+        }
+        self.said.push((cause, now));
+        self.announced = true;
+        Some(if is_down { Change::Down } else { Change::Refusing })
+    }
+
+    fn leave_trouble(&mut self) -> Option<Change> {
+        self.trouble = None;
+        std::mem::take(&mut self.announced).then_some(Change::Up)
+    }
+}
+
+/// One table of what answers mean.
+fn classify(outcome: &Outcome) -> Class {
+    match outcome {
+        Outcome::Accepted { .. } => Class::Delivered,
+        Outcome::Status { code, retry_after, .. } => match code {
+            // "429, 502, 503, 504": retryable, all others MUST NOT be retried.
+            429 | 502..=504 => Class::Retryable(*retry_after),
+            413 => Class::TooLarge,
+            300..=399 | 401 | 403..=405 | 407 | 415 => Class::Misconfigured,
+            _ => Class::Rejected,
+        },
+        Outcome::Failed { failure, .. } => match failure {
+            // "The client MUST treat the response as non-retryable."
+            Failure::HugeAnswer => Class::Rejected,
+            Failure::NotOtlp => Class::Misconfigured,
+            _ => Class::Retryable(None),
+        },
+    }
+}
+
+/// Exponential with full jitter: anything up to the doubled limit, so that many clients of one
+/// receiver do not come back together.
+fn backoff(failures: u32, chance: f64) -> Duration {
+    let doubled = BACKOFF.saturating_mul(1 << failures.saturating_sub(1).min(10));
+    doubled.min(LONGEST_BACKOFF).mul_f64(chance).max(SHORTEST_BACKOFF)
+}
+
+/// How many spans go into one request. `1 <= now <= most`.
+struct BatchSize {
+    most: usize,
+    now: usize,
+    /// A number of spans that was too large, and when.
+    refused: Option<(usize, Instant)>,
+}
+
+impl BatchSize {
+    /// "413": half of it may pass.
+    fn refuse(&mut self, now: Instant, spans: u64) {
+        let spans = usize::try_from(spans).unwrap_or(self.now);
+        self.refused = Some((spans, now));
+        self.now = (spans / 2).clamp(1, self.most);
+    }
+
+    /// After a success: back towards the most, but for a time below what was refused.
+    fn grow(&mut self, now: Instant) {
+        let larger = self.now.saturating_mul(2).min(self.most);
+        let refused = self
+            .refused
+            .is_some_and(|(spans, at)| larger >= spans && now.saturating_duration_since(at) < REMEMBER_REFUSED_SIZE);
+        if !refused {
+            self.now = larger;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "machine_tests.rs"]
+mod tests;

@@ -1,0 +1,417 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn machine() -> (Machine, Instant) {
+    (Machine::new(BatchSettings::default()), Instant::now())
+}
+
+/// One that has already delivered something.
+fn met_machine() -> (Machine, Instant) {
+    let (mut machine, now) = machine();
+    machine.poll(now, spans(1), false);
+    machine.answered(now, &Outcome::success(), 1, 0.5);
+    machine.poll(now, spans(0), false);
+    (machine, now)
+}
+
+fn spans(spans: u64) -> Pending {
+    Pending {
+        spans,
+        bytes: spans * 300,
+    }
+}
+
+fn status(code: u16) -> Outcome {
+    Outcome::Status {
+        code,
+        retry_after: None,
+        message: String::new(),
+    }
+}
+
+fn throttled(code: u16, retry_after: Duration) -> Outcome {
+    Outcome::Status {
+        code,
+        retry_after: Some(retry_after),
+        message: String::new(),
+    }
+}
+
+fn failed(failure: Failure) -> Outcome {
+    Outcome::failed(failure, "")
+}
+
+fn sends(machine: &mut Machine, now: Instant, own: Pending) -> bool {
+    matches!(machine.poll(now, own, false), Step::Send(_))
+}
+
+#[test]
+fn a_batch_goes_when_it_is_full_or_old_or_awaited() {
+    for (own, waited, haste, expected) in [
+        (spans(0), 10 * SECOND, true, false),
+        (spans(1), SECOND, false, false),
+        (spans(511), SECOND, false, false),
+        (spans(512), Duration::ZERO, false, true),
+        (
+            Pending {
+                spans: 2,
+                bytes: 2 << 20,
+            },
+            Duration::ZERO,
+            false,
+            true,
+        ),
+        (spans(1), 5 * SECOND, false, true),
+        (spans(1), Duration::ZERO, true, true),
+    ] {
+        let (mut machine, now) = met_machine();
+        let first = own.spans.min(1);
+        assert!(!sends(&mut machine, now, spans(first)));
+        machine.set_haste(haste);
+        assert_eq!(
+            sends(&mut machine, now + waited, own),
+            expected,
+            "{own:?} {waited:?} {haste}"
+        );
+    }
+}
+
+#[test]
+fn the_first_request_goes_at_once() {
+    let (mut machine, now) = machine();
+    assert!(sends(&mut machine, now, spans(1)));
+}
+
+#[test]
+fn adopted_spans_do_not_wait_for_company_and_own_ones_are_not_sent_early_for_them() {
+    let (mut machine, now) = met_machine();
+    assert!(matches!(machine.poll(now, spans(0), true), Step::Send(_)));
+    let (mut machine, now) = met_machine();
+    assert_eq!(machine.poll(now, spans(1), true), Step::Wait(Some(now + 5 * SECOND)));
+}
+
+#[test]
+fn spans_that_came_during_a_request_have_waited_since_it_began() {
+    let (mut machine, now) = met_machine();
+    assert!(sends(&mut machine, now, spans(512)));
+    machine.answered(now + 3 * SECOND, &Outcome::success(), 512, 0.5);
+    let step = machine.poll(now + 3 * SECOND, spans(1), false);
+    assert_eq!(step, Step::Wait(Some(now + 5 * SECOND)));
+}
+
+#[test]
+fn every_answer_has_its_meaning() {
+    let keep = || Verdict::Keep;
+    let rejected = || Verdict::Rejected;
+    let partial = Outcome::Accepted {
+        rejected: 3,
+        message: "bad ids".into(),
+    };
+    let lying = Outcome::Accepted {
+        rejected: u64::MAX,
+        message: String::new(),
+    };
+    let warning = Outcome::Accepted {
+        rejected: 0,
+        message: "old version".into(),
+    };
+    // The outcome, the verdict on a batch of 10, whether the destination counts as down.
+    let mut table = vec![
+        (Outcome::success(), Verdict::Delivered { rejected: 0 }, false),
+        (partial, Verdict::Delivered { rejected: 3 }, false),
+        (lying, Verdict::Delivered { rejected: 10 }, false),
+        (warning, Verdict::Delivered { rejected: 0 }, false),
+        (status(413), keep(), false),
+        (failed(Failure::HugeAnswer), rejected(), false),
+        (failed(Failure::NotOtlp), keep(), true),
+    ];
+    for code in [429, 502, 503, 504] {
+        table.push((status(code), keep(), true));
+    }
+    for code in [301, 302, 307, 308, 401, 403, 404, 405, 407, 415] {
+        table.push((status(code), keep(), true));
+    }
+    for code in [
+        400, 402, 406, 408, 409, 410, 418, 422, 451, 500, 501, 505, 507, 511, 599, 999,
+    ] {
+        table.push((status(code), rejected(), false));
+    }
+    for failure in [
+        Failure::Disconnected,
+        Failure::NotHttp,
+        Failure::PlainToTls,
+        Failure::Refused,
+        Failure::TimedOut,
+        Failure::Tls,
+        Failure::Unreachable,
+        Failure::UnknownHost,
+    ] {
+        table.push((failed(failure), keep(), true));
+    }
+    for (outcome, verdict, down) in table {
+        let (mut machine, now) = machine();
+        machine.poll(now, spans(10), false);
+        assert_eq!(machine.answered(now, &outcome, 10, 0.5).0, verdict, "{outcome:?}");
+        assert_eq!(machine.is_down(), down, "{outcome:?}");
+    }
+}
+
+#[test]
+fn the_wait_after_failures_doubles_up_to_a_minute_with_full_jitter() {
+    for (failures, chance, expected) in [
+        (1, 0.5, Duration::from_millis(500)),
+        (2, 0.5, SECOND),
+        (3, 0.5, 2 * SECOND),
+        (4, 0.25, 2 * SECOND),
+        (7, 0.5, 30 * SECOND),
+        (8, 0.5, 30 * SECOND),
+        (u32::MAX, 0.5, 30 * SECOND),
+        (3, 0.0, Duration::from_millis(100)),
+    ] {
+        assert_eq!(backoff(failures, chance), expected, "{failures} {chance}");
+    }
+    let (mut machine, now) = machine();
+    for (after, wait) in [(0, 500), (500, 1000), (1500, 2000), (3500, 4000)] {
+        let now = now + Duration::from_millis(after);
+        assert!(sends(&mut machine, now, spans(1)), "{after}");
+        machine.answered(now, &failed(Failure::Refused), 1, 0.5);
+        let until = now + Duration::from_millis(wait);
+        assert_eq!(machine.poll(now, spans(9999), false), Step::Wait(Some(until)));
+    }
+}
+
+#[test]
+fn what_the_receiver_asks_for_is_waited_out_even_by_a_flush() {
+    for (outcome, wait) in [
+        (throttled(429, 7 * SECOND), 7 * SECOND),
+        (throttled(503, 2 * SECOND), 2 * SECOND),
+        (throttled(503, 9_999_999 * SECOND), LONGEST_THROTTLE),
+        (status(401), PAUSE),
+        (status(404), PAUSE),
+    ] {
+        let (mut machine, now) = machine();
+        assert!(sends(&mut machine, now, spans(1)));
+        machine.answered(now, &outcome, 1, 0.0);
+        machine.set_haste(true);
+        assert!(!sends(&mut machine, now + wait - Duration::from_millis(1), spans(9999)));
+        assert!(sends(&mut machine, now + wait, spans(1)), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_retry_after_of_zero_is_an_ordinary_failure() {
+    let (mut machine, now) = machine();
+    machine.poll(now, spans(1), false);
+    machine.answered(now, &throttled(503, Duration::ZERO), 1, 0.5);
+    let until = now + Duration::from_millis(500);
+    assert_eq!(machine.poll(now, spans(1), false), Step::Wait(Some(until)));
+}
+
+#[test]
+fn a_flush_brings_one_attempt_forward_but_not_more_than_one_a_second() {
+    let (mut machine, mut now) = machine();
+    for _ in 0..8 {
+        now += LONGEST_BACKOFF;
+        assert!(sends(&mut machine, now, spans(1)));
+        machine.answered(now, &failed(Failure::Refused), 1, 0.99);
+    }
+    for _ in 0..3 {
+        machine.set_haste(false);
+        machine.set_haste(true);
+        assert!(!sends(&mut machine, now + SECOND / 2, spans(1)));
+    }
+    assert!(sends(&mut machine, now + SECOND, spans(1)));
+    machine.answered(now + SECOND, &failed(Failure::Refused), 1, 0.99);
+    assert!(
+        !sends(&mut machine, now + 3 * SECOND, spans(1)),
+        "the same flush has had its attempt"
+    );
+}
+
+#[test]
+fn a_batch_that_is_too_large_is_halved_until_it_passes_and_grows_again_below_that() {
+    let (mut machine, mut now) = met_machine();
+    let mut sizes = Vec::new();
+    for _ in 0..12 {
+        now += SECOND;
+        let Step::Send(limits) = machine.poll(now, spans(9999), false) else {
+            panic!()
+        };
+        let size = limits.spans as u64;
+        sizes.push(size);
+        let outcome = if size > 100 { status(413) } else { Outcome::success() };
+        machine.answered(now, &outcome, size, 0.5);
+    }
+    assert_eq!(sizes, [512, 256, 128, 64, 64, 64, 64, 64, 64, 64, 64, 64]);
+    now += REMEMBER_REFUSED_SIZE;
+    machine.poll(now, spans(9999), false);
+    machine.answered(now, &Outcome::success(), 64, 0.5);
+    let Step::Send(limits) = machine.poll(now, spans(9999), false) else {
+        panic!()
+    };
+    assert_eq!(limits.spans, 128);
+}
+
+#[test]
+fn a_single_span_that_is_too_large_is_rejected_and_the_next_ones_are_not_held_up() {
+    let (mut machine, now) = met_machine();
+    let mut size = 512;
+    while size > 1 {
+        assert_eq!(machine.answered(now, &status(413), size, 0.5), (Verdict::Keep, None));
+        let Step::Send(limits) = machine.poll(now, spans(9999), false) else {
+            panic!()
+        };
+        assert!((limits.spans as u64) < size);
+        size = limits.spans as u64;
+    }
+    let verdict = machine.answered(now, &status(413), 1, 0.5);
+    assert_eq!(verdict, (Verdict::Rejected, Some(Change::Refusing)));
+    for _ in 0..9 {
+        let Step::Send(limits) = machine.poll(now, spans(9999), false) else {
+            panic!()
+        };
+        machine.answered(now, &Outcome::success(), limits.spans as u64, 0.5);
+    }
+    let Step::Send(limits) = machine.poll(now, spans(9999), false) else {
+        panic!()
+    };
+    assert_eq!(limits.spans, 512);
+}
+
+#[test]
+fn each_change_of_state_is_said_once_and_flapping_is_not_said_again_and_again() {
+    let (mut machine, start) = machine();
+    let refused = failed(Failure::Refused);
+    for (seconds, outcome, change) in [
+        (0, &refused, Some(Change::Down)),
+        (1, &refused, None),
+        (2, &status(404), Some(Change::Down)),
+        (3, &refused, None),
+        (4, &Outcome::success(), Some(Change::Up)),
+        (5, &Outcome::success(), None),
+        (6, &refused, None),
+        (7, &Outcome::success(), None),
+        (90, &refused, Some(Change::Down)),
+        (91, &status(400), Some(Change::Refusing)),
+        (92, &status(400), None),
+        (93, &Outcome::success(), Some(Change::Up)),
+    ] {
+        let now = start + seconds * SECOND;
+        assert_eq!(machine.answered(now, outcome, 1, 0.5).1, change, "at {seconds}");
+    }
+}
+
+/// A receiver of changing moods, a source of spans, and what must hold whatever they do.
+#[test]
+fn a_random_walk_loses_nothing_and_keeps_every_rule() {
+    for seed in 1..=200_u64 {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let (mut machine, mut now) = machine();
+        let end = now + 12 * 3600 * SECOND;
+        let healed_from = now + 3600 * SECOND;
+        // Numbers of the spans, oldest first; those divisible by 997 are too large for anybody.
+        let mut queue = std::collections::VecDeque::new();
+        let (mut made, mut delivered, mut rejected) = (0_u64, 0_u64, 0_u64);
+        let mut not_before = now;
+        let mut oldest: Option<Instant> = None;
+        while now < end {
+            if now < healed_from && random.below(3) == 0 {
+                for _ in 0..random.below(700) {
+                    made += 1;
+                    queue.push_back(made);
+                    oldest.get_or_insert(now);
+                }
+            }
+            machine.set_haste(random.below(10) == 0);
+            match machine.poll(now, spans(queue.len() as u64), false) {
+                Step::Wait(None) => {
+                    assert!(queue.is_empty(), "seed {seed}: spans wait for nothing");
+                    now += SECOND;
+                }
+                Step::Wait(Some(until)) => {
+                    assert!(until > now, "seed {seed}: a wait that is over");
+                    assert!(until - now <= LONGEST_THROTTLE, "seed {seed}: an endless wait");
+                    // The driver also looks in between.
+                    now += (until - now).min(SECOND * (1 + random.below(20) as u32));
+                }
+                Step::Send(limits) => {
+                    assert!(!queue.is_empty(), "seed {seed}: an empty request");
+                    assert!(now >= not_before, "seed {seed}: a request before it was allowed");
+                    assert!((1..=512).contains(&limits.spans), "seed {seed}");
+                    let count = queue.len().min(limits.spans);
+                    let poisoned = queue.iter().take(count).any(|span| span % 997 == 0);
+                    let outcome = if poisoned {
+                        status(413)
+                    } else if now >= healed_from {
+                        Outcome::success()
+                    } else {
+                        random.outcome()
+                    };
+                    now += Duration::from_millis(random.below(2000));
+                    let chance = random.below(1000) as f64 / 1000.0;
+                    let (verdict, _) = machine.answered(now, &outcome, count as u64, chance);
+                    if let Outcome::Status {
+                        retry_after: Some(wait),
+                        code: 429 | 503,
+                        ..
+                    } = outcome
+                    {
+                        not_before = now + wait;
+                    }
+                    let size = count as u64;
+                    match verdict {
+                        Verdict::Delivered { rejected: some } => {
+                            rejected += some;
+                            delivered += size - some;
+                            queue.drain(..count);
+                        }
+                        Verdict::Rejected => {
+                            assert!(!poisoned || count == 1, "seed {seed}: good spans condemned");
+                            rejected += size;
+                            queue.drain(..count);
+                        }
+                        Verdict::Keep => {}
+                    }
+                }
+            }
+            assert_eq!(made, delivered + rejected + queue.len() as u64, "seed {seed}");
+        }
+        assert!(
+            queue.is_empty(),
+            "seed {seed}: {} spans left after the cure",
+            queue.len()
+        );
+        assert!(machine.trouble().is_none() || !machine.is_down(), "seed {seed}");
+        assert!(delivered > 0 && rejected > 0, "seed {seed}: a walk that went nowhere");
+    }
+}
+
+/// xorshift64: good enough to wander, the same on every machine.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        match self.below(12) {
+            0 => failed(Failure::Refused),
+            1 => failed(Failure::Disconnected),
+            2 => throttled(429, self.below(100) as u32 * SECOND),
+            3 => throttled(503, self.below(10) as u32 * SECOND),
+            4 => status(502),
+            5 => status(400),
+            6 => status(401),
+            7 => Outcome::Accepted {
+                rejected: self.below(3),
+                message: "some".into(),
+            },
+            _ => Outcome::success(),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Where the delivery thread takes spans from: the spool, or a list in tests.
+
+/// How much one request may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchLimits {
+    pub(crate) spans: usize,
+    /// Of the whole body. A single span may exceed it: it is sent all the same.
+    pub(crate) bytes: usize,
+}
+
+/// One request's worth of spans.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// A complete `ExportTraceServiceRequest`.
+    pub(crate) body: Vec<u8>,
+    /// At least one.
+    pub(crate) spans: u64,
+    /// The source's own mark.
+    pub(crate) token: u64,
+}
+
+/// What is committed and not settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) spans: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What became of this process's spans since it started: the terms of
+/// `started - live = delivered + pending + dropped`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Accounts {
+    pub(crate) delivered: u64,
+    pub(crate) pending: u64,
+    /// Counts above zero, each with its reason in one word.
+    pub(crate) dropped: Vec<(&'static str, u64)>,
+}
+
+/// Spans to deliver. All calls come from the delivery thread, one at a time.
+pub(crate) trait Source: Send {
+    /// A cheap count of this process's own spans that are committed and not settled.
+    fn pending(&mut self) -> Pending;
+
+    /// What became of this process's own spans. Called at the end of a flush.
+    fn accounts(&mut self) -> Accounts;
+
+    /// The oldest spans that are not settled, own before adopted; `None` when there are none.
+    ///
+    /// This peeks: the same spans come again until they are settled by
+    /// [`delivered`](Self::delivered) or [`rejected`](Self::rejected).
+    fn next_batch(&mut self, limits: &BatchLimits) -> Option<Batch>;
+
+    /// The backend took the batch: advances and persists the cursor. `rejected` of its spans
+    /// were refused and count as dropped.
+    fn delivered(&mut self, batch: &Batch, rejected: u64);
+
+    /// The backend refuses the batch for good: keeps the payload aside, counts its spans as
+    /// dropped, and advances.
+    fn rejected(&mut self, batch: &Batch, reason: &str);
+
+    /// Looks for directories of processes that have died, to deliver their spans too. Called when
+    /// the own spans are done, and now and then.
+    fn adopt(&mut self);
+}
