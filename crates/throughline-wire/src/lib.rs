@@ -1,8 +1,8 @@
 //! Traces as values and as bytes.
 //!
 //! This crate holds what every other part of Throughline has to agree on: [ids](TraceId), the
-//! [span context](SpanContext), tracestate, baggage, how they travel in
-//! headers and environment variables, and how a span is [written](encode) to and
+//! [span context](SpanContext), [tracestate](TraceState), [baggage](Baggage), how they travel in
+//! [headers](propagation) and [environment variables](environment), and how a span is [written](encode) to and
 //! [read](view) from OTLP protobuf without an object in between.
 //!
 //! It does no I/O, reads no clock, starts no thread, has no dependencies and no unsafe code.
@@ -14,24 +14,29 @@
 #![forbid(unsafe_code)]
 
 pub mod any_value;
+pub mod baggage;
 pub mod encode;
+pub mod environment;
 mod fields;
 mod flags;
 mod hex;
 mod id;
 mod kind;
 pub mod prefix;
+pub mod propagation;
 pub mod request;
 mod resource;
 pub mod response;
 mod span_context;
 mod status;
+pub mod trace_state;
 pub mod traceparent;
 mod value;
 pub mod varint;
 pub mod view;
 
 pub use any_value::AnyValueView;
+pub use baggage::{Baggage, InvalidBaggage};
 pub use fields::Malformed;
 pub use flags::TraceFlags;
 pub use id::{InvalidId, SpanId, TraceId};
@@ -39,5 +44,6 @@ pub use kind::SpanKind;
 pub use resource::{encode_resource, encode_scope};
 pub use span_context::SpanContext;
 pub use status::StatusCode;
+pub use trace_state::{InvalidTraceState, TraceState};
 pub use value::Value;
 pub use view::SpanView;

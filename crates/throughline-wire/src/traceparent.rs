@@ -61,7 +61,7 @@ pub fn format(context: &SpanContext) -> [u8; LEN] {
     value
 }
 
-/// [`format`] as a string.
+/// [`format()`] as a string.
 #[must_use]
 pub fn to_string(context: &SpanContext) -> String {
     String::from_utf8(format(context).to_vec()).expect("format writes ASCII only")

@@ -1,0 +1,47 @@
+//! Where trace context can be written to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
+
+/// Something that holds text under names: what a request, a message or a job is sent with.
+///
+/// Implemented for the maps and lists of the standard library; a header map of another crate needs
+/// two lines. Object-safe.
+pub trait Carrier {
+    /// Sets `name`, which is in lower case, to `value`, in place of what exactly that name had.
+    fn set(&mut self, name: &'static str, value: &str);
+
+    /// Removes `name` in every case it may be written in.
+    fn remove(&mut self, name: &str);
+}
+
+impl<S: BuildHasher> Carrier for HashMap<String, String, S> {
+    fn set(&mut self, name: &'static str, value: &str) {
+        self.insert(name.to_owned(), value.to_owned());
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.retain(|found, _| !found.eq_ignore_ascii_case(name));
+    }
+}
+
+impl Carrier for BTreeMap<String, String> {
+    fn set(&mut self, name: &'static str, value: &str) {
+        self.insert(name.to_owned(), value.to_owned());
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.retain(|found, _| !found.eq_ignore_ascii_case(name));
+    }
+}
+
+impl Carrier for Vec<(String, String)> {
+    fn set(&mut self, name: &'static str, value: &str) {
+        self.retain(|(found, _)| found != name);
+        self.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.retain(|(found, _)| !found.eq_ignore_ascii_case(name));
+    }
+}
