@@ -1,0 +1,138 @@
+//! What a receiver got: requests as they came, and the spans in them.
+
+use std::fmt::Write as _;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+
+/// A request as it came in.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// 1 for the first request this receiver got, 2 for the next.
+    pub number: u64,
+    /// The method, which should be POST.
+    pub method: Method,
+    /// Path and query, such as `/v1/traces`.
+    pub path: String,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The raw body.
+    pub body: Bytes,
+}
+
+impl Request {
+    /// The header with this name if it is there, once or more, and its first value is plain text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body, decoded.
+    ///
+    /// # Errors
+    ///
+    /// When the body is not an `ExportTraceServiceRequest` in protobuf.
+    pub fn export(&self) -> Result<ExportTraceServiceRequest, prost::DecodeError> {
+        ExportTraceServiceRequest::decode(self.body.clone())
+    }
+}
+
+/// A span that a receiver took, with what surrounded it. The fields of the OTLP span itself can be
+/// read straight from this.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceivedSpan {
+    /// The span.
+    pub span: Span,
+    /// The resource it came under; empty if there was none.
+    pub resource: Arc<Resource>,
+    /// The scope it came under; empty if there was none.
+    pub scope: Arc<InstrumentationScope>,
+    /// The headers of the request it came in.
+    pub headers: Arc<HeaderMap>,
+}
+
+impl ReceivedSpan {
+    /// The spans of a request, in order.
+    pub(super) fn of(request: &Request) -> Result<Vec<Self>, prost::DecodeError> {
+        let headers = Arc::new(request.headers.clone());
+        let mut spans = Vec::new();
+        for group in request.export()?.resource_spans {
+            let resource = Arc::new(group.resource.unwrap_or_default());
+            for group in group.scope_spans {
+                let scope = Arc::new(group.scope.unwrap_or_default());
+                spans.extend(group.spans.into_iter().map(|span| Self {
+                    span,
+                    resource: Arc::clone(&resource),
+                    scope: Arc::clone(&scope),
+                    headers: Arc::clone(&headers),
+                }));
+            }
+        }
+        Ok(spans)
+    }
+
+    /// The trace id in lower-case hex.
+    pub fn trace_id(&self) -> String {
+        hex(&self.span.trace_id)
+    }
+
+    /// The span id in lower-case hex.
+    pub fn span_id(&self) -> String {
+        hex(&self.span.span_id)
+    }
+
+    /// The parent's span id in lower-case hex; empty for a root.
+    pub fn parent_span_id(&self) -> String {
+        hex(&self.span.parent_span_id)
+    }
+
+    /// The value of the span's first attribute with this key.
+    pub fn attribute(&self, key: &str) -> Option<&Value> {
+        find(&self.span.attributes, key)
+    }
+
+    /// The value of the resource's first attribute with this key.
+    pub fn resource_attribute(&self, key: &str) -> Option<&Value> {
+        find(&self.resource.attributes, key)
+    }
+
+    /// The resource's `service.name`, if it is a string.
+    pub fn service(&self) -> Option<&str> {
+        match self.resource_attribute("service.name")? {
+            Value::StringValue(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+impl Deref for ReceivedSpan {
+    type Target = Span;
+
+    fn deref(&self) -> &Span {
+        &self.span
+    }
+}
+
+fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
+    attributes
+        .iter()
+        .find(|attribute| attribute.key == key)?
+        .value
+        .as_ref()?
+        .value
+        .as_ref()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // a String takes everything
+        text
+    })
+}

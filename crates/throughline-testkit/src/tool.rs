@@ -1,0 +1,100 @@
+//! Programs that others wrote and `scripts/` builds: where they are, and what to do without them.
+
+use std::error::Error;
+use std::fmt;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{Program, Running, Spool};
+
+/// Why a [`Collector`](crate::Collector) or a [`Jaeger`](crate::Jaeger) did not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ToolError {
+    /// It is built, and does not run as it should.
+    Failed(io::Error),
+    /// It is not built; this script of the repository builds it.
+    NotBuilt {
+        /// The script, such as `scripts/collector.sh`.
+        script: &'static str,
+    },
+}
+
+impl fmt::Display for ToolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.fmt(f),
+            Self::NotBuilt { script } => write!(f, "not built yet: run {script}"),
+        }
+    }
+}
+
+impl Error for ToolError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Failed(error) => error.source(),
+            Self::NotBuilt { .. } => None,
+        }
+    }
+}
+
+impl From<io::Error> for ToolError {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// What started; or nothing, with one line on stderr saying that a test is skipped and which script
+/// would change that, if it is not built.
+///
+/// ```no_run
+/// use throughline_testkit::{Collector, require_tool};
+///
+/// let Some(collector) = require_tool(Collector::start()) else { return };
+/// println!("{}", collector.endpoint());
+/// ```
+///
+/// # Panics
+///
+/// When it is built and does not start; and with `CI=true`, where nothing is skipped, also when it is
+/// not built.
+#[track_caller]
+pub fn require_tool<T>(started: Result<T, ToolError>) -> Option<T> {
+    match started {
+        Ok(tool) => Some(tool),
+        Err(ToolError::NotBuilt { script }) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
+            // Not eprintln!, which the test harness keeps to itself when a test passes.
+            let test = std::thread::current().name().unwrap_or("a test").to_owned();
+            let _ = writeln!(io::stderr(), "skipped: {test} (build what it needs with {script})");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The program that `script` has built. Only the script knows version and place.
+pub(crate) fn built_by(script: &'static str) -> Result<PathBuf, ToolError> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let found = Command::new(root.join(script))
+        .arg("--if-built")
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !found.status.success() {
+        return Err(ToolError::NotBuilt { script });
+    }
+    Ok(PathBuf::from(String::from_utf8_lossy(&found.stdout).trim_end()))
+}
+
+/// Runs a program that is made of the Collector's parts, as Jaeger is too, and waits until it is
+/// ready. Its configuration lies in the directory that is returned.
+pub(crate) fn start(program: &Path, config: &str) -> io::Result<(Running, Spool)> {
+    let spool = Spool::new()?;
+    let file = spool.home().join("config.yaml");
+    fs::write(&file, config)?;
+    let running = Program::at(program, &spool).arg("--config").arg(&file).spawn()?;
+    running.wait_for_stderr("Everything is ready. Begin running and processing data.")?;
+    Ok((running, spool))
+}
