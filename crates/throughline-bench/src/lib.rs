@@ -27,8 +27,11 @@
 //!   fastrace knows string values only, so it has to format the numbers, as its users do.
 //! * No child is made current, unless its name says so: each row is the library's cheapest span.
 //!
-//! What the figures are not: the cost of exporting (a thread of its own everywhere), nor the cost
-//! with cold caches.
+//! * Between two samples of a case all others have run, as a program's own work would have. Where
+//!   that matters most there is a second row, called warm, whose samples follow upon another of
+//!   their own.
+//!
+//! What the figures are not: the cost of exporting, which a thread of its own pays everywhere.
 
 pub mod allocations;
 pub mod cases;

@@ -47,6 +47,8 @@ struct Process {
     child: Child,
     questions: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
+    /// Kept, so that asking does not allocate.
+    answer: String,
 }
 
 impl Process {
@@ -62,6 +64,7 @@ impl Process {
             child,
             questions,
             answers: BufReader::new(answers),
+            answer: String::with_capacity(64),
         })
     }
 
@@ -69,16 +72,16 @@ impl Process {
     ///
     /// If the process has gone: a figure without it would be an invention.
     fn sample(&mut self) -> Effort {
-        let effort = self.ask().expect("the process that runs the case answers");
-        parse(&effort).expect("the process answers with two numbers")
+        self.ask().expect("the process that runs the case answers");
+        parse(&self.answer).expect("the process answers with two numbers")
     }
 
-    fn ask(&mut self) -> io::Result<String> {
+    fn ask(&mut self) -> io::Result<()> {
         let mut questions = self.questions.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
         questions.write_all(b"sample\n")?;
-        let mut line = String::new();
-        self.answers.read_line(&mut line)?;
-        Ok(line)
+        self.answer.clear();
+        self.answers.read_line(&mut self.answer)?;
+        Ok(())
     }
 }
 

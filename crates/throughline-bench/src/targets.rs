@@ -73,6 +73,7 @@ const BARE: &str = "native/bare child";
 const RATIOS: &[(&str, &str, f64)] = &[
     (BARE, YARDSTICK, 1.5),
     (BARE, "fastrace/LocalSpan", 0.6),
+    ("native/bare child, warm", "fastrace/LocalSpan, warm", 0.6),
     ("native/5 attributes", "sdk/5 attributes", 0.25),
     ("native/5 attributes", "fastrace/LocalSpan, 5 properties", 0.4),
 ];

@@ -19,6 +19,9 @@ pub const CASES: &[Entry] = &[
     native("native/bare child", |home| {
         under_root(home, || drop(black_box(span!("child"))))
     }),
+    native("native/bare child, warm", |home| {
+        under_root(home, || drop(black_box(span!("child")))).warmed()
+    }),
     native("native/entered child", |home| {
         under_root(home, || drop(black_box(span!("child").enter())))
     }),
