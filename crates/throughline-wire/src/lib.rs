@@ -10,7 +10,7 @@
 //! and bounded depth, and never a panic.
 //!
 //! Where to go next: [`encode`] for the writer, [`view`] for the reader, [`request`] for what is
-//! put around spans when they are sent, `json` for OTLP/JSON.
+//! put around spans when they are sent, [`json`] for OTLP/JSON.
 #![forbid(unsafe_code)]
 
 pub mod any_value;
@@ -21,6 +21,7 @@ mod fields;
 mod flags;
 mod hex;
 mod id;
+pub mod json;
 mod kind;
 pub mod prefix;
 pub mod propagation;

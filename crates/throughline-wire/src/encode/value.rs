@@ -6,9 +6,10 @@ use crate::{Value, varint};
 /// How deep arrays and maps may lie in each other; one that lies deeper is written as an empty
 /// value.
 ///
-/// Many decoders (prost, Java, C++) refuse a message nested more than 100 deep, and with it the
-/// whole request. A map takes three of those levels and the way to an event's attribute six.
-pub const MAX_DEPTH: usize = 30;
+/// Many decoders refuse a whole request for one value: of protobuf (prost, Java, C++) beyond 100
+/// messages in each other, of which a map takes three and the way to an event's attribute six; of
+/// JSON (`serde_json`) beyond 128 brackets, of which a map takes four and the way there 12.
+pub const MAX_DEPTH: usize = 28;
 
 /// The length of an attribute of a span: [`key_value_len`].
 #[inline]
