@@ -22,9 +22,10 @@
 //! * fastrace's collector thread, which would compete for the processor, is kept asleep during a
 //!   sample and drained after it; see [`cases::fastrace`] for how its drops are ruled out.
 //! * tracing-opentelemetry records neither location, thread, target nor idle time.
-//! * The five attributes are the same for all: a static string, a string known only at run time,
-//!   an integer, a boolean and a double. Each library gets them by its fastest documented way.
-//!   fastrace knows string values only, so it has to format the numbers, as its users do.
+//! * The five attributes are the same for all: two strings known only at run time, an integer, a
+//!   boolean and a double. Each library gets them by its fastest documented way, and borrows or
+//!   owns the strings as it must; the caller keeps its own. fastrace knows string values only, so
+//!   it has to format the numbers, as its users do.
 //! * No child is made current, unless its name says so: each row is the library's cheapest span.
 //!
 //! * Between two samples of a case all others have run, as a program's own work would have. Where

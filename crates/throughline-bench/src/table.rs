@@ -74,6 +74,7 @@ impl Table {
             json!({
                 "what": verdict.what,
                 "limit": verdict.limit,
+                "limit_is_lower": verdict.at_least,
                 "measured": verdict.measured,
                 "met": verdict.met(),
             })

@@ -59,7 +59,7 @@ pub const CASES: &[Entry] = &[
                 let span = LocalSpan::enter_with_local_parent("child");
                 drop(black_box(span.with_properties(|| {
                     [
-                        ("http.method", order.method.into()),
+                        ("order.customer", order.customer.clone().into()),
                         ("http.path", order.path.clone().into()),
                         ("order.items", order.items.to_string().into()),
                         ("order.express", literal(order.express).into()),

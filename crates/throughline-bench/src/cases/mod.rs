@@ -27,28 +27,29 @@ pub struct Entry {
 
 /// Every case, in the order of the table.
 pub fn all() -> impl Iterator<Item = &'static Entry> {
-    [
+    const LIBRARIES: &[&[Entry]] = &[
         clock::CASES,
+        #[cfg(feature = "native")]
+        native::CASES,
         opentelemetry::CASES,
         tracing_opentelemetry::CASES,
         fastrace::CASES,
-    ]
-    .into_iter()
-    .flatten()
+    ];
+    LIBRARIES.iter().copied().flatten()
 }
 
 /// The values of the five attributes, which the compiler must not see through.
 #[derive(Clone, Debug)]
 pub struct Order {
-    /// Known when the program is compiled.
-    pub method: &'static str,
-    /// Known only at run time.
-    pub path: String,
+    /// Who ordered.
+    pub customer: String,
+    /// Whether it is in a hurry.
+    pub express: bool,
     /// How many items.
     pub items: i64,
-    /// A flag.
-    pub express: bool,
-    /// An amount.
+    /// Where it can be looked at.
+    pub path: String,
+    /// What it costs.
     pub total: f64,
 }
 
@@ -56,12 +57,11 @@ impl Order {
     /// An order as any other.
     #[must_use]
     pub fn new() -> Self {
-        let path = String::from("/orders/4711");
         black_box(Self {
-            method: "POST",
-            path,
-            items: 3,
+            customer: String::from("ada.lovelace"),
             express: true,
+            items: 3,
+            path: String::from("/orders/4711"),
             total: 19.95,
         })
     }

@@ -136,7 +136,7 @@ fn nested(depth: u32) {
 fn five_attributes(order: &Order) -> Span {
     span!(
         "child",
-        http.method = order.method,
+        order.customer = order.customer.as_str(),
         http.path = order.path.as_str(),
         order.items = order.items,
         order.express = order.express,

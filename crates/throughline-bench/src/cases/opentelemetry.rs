@@ -31,7 +31,7 @@ pub const CASES: &[Entry] = &[
             let order = Order::new();
             children(move |tracer, parent| {
                 let attributes = [
-                    KeyValue::new("http.method", order.method),
+                    KeyValue::new("order.customer", order.customer.clone()),
                     KeyValue::new("http.path", order.path.clone()),
                     KeyValue::new("order.items", order.items),
                     KeyValue::new("order.express", order.express),

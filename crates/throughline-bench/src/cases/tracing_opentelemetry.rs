@@ -30,7 +30,7 @@ pub const CASES: &[Entry] = &[
             children(Sampler::AlwaysOn, move || {
                 info_span!(
                     "child",
-                    http.method = order.method,
+                    order.customer = order.customer.as_str(),
                     http.path = order.path.as_str(),
                     order.items = order.items,
                     order.express = order.express,
