@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use destination::Destination;
+pub(crate) use endpoint::Endpoint;
 use exporter::Choice;
 pub(crate) use resource::Resource;
 pub(crate) use variables::Notice;

@@ -63,7 +63,7 @@ impl Destination {
         field(if self.endpoint.is_tls() { b"https" } else { b"http" });
         field(self.endpoint.host().to_ascii_lowercase().as_bytes());
         field(&self.endpoint.port().to_le_bytes());
-        field(self.endpoint.target().as_bytes());
+        field(self.endpoint.target().as_str().as_bytes());
         for name in self.header_names() {
             field(name.as_bytes());
             field(self.headers.get(name).map_or(b"", HeaderValue::as_bytes));

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::Uri;
+use http::uri::PathAndQuery;
 
 /// An `http` or `https` URL with a host. Its `Debug` and `Display` show no secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub(crate) struct Endpoint {
     /// The value of the `Host` header: host and port as they were written.
     authority: String,
     /// Path and query as they are sent; begins with `/`.
-    target: String,
+    target: PathAndQuery,
     /// `user:password`, as written.
     user_info: Option<String>,
 }
@@ -23,12 +24,15 @@ impl Endpoint {
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`: a base URL, to which `v1/traces` is appended.
     pub(crate) fn from_base(url: &str) -> Result<Self, String> {
         let mut endpoint = Self::parse(url)?;
-        let (path, query) = match endpoint.target.split_once('?') {
-            Some((path, query)) => (path, format!("?{query}")),
-            None => (endpoint.target.as_str(), String::new()),
-        };
+        let path = endpoint.target.path();
         let slash = if path.ends_with('/') { "" } else { "/" };
-        endpoint.target = format!("{path}{slash}v1/traces{query}");
+        let query = endpoint
+            .target
+            .query()
+            .map(|query| format!("?{query}"))
+            .unwrap_or_default();
+        let target = format!("{path}{slash}v1/traces{query}");
+        endpoint.target = target.parse().map_err(|_| not_a_url())?;
         Ok(endpoint)
     }
 
@@ -53,7 +57,7 @@ impl Endpoint {
         &self.authority
     }
 
-    pub(crate) fn target(&self) -> &str {
+    pub(crate) fn target(&self) -> &PathAndQuery {
         &self.target
     }
 
@@ -83,7 +87,7 @@ impl Endpoint {
             host: host.to_owned(),
             port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
             authority: host_and_port.to_owned(),
-            target: uri.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
+            target: uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")),
             user_info,
         })
     }
@@ -114,8 +118,8 @@ fn not_a_url() -> String {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };
-        let path = self.target.split('?').next().unwrap_or("/");
-        let query = if path.len() < self.target.len() { "?***" } else { "" };
+        let path = self.target.path();
+        let query = if self.target.query().is_some() { "?***" } else { "" };
         write!(f, "{scheme}://{}{path}{query}", self.authority)
     }
 }

@@ -202,6 +202,14 @@ impl Machine {
         (verdict, change)
     }
 
+    /// Until when nothing is sent, after a failure.
+    pub(crate) fn not_before(&self) -> Option<Instant> {
+        match self.gate {
+            Gate::Open => None,
+            Gate::Backoff(until) | Gate::Shut(until) => Some(until),
+        }
+    }
+
     /// Why not everything is delivered at present.
     pub(crate) fn trouble(&self) -> Option<&Trouble> {
         self.trouble.as_ref()

@@ -82,8 +82,12 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Accepted { rejected: 0, message } => {
+                f.write_str("the backend warns")?;
+                with_detail(f, message)
+            }
             Self::Accepted { rejected, message } => {
-                write!(f, "{rejected} spans rejected by the backend")?;
+                write!(f, "{rejected} rejected")?;
                 with_detail(f, message)
             }
             Self::Status { code, message, .. } => {
@@ -123,6 +127,8 @@ impl fmt::Display for Failure {
         })
     }
 }
+
+impl std::error::Error for Failure {}
 
 /// What others said, cut to a line's length.
 fn with_detail(f: &mut fmt::Formatter<'_>, detail: &str) -> fmt::Result {

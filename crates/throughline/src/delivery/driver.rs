@@ -1,0 +1,241 @@
+//! The delivery thread's loop: looks what is pending, asks the machine, does what it says.
+
+use std::collections::hash_map::RandomState;
+use std::future::{Future, poll_fn};
+use std::hash::BuildHasher;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::flush::Waiter;
+use super::http::Client;
+use super::machine::{Change, Machine, Step, Verdict};
+use super::outcome::Outcome;
+use super::report::Report;
+use super::source::{Batch, Pending, Source};
+use super::thread::Shared;
+use super::waiting::Waiting;
+use crate::config::BatchSettings;
+use crate::notice::notice_again;
+
+/// How often the spool is looked at: seldom in a program that makes no spans.
+const BUSY_POLL: Duration = Duration::from_millis(10);
+const IDLE_POLL: Duration = Duration::from_secs(1);
+/// How often the spans of processes that have died are looked for.
+const ADOPT: Duration = Duration::from_secs(30);
+
+/// Everything the thread owns.
+pub(super) struct Driver {
+    /// As it is shown to people.
+    endpoint: String,
+    machine: Machine,
+    source: Box<dyn Source>,
+    waiting: Waiting,
+    shared: Arc<Shared>,
+    pace: Pace,
+    /// Whether the source may have spans of processes that have died.
+    adopted: bool,
+    adopt_at: Instant,
+}
+
+/// What a look around found.
+struct View {
+    now: Instant,
+    own: Pending,
+    stop: bool,
+}
+
+impl Driver {
+    pub(super) fn new(endpoint: String, batch: BatchSettings, source: Box<dyn Source>, shared: Arc<Shared>) -> Self {
+        Self {
+            endpoint,
+            machine: Machine::new(batch),
+            source,
+            waiting: Waiting::default(),
+            shared,
+            pace: Pace {
+                interval: BUSY_POLL,
+                seen: 0,
+            },
+            adopted: false,
+            adopt_at: Instant::now(),
+        }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn release_all(&mut self) -> Vec<Arc<Waiter>> {
+        self.waiting.release_all()
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) async fn run(&mut self, client: &mut Client) {
+        loop {
+            let View { now, own, stop } = self.look();
+            if stop {
+                return;
+            }
+            match self.machine.poll(now, own, self.adopted) {
+                Step::Send(limits) => match self.source.next_batch(&limits) {
+                    Some(batch) => {
+                        if self.deliver(client, batch, own.spans > 0).await.is_none() {
+                            return;
+                        }
+                    }
+                    None => {
+                        self.adopted = false;
+                        self.idle(now, own, None).await;
+                    }
+                },
+                // Never while somebody waits: a backlog must not lengthen a short command.
+                Step::Wait(_) if own.spans == 0 && now >= self.adopt_at && self.waiting.is_empty() => {
+                    self.source.adopt();
+                    self.adopted = true;
+                    self.adopt_at = now + ADOPT;
+                }
+                Step::Wait(until) => self.idle(now, own, until).await,
+            }
+        }
+    }
+
+    /// Takes in new requests, and lets go who need not wait any longer.
+    fn look(&mut self) -> View {
+        let (requests, mut stop) = self.shared.take_requests();
+        let own = self.source.pending();
+        for request in requests {
+            self.waiting.add(request, own.spans);
+        }
+        self.machine.set_haste(!self.waiting.is_empty());
+        let now = Instant::now();
+        let released = self.waiting.release(now, own.spans, &self.machine);
+        if !released.waiters.is_empty() {
+            self.publish();
+            let report = self.shared.known().clone();
+            for waiter in &released.waiters {
+                waiter.report(report.clone());
+            }
+            self.machine.set_haste(!self.waiting.is_empty());
+        }
+        stop |= released.shutdown;
+        View { now, own, stop }
+    }
+
+    /// Sends a batch and settles it, if it can be. `None` when told to stop in the middle: the
+    /// batch is pending as before.
+    async fn deliver(&mut self, client: &mut Client, mut batch: Batch, own: bool) -> Option<()> {
+        let body = Bytes::from(std::mem::take(&mut batch.body));
+        let outcome = self.send(client, body.clone()).await?;
+        let chance = chance();
+        let now = Instant::now();
+        let (verdict, change) = self.machine.answered(now, &outcome, batch.spans, chance);
+        match verdict {
+            Verdict::Delivered { rejected } => self.source.delivered(&batch, rejected),
+            Verdict::Rejected => {
+                batch.body = Vec::from(body);
+                self.source.rejected(&batch, &outcome.to_string());
+            }
+            Verdict::Keep => {}
+        }
+        if own && verdict != Verdict::Keep {
+            self.waiting.settled(batch.spans);
+        }
+        self.publish();
+        if let Some(change) = change {
+            self.say(&change);
+        }
+        Some(())
+    }
+
+    /// One request to the backend, while those of our own clients are taken in and deadlines kept.
+    async fn send(&mut self, client: &mut Client, body: Bytes) -> Option<Outcome> {
+        let mut sending = pin!(client.send(body));
+        loop {
+            let until = self.waiting.deadline();
+            let shared = self.shared.clone();
+            match first(sending.as_mut(), pin!(woken(&shared, until))).await {
+                Some(outcome) => return Some(outcome),
+                None if self.look().stop => return None,
+                None => {}
+            }
+        }
+    }
+
+    /// Until there is something to do: at `until`, when somebody wants something, or when it is
+    /// time to look whether there are more spans.
+    async fn idle(&mut self, now: Instant, own: Pending, until: Option<Instant>) {
+        let look_again = now + self.pace.next(own.spans);
+        let next = [until, self.waiting.deadline()]
+            .into_iter()
+            .flatten()
+            .fold(look_again, Instant::min);
+        woken(&self.shared, Some(next)).await;
+    }
+
+    /// Makes known how things stand.
+    fn publish(&mut self) {
+        let accounts = self.source.accounts();
+        let trouble = self.machine.trouble().map(|trouble| trouble.text.clone());
+        *self.shared.known() = Report::new(self.endpoint.clone(), accounts, trouble);
+    }
+
+    fn say(&self, change: &Change) {
+        let endpoint = &self.endpoint;
+        let trouble = self.machine.trouble().map_or("", |trouble| trouble.text.as_str());
+        match change {
+            Change::Down => notice_again(format_args!(
+                "cannot deliver to {endpoint}: {trouble}; spans are kept in the local spool"
+            )),
+            Change::Refusing => {
+                notice_again(format_args!("{endpoint} does not take all spans: {trouble}"));
+            }
+            Change::Up => notice_again(format_args!("delivering to {endpoint} again")),
+        }
+    }
+}
+
+/// How long to wait before the spool is looked at again: the busier the program, the shorter.
+struct Pace {
+    interval: Duration,
+    seen: u64,
+}
+
+impl Pace {
+    fn next(&mut self, pending: u64) -> Duration {
+        let busy = pending != self.seen;
+        self.seen = pending;
+        self.interval = if busy { self.interval / 4 } else { self.interval * 2 };
+        self.interval = self.interval.clamp(BUSY_POLL, IDLE_POLL);
+        self.interval
+    }
+}
+
+/// Waits for a client of the thread, or until `until`.
+async fn woken(shared: &Shared, until: Option<Instant>) {
+    let wake = shared.wake.notified();
+    match until {
+        None => wake.await,
+        Some(until) => drop(tokio::time::timeout_at(until.into(), wake).await),
+    }
+}
+
+/// `work`'s output, or `None` when `interruption` comes first; `work` can be taken up again.
+async fn first<W: Future>(mut work: Pin<&mut W>, mut interruption: Pin<&mut impl Future>) -> Option<W::Output> {
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = work.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        interruption.as_mut().poll(cx).map(|_| None)
+    })
+    .await
+}
+
+/// Evenly distributed in `0.0..1.0`: jitter needs no better source than the keys of a hash map.
+fn chance() -> f64 {
+    let bits = RandomState::new().hash_one(()) >> 11;
+    bits as f64 / (1_u64 << 53) as f64
+}

@@ -1,0 +1,229 @@
+//! OTLP over HTTP/1.1: posts a body, reads the answer. One request at a time over one connection,
+//! which is kept alive. Redirects are not followed: keys are for the host they were given for.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use rustls::ClientConfig;
+use throughline_wire::response;
+
+use super::connect::connect;
+use super::outcome::{Failure, Outcome};
+use crate::config::Destination;
+
+/// "After decompression, over = non-retryable."
+const LONGEST_ANSWER: usize = 4 << 20;
+/// Of an answer that is no success only a message is wanted.
+const LONGEST_REFUSAL: usize = 64 << 10;
+
+const OTLP: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION")));
+
+/// A client of one destination.
+pub(crate) struct Client {
+    destination: Destination,
+    /// The same for every request.
+    headers: HeaderMap,
+    /// Between requests, while the backend keeps it open.
+    connection: Option<SendRequest<Full<Bytes>>>,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Client {
+    pub(crate) fn new(destination: Destination) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, OURSELVES);
+        headers.extend(destination.headers.clone());
+        headers.insert(CONTENT_TYPE, OTLP);
+        let host = HeaderValue::from_str(destination.endpoint.authority())
+            .expect("a parsed authority has visible ASCII characters only");
+        headers.insert(HOST, host);
+        Self {
+            destination,
+            headers,
+            connection: None,
+            tls: None,
+        }
+    }
+
+    /// Trusts these certificates instead of the system's.
+    #[cfg(test)]
+    pub(crate) fn trusting(mut self, roots: rustls::RootCertStore) -> Self {
+        self.tls = Some(super::connect::tls_trusting(roots).unwrap());
+        self
+    }
+
+    pub(crate) fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// Posts `body`. Ends within the destination's timeout; may be dropped at any point, which
+    /// closes the connection.
+    pub(crate) async fn send(&mut self, body: Bytes) -> Outcome {
+        match self.destination.timeout {
+            None => self.attempt(body).await,
+            Some(limit) => match tokio::time::timeout(limit, self.attempt(body)).await {
+                Ok(outcome) => outcome,
+                Err(_) => Outcome::failed(Failure::TimedOut, format_args!("{limit:?}")),
+            },
+        }
+    }
+
+    async fn attempt(&mut self, body: Bytes) -> Outcome {
+        if let Some(mut idle) = self.connection.take()
+            && idle.ready().await.is_ok()
+        {
+            let outcome = self.exchange(idle, body.clone()).await;
+            // A backend may close an idle connection at the moment a request sets out on it: that
+            // is no failure of the backend.
+            if !matches!(
+                outcome,
+                Outcome::Failed {
+                    failure: Failure::Disconnected,
+                    ..
+                }
+            ) {
+                return outcome;
+            }
+        }
+        match connect(&self.destination.endpoint, &mut self.tls).await {
+            Ok(new) => self.exchange(new, body).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    async fn exchange(&mut self, mut connection: SendRequest<Full<Bytes>>, body: Bytes) -> Outcome {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = Uri::from(self.destination.endpoint.target().clone());
+        *request.headers_mut() = self.headers.clone();
+        match connection.send_request(request).await {
+            Ok(response) => {
+                let (outcome, whole) = read(response, self.destination.endpoint.is_tls()).await;
+                // The rest of an answer that was not read to its end would be taken for the next.
+                if whole {
+                    self.connection = Some(connection);
+                }
+                outcome
+            }
+            Err(error) => failure(&error),
+        }
+    }
+}
+
+/// The outcome, and whether the answer was read to its end.
+async fn read(response: Response<Incoming>, over_tls: bool) -> (Outcome, bool) {
+    let (head, body) = response.into_parts();
+    let success = head.status.is_success();
+    let limit = if success { LONGEST_ANSWER } else { LONGEST_REFUSAL };
+    let (body, whole) = match read_body(body, limit).await {
+        Ok(read) => read,
+        // A refusal stands, however its body ends.
+        Err(_) if !success => (Vec::new(), false),
+        Err(error) => return (failure(&error), false),
+    };
+    let kind = head.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let outcome = if !success {
+        refusal(head.status.as_u16(), &head.headers, kind, &body, over_tls)
+    } else if !whole {
+        Outcome::failed(Failure::HugeAnswer, "")
+    } else if kind.starts_with(b"text/html") {
+        Outcome::failed(Failure::NotOtlp, "")
+    } else {
+        acceptance(kind, &body)
+    };
+    (outcome, whole)
+}
+
+fn acceptance(kind: &[u8], body: &[u8]) -> Outcome {
+    // Success is said by the status. Some backends add a text of their own.
+    let partial = if kind.starts_with(OTLP.as_bytes()) {
+        response::partial_success(body).ok().flatten().unwrap_or_default()
+    } else {
+        Default::default()
+    };
+    Outcome::Accepted {
+        rejected: u64::try_from(partial.rejected_spans).unwrap_or(0),
+        message: partial.error_message,
+    }
+}
+
+fn refusal(code: u16, headers: &HeaderMap, kind: &[u8], body: &[u8], over_tls: bool) -> Outcome {
+    let message = if kind.starts_with(OTLP.as_bytes()) {
+        response::rpc_status(body)
+            .map(|status| status.message)
+            .unwrap_or_default()
+    } else if kind.starts_with(b"text/html") {
+        String::new()
+    } else {
+        String::from_utf8_lossy(body)
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    // So do Go's, nginx's and Apache's servers greet a client that does not begin with TLS.
+    let text = String::from_utf8_lossy(body);
+    let tls_wanted = text.contains("HTTPS server") || text.contains("HTTPS port");
+    if code == 400 && !over_tls && (tls_wanted || text.contains("SSL-enabled")) {
+        return Outcome::failed(Failure::PlainToTls, "");
+    }
+    let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.and_then(|value| delay(value, SystemTime::now()));
+    Outcome::Status {
+        code,
+        retry_after,
+        message,
+    }
+}
+
+/// `Retry-After`: seconds, or a date. RFC 9110, section 10.2.3.
+fn delay(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // More digits than fit mean "very long"; who waits has a limit of his own.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+/// At most `limit` bytes, and whether that is all.
+async fn read_body(mut body: Incoming, limit: usize) -> Result<(Vec<u8>, bool), hyper::Error> {
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        let room = limit - read.len();
+        read.extend_from_slice(&data[..data.len().min(room)]);
+        if data.len() > room {
+            return Ok((read, false));
+        }
+    }
+    Ok((read, true))
+}
+
+fn failure(error: &hyper::Error) -> Outcome {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let io = cause.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
+    if let Some(failure) = io.and_then(|inner| inner.downcast_ref::<Failure>()) {
+        return Outcome::failed(*failure, "");
+    }
+    if error.is_parse() {
+        return Outcome::failed(Failure::NotHttp, "");
+    }
+    Outcome::failed(Failure::Disconnected, cause)
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

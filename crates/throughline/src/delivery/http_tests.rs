@@ -1,0 +1,251 @@
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Instant;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use throughline_testkit::{Answer, Receiver, Request, sample};
+
+use super::*;
+use crate::config::Endpoint;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn client(url: &str, timeout: Option<Duration>) -> Client {
+    Client::new(Destination::new(
+        Endpoint::from_base(url).unwrap(),
+        HeaderMap::new(),
+        timeout,
+    ))
+}
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap().block_on(work)
+}
+
+fn body() -> Bytes {
+    sample::request(&["one"]).into()
+}
+
+/// What one request to `receiver` comes to, with a limit of a second.
+fn outcome(receiver: &Receiver) -> Outcome {
+    run(client(&receiver.endpoint(), Some(SECOND)).send(body()))
+}
+
+/// A server that reads what comes and answers every connection with `answer`, then closes it.
+fn raw_server(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream: TcpStream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer);
+        }
+    });
+    url
+}
+
+fn failure_of(outcome: &Outcome) -> Option<Failure> {
+    match outcome {
+        Outcome::Failed { failure, .. } => Some(*failure),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_request_is_what_the_protocol_says() {
+    let receiver = Receiver::start().unwrap();
+    let headers = [("x-key", "abc"), ("user-agent", "mine")];
+    let headers = headers.map(|(k, v)| (k.parse().unwrap(), HeaderValue::from_static(v)));
+    let endpoint = Endpoint::from_base(&receiver.endpoint()).unwrap();
+    let plain = Destination::new(endpoint.clone(), HeaderMap::new(), None);
+    let dressed = Destination::new(endpoint, HeaderMap::from_iter(headers), None);
+    assert_eq!(run(Client::new(plain).send(body())), Outcome::success());
+    assert_eq!(run(Client::new(dressed).send(body())), Outcome::success());
+    assert_eq!(receiver.spans().len(), 2);
+    let requests = receiver.requests();
+    assert_eq!(requests[0].path, "/v1/traces");
+    assert_eq!(requests[0].body, body());
+    for (name, value) in [
+        ("content-type", "application/x-protobuf"),
+        ("content-length", &body().len().to_string()),
+        ("host", &receiver.address().to_string()),
+        (
+            "user-agent",
+            concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION")),
+        ),
+    ] {
+        assert_eq!(requests[0].header(name), Some(value));
+    }
+    assert_eq!(requests[1].header("x-key"), Some("abc"));
+    assert_eq!(requests[1].header("user-agent"), Some("mine"));
+}
+
+#[test]
+fn answers_are_read() {
+    let status = |code, message: &str| Outcome::Status {
+        code,
+        retry_after: None,
+        message: message.to_owned(),
+    };
+    let throttled = |code, seconds| Outcome::Status {
+        code,
+        retry_after: Some(Duration::from_secs(seconds)),
+        message: String::new(),
+    };
+    let accepted = |rejected, message: &str| Outcome::Accepted {
+        rejected,
+        message: message.to_owned(),
+    };
+    let html = |answer: Answer| answer.header("content-type", "text/html; charset=utf-8");
+    let long_ago = "Sun, 06 Nov 1994 08:49:37 GMT";
+    for (answer, expected) in [
+        (Answer::accept(), Outcome::success()),
+        (Answer::status(200), Outcome::success()),
+        (Answer::status(202).body("OK"), Outcome::success()),
+        (Answer::status(204), Outcome::success()),
+        (Answer::accept().body("\u{1}nonsense"), Outcome::success()),
+        (Answer::partial(3, "late"), accepted(3, "late")),
+        (Answer::partial(0, "old"), accepted(0, "old")),
+        (
+            html(Answer::status(200).body("<p>")),
+            Outcome::failed(Failure::NotOtlp, ""),
+        ),
+        (Answer::huge(100 << 20), Outcome::failed(Failure::HugeAnswer, "")),
+        (Answer::status(400).message("bad ids"), status(400, "bad ids")),
+        (Answer::status(401).body("no key\r\nmore"), status(401, "no key")),
+        (html(Answer::status(404).body("<html>")), status(404, "")),
+        (Answer::redirect("http://127.0.0.1:1/"), status(307, "")),
+        (Answer::status(500), status(500, "")),
+        (Answer::status(429).retry_after(7 * SECOND), throttled(429, 7)),
+        (Answer::status(503).header("retry-after", long_ago), throttled(503, 0)),
+        (Answer::status(503).header("retry-after", "soon"), status(503, "")),
+        (Answer::status(503).header("retry-after", "-1"), status(503, "")),
+    ] {
+        let shown = format!("{answer:?}");
+        let receiver = Receiver::with(move |_| answer.clone()).unwrap();
+        assert_eq!(outcome(&receiver), expected, "{shown}");
+        assert_eq!(receiver.requests().len(), 1, "{shown}");
+    }
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    let now = httpdate::parse_http_date("Fri, 20 Nov 2026 10:00:00 GMT").unwrap();
+    for (value, expected) in [
+        ("0", Some(0)),
+        (" 120 ", Some(120)),
+        ("99999999999999999999999", Some(u64::MAX)),
+        ("Fri, 20 Nov 2026 10:01:00 GMT", Some(60)),
+        ("Friday, 20-Nov-26 10:00:05 GMT", Some(5)),
+        ("Fri, 20 Nov 2026 09:00:00 GMT", Some(0)),
+        ("1.5", None),
+        ("+5", None),
+        ("", None),
+        ("tomorrow", None),
+    ] {
+        assert_eq!(delay(value, now), expected.map(Duration::from_secs), "{value:?}");
+    }
+}
+
+#[test]
+fn every_fault_has_its_name() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let tls = Receiver::start_tls().unwrap();
+    let plain_to_tls = tls.endpoint().replace("https", "http");
+    let plain = Receiver::start().unwrap();
+    let tls_to_plain = plain.endpoint().replace("http", "https");
+    // What Go's servers send to a client that does not begin with TLS.
+    let go = raw_server(b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n");
+    // The first frame of a server that speaks HTTP/2 only.
+    let grpc = raw_server(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0");
+    let half = raw_server(b"HTTP/1.1 20");
+    for (url, expected) in [
+        (format!("http://{closed}"), Failure::Refused),
+        ("http://name.invalid".to_owned(), Failure::UnknownHost),
+        (plain_to_tls, Failure::PlainToTls),
+        (go, Failure::PlainToTls),
+        (tls_to_plain, Failure::Tls),
+        (tls.endpoint(), Failure::Tls),
+        (grpc, Failure::NotHttp),
+        (raw_server(b"SSH-2.0-OpenSSH_9.6\r\n"), Failure::NotHttp),
+        (raw_server(b"HTTP/7.7 nonsense\r\n\r\n"), Failure::NotHttp),
+        (raw_server(b""), Failure::Disconnected),
+        (half, Failure::Disconnected),
+    ] {
+        let outcome = run(client(&url, Some(2 * SECOND)).send(body()));
+        assert_eq!(failure_of(&outcome), Some(expected), "{url}: {outcome:?}");
+    }
+    for (answer, expected) in [
+        (Answer::reset(), Failure::Disconnected),
+        (Answer::cut_short(), Failure::Disconnected),
+        (Answer::hang(), Failure::TimedOut),
+        (Answer::accept().delay(9 * SECOND), Failure::TimedOut),
+    ] {
+        let shown = format!("{answer:?}");
+        let receiver = Receiver::with(move |_| answer.clone()).unwrap();
+        assert_eq!(failure_of(&outcome(&receiver)), Some(expected), "{shown}");
+    }
+}
+
+#[test]
+fn a_certificate_is_trusted_only_with_its_authority() {
+    let receiver = Receiver::start_tls().unwrap();
+    let stranger = Receiver::start_tls().unwrap();
+    let trusting = |other: &Receiver| {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_file(other.ca_pem().unwrap()).unwrap())
+            .unwrap();
+        client(&receiver.endpoint(), Some(5 * SECOND)).trusting(roots)
+    };
+    assert_eq!(run(trusting(&receiver).send(body())), Outcome::success());
+    assert_eq!(failure_of(&run(trusting(&stranger).send(body()))), Some(Failure::Tls));
+    assert_eq!(receiver.spans().len(), 1);
+}
+
+#[test]
+fn one_connection_serves_many_requests_and_a_new_one_follows_when_it_was_closed() {
+    let mut receiver = Receiver::start().unwrap();
+    let mut client = client(&receiver.endpoint(), Some(SECOND));
+    run(async {
+        for _ in 0..3 {
+            assert_eq!(client.send(body()).await, Outcome::success());
+            assert!(client.connection.is_some());
+        }
+        receiver.restart().unwrap();
+        assert_eq!(client.send(body()).await, Outcome::success());
+    });
+    assert_eq!(receiver.spans().len(), 4);
+}
+
+#[test]
+fn a_connection_whose_answer_was_not_read_to_its_end_is_not_used_again() {
+    let answers = |request: &Request| match request.number {
+        1 => Answer::status(503).body(vec![b'x'; 1 << 20]),
+        _ => Answer::to(request),
+    };
+    let receiver = Receiver::with(answers).unwrap();
+    let mut client = client(&receiver.endpoint(), Some(SECOND));
+    run(async {
+        assert!(matches!(client.send(body()).await, Outcome::Status { code: 503, .. }));
+        assert!(client.connection.is_none());
+        assert_eq!(client.send(body()).await, Outcome::success());
+    });
+}
+
+#[test]
+fn a_request_that_is_dropped_closes_its_connection() {
+    let receiver = Receiver::with(|_| Answer::hang()).unwrap();
+    let mut client = client(&receiver.endpoint(), None);
+    run(async {
+        let started = Instant::now();
+        let short = Duration::from_millis(50);
+        assert!(tokio::time::timeout(short, client.send(body())).await.is_err());
+        assert!(started.elapsed() < SECOND);
+        assert!(client.connection.is_none());
+    });
+}

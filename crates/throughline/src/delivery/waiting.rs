@@ -1,0 +1,102 @@
+//! Those who wait for a flush, as the delivery thread sees them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::flush::Waiter;
+use super::machine::Machine;
+
+/// Why somebody waits, and so when it is time to let him go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Wants the spans delivered, and gives that time.
+    Flush,
+    /// Wants to leave: not worth waiting for a backend that is down.
+    Exit,
+    /// Wants the spans delivered and the thread ended.
+    Shutdown,
+}
+
+/// Somebody's wish for delivery.
+pub(super) struct Request {
+    pub(super) waiter: Arc<Waiter>,
+    pub(super) deadline: Instant,
+    pub(super) purpose: Purpose,
+}
+
+/// All who wait.
+#[derive(Default)]
+pub(super) struct Waiting {
+    list: Vec<Entry>,
+}
+
+struct Entry {
+    request: Request,
+    /// Own spans that were pending when the request came and are not settled yet.
+    remaining: u64,
+}
+
+/// Who need not wait any longer.
+#[derive(Default)]
+pub(super) struct Released {
+    pub(super) waiters: Vec<Arc<Waiter>>,
+    /// Whether one of them wanted the thread to end.
+    pub(super) shutdown: bool,
+}
+
+impl Waiting {
+    /// Adds a request that came when `pending` own spans were not settled.
+    pub(super) fn add(&mut self, request: Request, pending: u64) {
+        self.list.push(Entry {
+            request,
+            remaining: pending,
+        });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The next instant at which somebody's time is over.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.list.iter().map(|waiting| waiting.request.deadline).min()
+    }
+
+    /// So many own spans, the oldest, were delivered or rejected.
+    pub(super) fn settled(&mut self, spans: u64) {
+        for waiting in &mut self.list {
+            waiting.remaining = waiting.remaining.saturating_sub(spans);
+        }
+    }
+
+    /// Takes out all whose spans are settled or for whom nothing more can be done in time.
+    pub(super) fn release(&mut self, now: Instant, pending: u64, machine: &Machine) -> Released {
+        let mut released = Released::default();
+        self.list.retain(|Entry { request, remaining }| {
+            let hopeless = match request.purpose {
+                Purpose::Exit => machine.is_down(),
+                Purpose::Flush | Purpose::Shutdown => {
+                    machine.not_before().is_some_and(|until| until > request.deadline)
+                }
+            };
+            let stays = *remaining > 0 && pending > 0 && now < request.deadline && !hopeless;
+            if !stays {
+                released.waiters.push(request.waiter.clone());
+                released.shutdown |= request.purpose == Purpose::Shutdown;
+            }
+            stays
+        });
+        released
+    }
+
+    /// Everybody, whatever there is left.
+    pub(super) fn release_all(&mut self) -> Vec<Arc<Waiter>> {
+        self.list.drain(..).map(|waiting| waiting.request.waiter).collect()
+    }
+}
+
+/// `now + within`, also for a duration that means "forever".
+pub(super) fn deadline(now: Instant, within: Duration) -> Instant {
+    const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+    now + within.min(FOREVER)
+}
