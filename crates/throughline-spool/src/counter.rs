@@ -1,0 +1,33 @@
+//! The processor's time stamp counter, where it counts evenly.
+
+/// Whether [`read`] counts at one rate on all processors, through sleep states and frequency changes.
+///
+/// True on x86-64 when the processor says so and the kernel itself keeps time by it.
+#[must_use]
+pub fn is_invariant() -> bool {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+    {
+        const SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+        // Leaf 0x8000_0007, EDX bit 8: invariant TSC.
+        let has_leaf = std::arch::x86_64::__cpuid(0x8000_0000).eax >= 0x8000_0007;
+        let is_promised = has_leaf && std::arch::x86_64::__cpuid(0x8000_0007).edx & (1 << 8) != 0;
+        let source = std::fs::read_to_string(SOURCE).unwrap_or_default();
+        is_promised && matches!(source.trim(), "tsc" | "kvm-clock" | "hyperv_clocksource_tsc_page")
+    }
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(miri))))]
+    false
+}
+
+/// Reads the counter; 0 on other machines than x86-64.
+#[inline]
+#[must_use]
+pub fn read() -> u64 {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: every x86-64 processor has the instruction, and Linux lets programs use it unless told otherwise (prctl
+    // PR_SET_TSC), in which case `is_invariant` was never asked to be relied on by that program.
+    unsafe {
+        std::arch::x86_64::_rdtsc()
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    0
+}

@@ -1,0 +1,431 @@
+//! An open span: the owned handle through which a thread writes it.
+
+use std::any::Any;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use throughline_wire::prefix;
+
+use crate::epoch;
+use crate::lease::Body;
+use crate::record::MAX_BODY;
+use crate::slot::{self, Slot};
+use crate::thread;
+
+/// What a span starts with.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// The trace's id; not all zero.
+    pub trace_id: [u8; 16],
+    /// The span's id; not all zero.
+    pub span_id: [u8; 8],
+    /// The parent's id, all zero for a root.
+    pub parent_span_id: [u8; 8],
+    /// The OTLP flags: W3C trace flags in bits 0-7, `0x100` and `0x200` for the parent's origin.
+    pub flags: u32,
+    /// The OTLP `SpanKind`.
+    pub kind: u8,
+    /// Nanoseconds since the Unix epoch.
+    pub start_unix_nano: u64,
+    /// The index of the instrumentation scope, from [`crate::scope`].
+    pub scope: u32,
+}
+
+/// What the tracer keeps with an open span; nothing of it is stored.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// The reading of the tracer's clock at the start.
+    pub started: u64,
+    /// One bit a key that was set, so that most keys are known to be new.
+    pub keys: u64,
+    /// Attributes, events and links so far, and those that were dropped.
+    pub attributes: u32,
+    /// The OTLP `StatusCode`.
+    pub status: u8,
+    /// Which clock `started` was read from.
+    pub clock: u8,
+    /// What few spans have.
+    pub rare: Option<Box<Rare>>,
+}
+
+/// What few spans have.
+#[derive(Debug, Default)]
+pub struct Rare {
+    /// The message of an error status.
+    pub message: String,
+    /// Events so far.
+    pub events: u32,
+    /// Links so far.
+    pub links: u32,
+    /// Attributes that were dropped.
+    pub dropped_attributes: u32,
+    /// Events that were dropped.
+    pub dropped_events: u32,
+    /// Links that were dropped.
+    pub dropped_links: u32,
+    /// What travels along with the context.
+    pub relay: Option<Arc<dyn Any + Send + Sync>>,
+    /// The whole body, once it has outgrown its slot.
+    overflow: Vec<u8>,
+}
+
+/// The private side of an open span; pooled, never freed.
+#[repr(align(64))]
+pub(crate) struct Open {
+    pub slot: Slot,
+    /// Of the body, its prefix included.
+    len: u32,
+    scope: u32,
+    /// The epoch it was started in; another one means that it was inherited over a fork.
+    epoch: u32,
+    is_recording: bool,
+    is_root: bool,
+    has_overflow: bool,
+    /// The number of the thread that may use the span without owning it, see `entered`; 0 = none.
+    pub entered_on: AtomicU32,
+    notes: Notes,
+}
+
+impl Open {
+    pub fn new(slot: Slot) -> Self {
+        Self {
+            slot,
+            len: 0,
+            scope: 0,
+            epoch: 0,
+            is_recording: false,
+            is_root: false,
+            has_overflow: false,
+            entered_on: AtomicU32::new(0),
+            notes: Notes::default(),
+        }
+    }
+
+    /// Whether this process started the span; it did not when it was inherited over a fork.
+    #[inline]
+    pub fn is_ours(&self) -> bool {
+        self.epoch == epoch::current()
+    }
+
+    /// The bytes of the OTLP `Span`, and whether they may be read on in whole blocks.
+    #[inline]
+    pub fn body(&self) -> Body<'_> {
+        let start = if self.is_root { prefix::ROOT_START } else { 0 };
+        if self.has_overflow {
+            return Body {
+                bytes: &self.overflow()[start..],
+                blocks: false,
+            };
+        }
+        Body {
+            bytes: &self.slot.body()[start..self.len as usize],
+            blocks: true,
+        }
+    }
+
+    #[inline]
+    pub fn scope(&self) -> u32 {
+        self.scope
+    }
+
+    /// How much of the body stands in the slot.
+    #[inline]
+    pub fn len_in_slot(&self) -> usize {
+        (self.len as usize).min(slot::CAPACITY)
+    }
+
+    #[cold]
+    fn overflow(&self) -> &[u8] {
+        self.notes.rare.as_ref().map_or(&[], |rare| &rare.overflow)
+    }
+}
+
+/// A span that has started and not ended; owned by whoever ends it.
+///
+/// It is 8 bytes, may move between threads, and takes no lock. Dropping it without [`end`](Self::end) gives it up: it
+/// leaves no trace, and the count of the live ones is right again.
+pub struct OpenSpan(NonNull<Open>);
+
+// SAFETY: an `OpenSpan` is the only handle to its `Open` (see `entered` for the one exception and its proof), which holds
+// nothing that belongs to a thread.
+unsafe impl Send for OpenSpan {}
+// SAFETY: `&OpenSpan` only reads.
+unsafe impl Sync for OpenSpan {}
+
+impl OpenSpan {
+    /// Starts a span that will be recorded. `None` when tracing is off.
+    ///
+    /// Others see it from the first [`append`](Self::append) on, which as a rule is its name's.
+    #[inline]
+    #[must_use]
+    pub fn start(start: &Start) -> Option<Self> {
+        let mut open = thread::take(true)?;
+        // SAFETY: `take` hands out an `Open` that nobody else holds.
+        let this = unsafe { open.as_mut() };
+        this.write_prefix(start);
+        this.is_recording = true;
+        this.scope = start.scope;
+        this.slot.set_scope(start.scope);
+        Some(Self(open))
+    }
+
+    /// A span that is not recorded, but whose ids travel on. `None` when tracing is off.
+    #[inline]
+    #[must_use]
+    pub fn carry(start: &Start) -> Option<Self> {
+        let mut open = thread::take(false)?;
+        // SAFETY: `take` hands out an `Open` that nobody else holds.
+        let this = unsafe { open.as_mut() };
+        this.write_prefix(start);
+        this.is_recording = false;
+        Some(Self(open))
+    }
+
+    /// Whether what is set on this span is kept.
+    #[inline]
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.open().is_recording
+    }
+
+    /// The trace's id.
+    #[inline]
+    #[must_use]
+    pub fn trace_id(&self) -> [u8; 16] {
+        self.read(prefix::TRACE_ID)
+    }
+
+    /// The span's id.
+    #[inline]
+    #[must_use]
+    pub fn span_id(&self) -> [u8; 8] {
+        self.read(prefix::SPAN_ID)
+    }
+
+    /// The parent's id, all zero for a root.
+    #[inline]
+    #[must_use]
+    pub fn parent_span_id(&self) -> [u8; 8] {
+        self.read(prefix::PARENT_SPAN_ID)
+    }
+
+    /// The OTLP flags.
+    #[inline]
+    #[must_use]
+    pub fn flags(&self) -> u32 {
+        u32::from_le_bytes(self.read(prefix::FLAGS))
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    #[inline]
+    #[must_use]
+    pub fn start_unix_nano(&self) -> u64 {
+        u64::from_le_bytes(self.read(prefix::START_TIME))
+    }
+
+    /// What the tracer keeps with the span.
+    #[inline]
+    #[must_use]
+    pub fn notes(&self) -> &Notes {
+        &self.open().notes
+    }
+
+    /// What the tracer keeps with the span.
+    #[inline]
+    pub fn notes_mut(&mut self) -> &mut Notes {
+        &mut self.open_mut().notes
+    }
+
+    /// What few spans have, made when first asked for.
+    pub fn rare_mut(&mut self) -> &mut Rare {
+        self.open_mut().notes.rare.get_or_insert_default()
+    }
+
+    /// The encoded fields behind the fixed prefix.
+    #[inline]
+    #[must_use]
+    pub fn fields(&self) -> &[u8] {
+        let open = self.open();
+        if open.has_overflow {
+            return &open.overflow()[prefix::LEN..];
+        }
+        &open.slot.body()[prefix::LEN..open.len as usize]
+    }
+
+    /// Appends a field of `len` bytes, which `write` fills wholly.
+    ///
+    /// `false`: the span would become longer than a record can be ([`MAX_BODY`]), and is left as it is.
+    #[inline]
+    pub fn append(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
+        let open = self.open_mut();
+        if !open.is_ours() {
+            return true;
+        }
+        let at = open.len as usize;
+        if at + len > slot::CAPACITY || open.has_overflow {
+            return self.append_to_overflow(len, write);
+        }
+        write(&mut open.slot.body_mut()[at..at + len]);
+        open.len = (at + len) as u32;
+        open.slot.open(at + len);
+        true
+    }
+
+    /// Replaces `fields()[range]` by `len` bytes, which `write` fills wholly.
+    ///
+    /// `false`: the span would become longer than a record can be, and is left as it is.
+    pub fn splice(&mut self, range: std::ops::Range<usize>, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
+        let range = range.start + prefix::LEN..range.end + prefix::LEN;
+        let open = self.open_mut();
+        if !open.is_ours() {
+            return true;
+        }
+        let old = open.len as usize;
+        let new = old - range.len() + len;
+        if new > slot::CAPACITY || open.has_overflow {
+            self.move_to_overflow();
+            let overflow = &mut self.rare_mut().overflow;
+            if overflow.len() - range.len() + len > MAX_BODY - prefix::LEN {
+                return false;
+            }
+            let start = range.start;
+            overflow.splice(range, std::iter::repeat_n(0, len));
+            write(&mut overflow[start..start + len]);
+            return true;
+        }
+        let body = open.slot.body_mut();
+        // While bytes move the slot shows the prefix only: a reader must not see half a field.
+        open.slot.open(prefix::LEN);
+        body.copy_within(range.end..old, range.start + len);
+        write(&mut body[range.start..range.start + len]);
+        open.len = new as u32;
+        open.slot.open(new);
+        true
+    }
+
+    /// Commits the span: once this has returned, it survives the death of the process.
+    #[inline]
+    pub fn end(self, end_unix_nano: u64) {
+        let mut this = std::mem::ManuallyDrop::new(self);
+        let end = end_unix_nano.to_le_bytes();
+        let open = this.open_mut();
+        if !open.is_ours() {
+            return;
+        }
+        open.slot.body_mut()[prefix::END_TIME..prefix::END_TIME + 8].copy_from_slice(&end);
+        if open.has_overflow {
+            this.rare_mut().overflow[prefix::END_TIME..prefix::END_TIME + 8].copy_from_slice(&end);
+        }
+        thread::end(this.0);
+    }
+
+    #[inline]
+    fn open(&self) -> &Open {
+        // SAFETY: the handle owns the `Open`, which is never freed.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    fn open_mut(&mut self) -> &mut Open {
+        // SAFETY: as in `open`, and `&mut self` excludes other users of the handle.
+        unsafe { self.0.as_mut() }
+    }
+
+    #[inline]
+    fn read<const N: usize>(&self, at: usize) -> [u8; N] {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&self.open().slot.body()[at..at + N]);
+        bytes
+    }
+
+    #[cold]
+    fn append_to_overflow(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
+        self.move_to_overflow();
+        let overflow = &mut self.rare_mut().overflow;
+        let at = overflow.len();
+        if at + len > MAX_BODY - prefix::LEN {
+            return false;
+        }
+        overflow.resize(at + len, 0);
+        write(&mut overflow[at..]);
+        true
+    }
+
+    #[cold]
+    fn move_to_overflow(&mut self) {
+        if !self.open().has_overflow {
+            let body = self.open().slot.body()[..self.open().len as usize].to_vec();
+            self.rare_mut().overflow = body;
+            self.open_mut().has_overflow = true;
+        }
+    }
+
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> NonNull<Open> {
+        self.0
+    }
+
+    /// A second handle, for `entered`.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses another handle to the span while this one lives, and it is not dropped.
+    #[inline]
+    pub(crate) unsafe fn from_ptr(open: NonNull<Open>) -> Self {
+        Self(open)
+    }
+}
+
+impl Drop for OpenSpan {
+    fn drop(&mut self) {
+        thread::give_up(self.0);
+    }
+}
+
+impl std::fmt::Debug for OpenSpan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenSpan")
+            .field("is_recording", &self.is_recording())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Open {
+    #[inline]
+    fn write_prefix(&mut self, start: &Start) {
+        let body = self.slot.body_mut();
+        body[prefix::PARENT_SPAN_ID..prefix::PARENT_SPAN_ID + 8].copy_from_slice(&start.parent_span_id);
+        body[prefix::TRACE_ID..prefix::TRACE_ID + 16].copy_from_slice(&start.trace_id);
+        body[prefix::SPAN_ID..prefix::SPAN_ID + 8].copy_from_slice(&start.span_id);
+        body[prefix::START_TIME..prefix::START_TIME + 8].copy_from_slice(&start.start_unix_nano.to_le_bytes());
+        body[prefix::END_TIME..prefix::END_TIME + 8].copy_from_slice(&[0; 8]);
+        body[prefix::FLAGS..prefix::FLAGS + 4].copy_from_slice(&start.flags.to_le_bytes());
+        body[prefix::KIND] = start.kind;
+        self.is_root = start.parent_span_id == [0; 8];
+        self.len = prefix::LEN as u32;
+        self.epoch = epoch::current();
+        self.notes.keys = 0;
+        self.notes.attributes = 0;
+        self.notes.status = 0;
+    }
+
+    /// Makes the `Open` ready for the next span. Its slot is free already, or was never in use.
+    #[inline]
+    pub fn reset(&mut self) {
+        if self.notes.rare.is_some() {
+            self.reset_rare();
+        }
+    }
+
+    #[cold]
+    fn reset_rare(&mut self) {
+        self.notes.rare = None;
+        self.has_overflow = false;
+    }
+
+    #[inline]
+    pub fn is_recording(&self) -> bool {
+        self.is_recording
+    }
+}

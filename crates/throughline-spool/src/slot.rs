@@ -1,0 +1,193 @@
+//! The slot of an open span: where it is written while it lasts, so that its buffer is also its live view.
+//!
+//! ```text
+//! offset  0  word         u32   state << 24 | length of the body so far, in bytes; 0 = free
+//! offset  4  scope        u32
+//! offset  8  generation   u64   of the segment that a closing span is being committed to
+//! offset 16  offset       u32   of that record in its segment
+//! offset 64  body               an OTLP Span from its fixed prefix on (`throughline_wire::prefix`)
+//! ```
+//!
+//! The owner stores the body first and the word last. Whoever looks while the owner is alive copies the slot and takes
+//! the copy only when the word has not changed meanwhile; whoever looks after its death sees every store it made.
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering, fence};
+
+use throughline_wire::prefix;
+
+use crate::lease::BLOCK;
+use crate::record::read_u32;
+
+/// Bytes of a slot.
+pub(crate) const LEN: usize = 1024;
+/// Where the body begins.
+pub(crate) const BODY: usize = 64;
+/// The longest body that stays in its slot: a block copy from it must not read past the slot.
+pub(crate) const CAPACITY: usize = LEN - BODY - BLOCK - prefix::ROOT_START;
+
+const SCOPE: usize = 4;
+const GENERATION: usize = 8;
+const OFFSET: usize = 16;
+
+const OPEN: u32 = 1;
+const CLOSING: u32 = 2;
+
+/// One slot's memory, owned by the span that is written there.
+#[derive(Clone, Copy)]
+pub(crate) struct Slot(NonNull<u8>);
+
+impl Slot {
+    /// # Safety
+    ///
+    /// `base` points to `LEN` bytes, aligned to 64, that stay for the life of the process, and only the holder of this
+    /// value writes there.
+    pub unsafe fn new(base: NonNull<u8>) -> Self {
+        Self(base)
+    }
+
+    /// Makes the memory ready for spans: free, with the prefix's tags in place.
+    pub fn prepare(self) {
+        self.publish(0, 0);
+        self.body_mut()[..prefix::LEN].copy_from_slice(&prefix::TEMPLATE);
+    }
+
+    /// The body's whole room.
+    #[inline]
+    pub fn body_mut<'a>(self) -> &'a mut [u8; LEN - BODY] {
+        // SAFETY: in range; exclusive by `new`'s contract, as callers hold the slot behind `&mut OpenSpan` while they use
+        // the reference. Other processes only read the file (it is in a locked directory that only this user may enter).
+        unsafe { self.0.add(BODY).cast().as_mut() }
+    }
+
+    #[inline]
+    pub fn body<'a>(self) -> &'a [u8; LEN - BODY] {
+        self.body_mut()
+    }
+
+    #[inline]
+    pub fn set_scope(self, scope: u32) {
+        // SAFETY: in range and aligned; exclusive by `new`'s contract.
+        unsafe { self.0.add(SCOPE).cast::<u32>().write(scope.to_le()) };
+    }
+
+    /// The span is open and its body has this length.
+    #[inline]
+    pub fn open(self, len: usize) {
+        self.publish(OPEN, len);
+    }
+
+    /// The span is about to be committed there.
+    #[inline]
+    pub fn closing(self, len: usize, generation: u64, offset: u32) {
+        // SAFETY: in range and aligned; exclusive by `new`'s contract.
+        unsafe {
+            self.0.add(GENERATION).cast::<u64>().write(generation.to_le());
+            self.0.add(OFFSET).cast::<u32>().write(offset.to_le());
+        }
+        self.publish(CLOSING, len);
+    }
+
+    #[inline]
+    pub fn free(self) {
+        self.publish(0, 0);
+    }
+
+    #[inline]
+    fn publish(self, state: u32, len: usize) {
+        // SAFETY: in range and aligned; the word is only ever accessed atomically.
+        let word = unsafe { AtomicU32::from_ptr(self.0.as_ptr().cast()) };
+        word.store((state << 24 | len as u32).to_le(), Ordering::Release);
+    }
+}
+
+/// What a slot says, read by somebody who does not own it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen<'a> {
+    pub scope: u32,
+    /// The OTLP `Span` so far; a root's begins behind the empty parent.
+    pub body: &'a [u8],
+    /// Where the span was being committed, if it was closing: generation and offset.
+    pub closing: Option<(u64, u32)>,
+}
+
+/// Reads the bytes of one slot; `None` when it is free or makes no sense. Total: any bytes will do.
+pub(crate) fn read(slot: &[u8]) -> Option<Seen<'_>> {
+    let word = read_u32(slot, 0)?;
+    let len = (word & 0x00ff_ffff) as usize;
+    let body = slot.get(BODY..BODY.checked_add(len)?)?;
+    if len < prefix::LEN {
+        return None;
+    }
+    let closing = match word >> 24 {
+        OPEN => None,
+        CLOSING => {
+            let generation = u64::from_le_bytes(slot.get(GENERATION..GENERATION + 8)?.try_into().ok()?);
+            Some((generation, read_u32(slot, OFFSET)?))
+        }
+        _ => return None,
+    };
+    let parent = &body[prefix::PARENT_SPAN_ID..prefix::PARENT_SPAN_ID + 8];
+    let start = if parent == [0; 8] { prefix::ROOT_START } else { 0 };
+    Some(Seen {
+        scope: read_u32(slot, SCOPE)?,
+        body: &body[start..],
+        closing,
+    })
+}
+
+/// Copies a slot of a living process, by way of a load that may tear; `false` when it changed meanwhile.
+pub(crate) fn copy_if_still(slot: &AtomicU32, copy: impl FnOnce()) -> bool {
+    let before = slot.load(Ordering::Acquire);
+    copy();
+    fence(Ordering::Acquire);
+    before >> 24 != 0 && before == slot.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Region;
+
+    fn slot() -> (Region, Slot) {
+        let region = Region::heap(LEN);
+        // SAFETY: the region has `LEN` bytes and outlives every use in a test.
+        let slot = unsafe { Slot::new(region.base()) };
+        slot.prepare();
+        (region, slot)
+    }
+
+    fn bytes(region: &Region) -> Vec<u8> {
+        // SAFETY: the region's bytes are initialised and nobody writes them now.
+        unsafe { std::slice::from_raw_parts(region.base().as_ptr(), LEN) }.to_vec()
+    }
+
+    #[test]
+    fn a_slot_says_whether_it_is_free_open_or_closing() {
+        let (region, slot) = slot();
+        assert_eq!(read(&bytes(&region)), None);
+        slot.body_mut()[prefix::SPAN_ID] = 7;
+        slot.set_scope(3);
+        slot.open(prefix::LEN);
+        let seen = bytes(&region);
+        let seen = read(&seen).expect("it is open");
+        assert_eq!(
+            (seen.scope, seen.closing, seen.body.len()),
+            (3, None, prefix::LEN - prefix::ROOT_START)
+        );
+        slot.body_mut()[prefix::PARENT_SPAN_ID] = 1;
+        slot.closing(prefix::LEN, 9, 320);
+        let seen = bytes(&region);
+        let seen = read(&seen).expect("it is closing");
+        assert_eq!((seen.closing, seen.body.len()), (Some((9, 320)), prefix::LEN));
+        slot.free();
+        assert_eq!(read(&bytes(&region)), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(bytes: Vec<u8>) {
+            let _ = read(&bytes);
+        }
+    }
+}

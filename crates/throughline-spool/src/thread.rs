@@ -1,0 +1,332 @@
+//! What a thread keeps at hand so that a span costs it no lock: a few free slots, a lease, and the entered span.
+
+use std::cell::{Cell, UnsafeCell};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::epoch;
+use crate::lease::Lease;
+use crate::open::Open;
+use crate::record::Kind;
+use crate::spool::Spool;
+
+/// The most free slots that a thread keeps; half of them move at a time between it and the depot.
+const MAGAZINE: usize = 32;
+
+thread_local! {
+    static THREAD: Thread = const { Thread {
+        epoch: Cell::new(epoch::OFF),
+        loaded: Cell::new(0),
+        refill: Cell::new(1),
+        is_busy: Cell::new(false),
+        entered: Cell::new(None),
+        number: Cell::new(0),
+        counters: Cell::new(&NOBODY),
+        lease: UnsafeCell::new(None),
+        lease_size: Cell::new(0),
+        spool: Cell::new(None),
+        magazine: [const { Cell::new(None) }; MAGAZINE],
+    } };
+}
+
+/// The counters of a thread that has not started a span yet.
+static NOBODY: Counters = Counters {
+    started: AtomicU64::new(0),
+    ended: AtomicU64::new(0),
+};
+
+/// Counts of one thread, written by it alone and read by everybody.
+#[derive(Default)]
+pub(crate) struct Counters {
+    /// Recorded spans that were started.
+    pub started: AtomicU64,
+    /// Recorded spans that were ended, given up, or dropped at their end.
+    pub ended: AtomicU64,
+}
+
+struct Thread {
+    /// The epoch that all the rest belongs to.
+    epoch: Cell<u32>,
+    /// `magazine[..loaded]` are free `Open`s: `0 <= loaded <= MAGAZINE`.
+    loaded: Cell<usize>,
+    /// How many to fetch when the magazine is empty: grows with use, so that a thread of one span holds one slot.
+    refill: Cell<usize>,
+    /// Whether this thread is inside `end`, for a signal handler or destructor that ends a span in there.
+    is_busy: Cell<bool>,
+    /// The span that `current` writes to; see `entered`.
+    entered: Cell<Option<NonNull<Open>>>,
+    /// Unlike that of any other thread, living or dead; 0 until it is asked for.
+    number: Cell<u32>,
+    counters: Cell<&'static Counters>,
+    lease: UnsafeCell<Option<Lease>>,
+    /// The size of the lease, so that the next one can be larger.
+    lease_size: Cell<usize>,
+    spool: Cell<Option<&'static Spool>>,
+    magazine: [Cell<Option<NonNull<Open>>>; MAGAZINE],
+}
+
+/// A free `Open`, of which the caller is now the only user. `None` when tracing is off.
+#[inline]
+pub(crate) fn take(recorded: bool) -> Option<NonNull<Open>> {
+    if epoch::current() == epoch::OFF {
+        return None;
+    }
+    THREAD
+        .try_with(|thread| thread.take(recorded))
+        .unwrap_or_else(|_| take_without_thread(recorded))
+}
+
+/// Commits an open span and frees its slot.
+#[inline]
+pub(crate) fn end(open: NonNull<Open>) {
+    if THREAD.try_with(|thread| thread.end(open)).is_err() {
+        end_without_thread(open);
+    }
+}
+
+/// Frees the slot of a span that leaves no record.
+pub(crate) fn give_up(open: NonNull<Open>) {
+    if THREAD.try_with(|thread| thread.give_up(open)).is_err() {
+        end_without_thread(open);
+    }
+}
+
+/// The span that is entered on this thread.
+#[inline]
+pub(crate) fn entered() -> Option<NonNull<Open>> {
+    THREAD.try_with(|thread| thread.entered.get()).ok().flatten()
+}
+
+#[inline]
+pub(crate) fn set_entered(open: Option<NonNull<Open>>) -> Option<NonNull<Open>> {
+    THREAD.try_with(|thread| thread.entered.replace(open)).ok().flatten()
+}
+
+/// A number that no other thread has had; 0 when this thread is being torn down.
+#[inline]
+pub(crate) fn number() -> u32 {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+
+    #[cold]
+    fn first(thread: &Thread) -> u32 {
+        // Wraps after 4 billion threads; then 0 is skipped, and two threads 4 billion apart would have to meet.
+        let number = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
+        thread.number.set(number);
+        number
+    }
+
+    THREAD
+        .try_with(|thread| match thread.number.get() {
+            0 => first(thread),
+            number => number,
+        })
+        .unwrap_or(0)
+}
+
+impl Thread {
+    #[inline]
+    fn take(&self, recorded: bool) -> Option<NonNull<Open>> {
+        let loaded = self.loaded.get();
+        if loaded == 0 || self.epoch.get() != epoch::current() {
+            return self.take_slowly(recorded);
+        }
+        self.loaded.set(loaded - 1);
+        if recorded {
+            count(&self.counters.get().started);
+        }
+        self.magazine[loaded - 1].get()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_slowly(&self, recorded: bool) -> Option<NonNull<Open>> {
+        let spool = self.attach()?;
+        if self.loaded.get() == 0 {
+            let wanted = self.refill.get();
+            self.refill.set((wanted * 2).min(MAGAZINE / 2));
+            let mut loaded = 0;
+            spool.depot().take(wanted, |open| {
+                self.magazine[loaded].set(Some(open));
+                loaded += 1;
+            });
+            self.loaded.set(loaded);
+        }
+        self.take(recorded)
+    }
+
+    #[inline]
+    fn end(&self, mut open: NonNull<Open>) {
+        // SAFETY: `open` is owned by the `OpenSpan` that is being ended.
+        let this = unsafe { open.as_mut() };
+        if !this.is_ours() {
+            // Inherited over a fork: it is the parent's, in the parent's file.
+            return;
+        }
+        if this.is_recording() {
+            let len = this.body().bytes.len();
+            // SAFETY: only this thread uses the cell, and `is_busy` (which no path below this line calls out under) keeps
+            // a signal handler that ends a span from using it a second time.
+            let lease = if self.is_busy.replace(true) {
+                &mut None
+            } else {
+                unsafe { &mut *self.lease.get() }
+            };
+            match lease {
+                Some(lease) if self.epoch.get() == epoch::current() => match lease.room_for(len) {
+                    Some(at) => {
+                        commit(this, lease, at);
+                        self.is_busy.set(false);
+                    }
+                    None => self.end_slowly(this),
+                },
+                _ => self.end_slowly(this),
+            }
+            count(&self.counters.get().ended);
+        }
+        self.give(open);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_slowly(&self, open: &mut Open) {
+        let Some(spool) = self.attach() else {
+            self.is_busy.set(false);
+            return open.slot.free();
+        };
+        let len = open.body().bytes.len();
+        // SAFETY: as in `end`; `is_busy` is set, and what is called from here does not end spans.
+        let lease = unsafe { &mut *self.lease.get() };
+        if let Some(full) = lease.take() {
+            self.lease_size.set(full.segment().len());
+            spool.put_back(full, true);
+        }
+        *lease = spool.lease(len, self.lease_size.get());
+        match lease {
+            Some(lease) => match lease.room_for(len) {
+                Some(at) => commit(open, lease, at),
+                None => spool.end_shared(open),
+            },
+            None => spool.end_shared(open),
+        }
+        self.is_busy.set(false);
+    }
+
+    fn give_up(&self, mut open: NonNull<Open>) {
+        // SAFETY: `open` is owned by the `OpenSpan` that is being dropped.
+        let this = unsafe { open.as_mut() };
+        if !this.is_ours() {
+            return;
+        }
+        if this.is_recording() {
+            this.slot.free();
+            count(&self.counters.get().ended);
+        }
+        self.give(open);
+    }
+
+    #[inline]
+    fn give(&self, mut open: NonNull<Open>) {
+        // SAFETY: the span is over, so this thread is the only user.
+        unsafe { open.as_mut() }.reset();
+        let loaded = self.loaded.get();
+        if loaded < MAGAZINE && self.epoch.get() == epoch::current() {
+            self.magazine[loaded].set(Some(open));
+            self.loaded.set(loaded + 1);
+        } else {
+            self.give_slowly(open);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_slowly(&self, open: NonNull<Open>) {
+        let Some(spool) = self.attach() else { return };
+        let loaded = self.loaded.get();
+        if loaded == MAGAZINE {
+            spool
+                .depot()
+                .give(self.magazine[MAGAZINE / 2..].iter().filter_map(Cell::take));
+            self.loaded.set(MAGAZINE / 2);
+        }
+        let loaded = self.loaded.get();
+        self.magazine[loaded].set(Some(open));
+        self.loaded.set(loaded + 1);
+    }
+
+    /// Makes this thread one of the current epoch's.
+    #[cold]
+    fn attach(&self) -> Option<&'static Spool> {
+        let spool = Spool::current()?;
+        if self.epoch.get() != spool.epoch() {
+            // What is at hand belongs to the parent of a fork: forget it, it is not ours to give back.
+            self.loaded.set(0);
+            self.refill.set(1);
+            self.entered.set(None);
+            self.lease_size.set(0);
+            // SAFETY: only this thread uses the cell. The lease is forgotten, not dropped into the parent's spool.
+            unsafe { std::mem::forget((*self.lease.get()).take()) };
+            self.counters.set(spool.counters());
+            self.spool.set(Some(spool));
+            self.epoch.set(spool.epoch());
+        }
+        Some(spool)
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        let Some(spool) = self.spool.get() else { return };
+        if self.epoch.get() != epoch::current() {
+            return;
+        }
+        spool
+            .depot()
+            .give(self.magazine[..self.loaded.get()].iter().filter_map(Cell::take));
+        if let Some(lease) = self.lease.get_mut().take() {
+            spool.put_back(lease, false);
+        }
+        spool.give_counters(self.counters.get());
+    }
+}
+
+/// Writes the record of a span and frees its slot. `at` is what `room_for` said.
+#[inline]
+pub(crate) fn commit(open: &mut Open, lease: &mut Lease, at: u32) {
+    let len = open.len_in_slot();
+    open.slot.closing(len, lease.segment().generation(), at);
+    lease.append(Kind::Finished, open.scope(), open.body());
+    open.slot.free();
+}
+
+#[inline]
+fn count(counter: &AtomicU64) {
+    // One writer: a load and a store are enough, and cost no locked instruction.
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}
+
+/// For spans that start in the destructors of other thread-locals, after this thread's state is gone.
+#[cold]
+fn take_without_thread(recorded: bool) -> Option<NonNull<Open>> {
+    let spool = Spool::current()?;
+    let mut taken = None;
+    spool.depot().take(1, |open| taken = Some(open));
+    if recorded {
+        spool.counted_without_thread().started.fetch_add(1, Ordering::Relaxed);
+    }
+    taken
+}
+
+#[cold]
+fn end_without_thread(mut open: NonNull<Open>) {
+    // SAFETY: `open` is owned by the `OpenSpan` that is being ended.
+    let this = unsafe { open.as_mut() };
+    let Some(spool) = Spool::current().filter(|_| this.is_ours()) else {
+        return;
+    };
+    if this.is_recording() {
+        spool.end_shared(this);
+        spool.counted_without_thread().ended.fetch_add(1, Ordering::Relaxed);
+    }
+    this.reset();
+    spool.depot().give(std::iter::once(open));
+}

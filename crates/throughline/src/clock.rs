@@ -1,0 +1,397 @@
+//! The tracer's clock: two readings a span.
+//!
+//! A span starts at a wall-clock time and lasts as long as a steady counter says: `end = start + (counter - counter at the
+//! start)`. So it never ends before it starts, and its duration is right even when somebody sets the wall clock while it
+//! is open. The counter is the processor's time stamp counter where that is invariant, and the system's monotonic clock
+//! otherwise and until the counter's rate is known.
+//!
+//! An *anchor* ties the counter to the wall clock. The spool's helper thread moves it now and then ([`tick`]): small
+//! errors are slewed away, so that time stays steady from span to span; one of more than [`STEP`] means that the wall
+//! clock was set, and new spans take the new time at once.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use throughline_spool::counter;
+
+/// A wall clock that is this far off was set; it did not drift.
+const STEP: Duration = Duration::from_millis(100);
+/// How long the counter is watched before its rate is used.
+const CALIBRATION: Duration = Duration::from_millis(200);
+/// The fastest that time is slewed: 500 parts per million, as NTP clients do.
+const MAX_SLEW: f64 = 500e-6;
+
+/// What was read when a span started.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading {
+    /// Nanoseconds since the Unix epoch.
+    pub unix_nano: u64,
+    pub counter: u64,
+    pub source: Source,
+}
+
+/// What a counter value was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Source {
+    /// The system's monotonic clock, in nanoseconds.
+    Monotonic = 0,
+    /// The time stamp counter, in ticks.
+    Tsc = 1,
+}
+
+/// The time now, for the start of a span.
+#[inline]
+pub(crate) fn now() -> Reading {
+    let anchor = SHARED.load();
+    let counter = read(anchor.source);
+    Reading {
+        unix_nano: anchor.unix_nano_at(counter),
+        counter,
+        source: anchor.source,
+    }
+}
+
+/// When a span ends that started then.
+#[inline]
+pub(crate) fn end(start_unix_nano: u64, counter: u64, source: u8) -> u64 {
+    let (source, rate) = if source == Source::Tsc as u8 {
+        (Source::Tsc, SHARED.rate.load(Ordering::Relaxed))
+    } else {
+        (Source::Monotonic, Anchor::ONE)
+    };
+    let elapsed = read(source).saturating_sub(counter);
+    start_unix_nano + scale(elapsed, rate)
+}
+
+/// Reads the counter as it is: one of the two readings that a span costs.
+#[inline]
+pub(crate) fn counter_now() -> u64 {
+    read(if SHARED.source.load(Ordering::Relaxed) == Source::Tsc as u64 {
+        Source::Tsc
+    } else {
+        Source::Monotonic
+    })
+}
+
+/// Ties the counter to the wall clock for the first time. Cheap: calibration comes later, on another thread.
+pub(crate) fn start() {
+    let mut keeper = lock();
+    if keeper.is_none() {
+        let first = Sample::take();
+        let is_invariant = counter::is_invariant();
+        SHARED.store(Anchor {
+            source: Source::Monotonic,
+            counter: first.monotonic,
+            unix_nano: first.wall,
+            rate: Anchor::ONE,
+        });
+        *keeper = Some(Keeper { first, is_invariant });
+    }
+}
+
+/// Moves the anchor to where the wall clock is now. Called by the helper thread every 10 ms to 1 s.
+pub(crate) fn tick() {
+    if let Some(keeper) = lock().as_ref() {
+        let sample = Sample::take();
+        SHARED.store(SHARED.load().moved(&sample, keeper.rate(&sample)));
+    }
+}
+
+/// What the helper thread remembers between two ticks.
+struct Keeper {
+    first: Sample,
+    is_invariant: bool,
+}
+
+static KEEPER: Mutex<Option<Keeper>> = Mutex::new(None);
+
+fn lock() -> std::sync::MutexGuard<'static, Option<Keeper>> {
+    KEEPER.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Keeper {
+    /// The counter's rate as far as it is known; `None` for as long as it cannot be used.
+    fn rate(&self, now: &Sample) -> Option<u64> {
+        let elapsed = now.monotonic.saturating_sub(self.first.monotonic);
+        let ticks = now.tsc.checked_sub(self.first.tsc).filter(|ticks| *ticks > 0)?;
+        let is_known = self.is_invariant && elapsed >= CALIBRATION.as_nanos() as u64;
+        is_known.then(|| ((u128::from(elapsed) << 32) / u128::from(ticks)) as u64)
+    }
+}
+
+/// All clocks at one moment.
+#[derive(Clone, Copy)]
+struct Sample {
+    tsc: u64,
+    monotonic: u64,
+    wall: u64,
+}
+
+impl Sample {
+    /// The tightest of a few attempts: a thread can lose the processor between two readings.
+    fn take() -> Self {
+        let attempt = || {
+            let before = counter::read();
+            let wall = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_nanos() as u64;
+            let monotonic = monotonic();
+            let after = counter::read();
+            (
+                after.wrapping_sub(before),
+                Self {
+                    tsc: before + after.wrapping_sub(before) / 2,
+                    monotonic,
+                    wall,
+                },
+            )
+        };
+        (0..5)
+            .map(|_| attempt())
+            .min_by_key(|(width, _)| *width)
+            .expect("five attempts were made")
+            .1
+    }
+}
+
+/// A moment at which counter and wall clock are both known, and the counter's rate from there on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Anchor {
+    source: Source,
+    counter: u64,
+    unix_nano: u64,
+    /// Nanoseconds a tick, in units of 2^-32.
+    rate: u64,
+}
+
+impl Anchor {
+    /// A counter in nanoseconds.
+    const ONE: u64 = 1 << 32;
+
+    #[inline]
+    fn unix_nano_at(&self, counter: u64) -> u64 {
+        // The anchor can be moved between reading it and reading the counter, by another processor's counter.
+        self.unix_nano + scale(counter.saturating_sub(self.counter), self.rate)
+    }
+
+    /// The anchor that takes over at this sample. `rate` is the time stamp counter's, once it may be used.
+    fn moved(&self, now: &Sample, rate: Option<u64>) -> Self {
+        let (source, counter, rate) = match rate {
+            Some(rate) => (Source::Tsc, now.tsc, rate),
+            None => (Source::Monotonic, now.monotonic, Self::ONE),
+        };
+        let estimate = self.unix_nano_at(match self.source {
+            Source::Tsc => now.tsc,
+            Source::Monotonic => now.monotonic,
+        });
+        let error = i128::from(now.wall) - i128::from(estimate);
+        if error.unsigned_abs() > STEP.as_nanos() {
+            return Self {
+                source,
+                counter,
+                unix_nano: now.wall,
+                rate,
+            };
+        }
+        // What is off now would be gone in a second, were it not for the limit.
+        let slew = (error as f64 / 1e9).clamp(-MAX_SLEW, MAX_SLEW);
+        Self {
+            source,
+            counter,
+            unix_nano: estimate,
+            rate: (rate as f64 * (1.0 + slew)) as u64,
+        }
+    }
+}
+
+#[inline]
+fn scale(ticks: u64, rate: u64) -> u64 {
+    ((u128::from(ticks) * u128::from(rate)) >> 32) as u64
+}
+
+#[inline]
+fn read(source: Source) -> u64 {
+    match source {
+        Source::Tsc => counter::read(),
+        Source::Monotonic => monotonic(),
+    }
+}
+
+fn monotonic() -> u64 {
+    static BASE: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    BASE.get_or_init(Instant::now).elapsed().as_nanos() as u64
+}
+
+/// The anchor that all threads read, behind a sequence lock with one writer (whoever holds `KEEPER`).
+struct Shared {
+    /// Odd while the anchor is being replaced.
+    sequence: AtomicU64,
+    source: AtomicU64,
+    counter: AtomicU64,
+    unix_nano: AtomicU64,
+    rate: AtomicU64,
+}
+
+static SHARED: Shared = Shared {
+    sequence: AtomicU64::new(0),
+    source: AtomicU64::new(Source::Monotonic as u64),
+    counter: AtomicU64::new(0),
+    unix_nano: AtomicU64::new(0),
+    rate: AtomicU64::new(Anchor::ONE),
+};
+
+impl Shared {
+    #[inline]
+    fn load(&self) -> Anchor {
+        loop {
+            let sequence = self.sequence.load(Ordering::Acquire);
+            let anchor = Anchor {
+                source: if self.source.load(Ordering::Relaxed) == 0 {
+                    Source::Monotonic
+                } else {
+                    Source::Tsc
+                },
+                counter: self.counter.load(Ordering::Relaxed),
+                unix_nano: self.unix_nano.load(Ordering::Relaxed),
+                rate: self.rate.load(Ordering::Relaxed),
+            };
+            fence(Ordering::Acquire);
+            if sequence & 1 == 0 && sequence == self.sequence.load(Ordering::Relaxed) {
+                return anchor;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    fn store(&self, anchor: Anchor) {
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        self.sequence.store(sequence + 1, Ordering::Relaxed);
+        fence(Ordering::Release);
+        self.source.store(anchor.source as u64, Ordering::Relaxed);
+        self.counter.store(anchor.counter, Ordering::Relaxed);
+        self.unix_nano.store(anchor.unix_nano, Ordering::Relaxed);
+        self.rate.store(anchor.rate, Ordering::Relaxed);
+        self.sequence.store(sequence + 2, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A time stamp counter of 2 ticks a nanosecond.
+    const RATE: u64 = Anchor::ONE / 2;
+    const SECOND: u64 = 1_000_000_000;
+
+    fn sample(second: u64, wall: u64) -> Sample {
+        Sample {
+            tsc: second * SECOND * 2,
+            monotonic: second * SECOND,
+            wall,
+        }
+    }
+
+    fn anchor(wall: u64) -> Anchor {
+        Anchor {
+            source: Source::Tsc,
+            counter: 0,
+            unix_nano: wall,
+            rate: RATE,
+        }
+    }
+
+    #[test]
+    fn time_is_steady_where_the_anchor_moves() {
+        for wall_error in [-90_000_000, -1_000, 0, 1_000, 90_000_000_i64] {
+            let before = anchor(5 * SECOND);
+            let now = sample(1, (6 * SECOND).saturating_add_signed(wall_error));
+            let after = before.moved(&now, Some(RATE));
+            assert_eq!(
+                after.unix_nano_at(now.tsc),
+                before.unix_nano_at(now.tsc),
+                "{wall_error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_small_error_is_slewed_away_within_a_second() {
+        let mut anchor = anchor(5 * SECOND);
+        for (second, wall) in [
+            (1, 6 * SECOND + 80_000),
+            (2, 7 * SECOND + 80_000),
+            (3, 8 * SECOND + 80_000),
+        ] {
+            anchor = anchor.moved(&sample(second, wall), Some(RATE));
+        }
+        let error = (8 * SECOND + 80_000).abs_diff(anchor.unix_nano_at(3 * SECOND * 2));
+        assert!(error < 100, "{error} ns are left");
+    }
+
+    #[test]
+    fn time_never_runs_backwards_and_never_slews_faster_than_allowed() {
+        let moved = anchor(5 * SECOND).moved(&sample(1, 6 * SECOND - 99_000_000), Some(RATE));
+        assert!(moved.rate as f64 >= RATE as f64 * (1.0 - MAX_SLEW) - 1.0);
+        assert!(moved.rate < RATE);
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_set_is_followed_at_once() {
+        for wall in [3 * 3600 * SECOND, SECOND] {
+            let moved = anchor(5 * SECOND).moved(&sample(1, wall), Some(RATE));
+            assert_eq!(moved.unix_nano_at(2 * SECOND), wall);
+        }
+    }
+
+    #[test]
+    fn the_source_changes_without_a_jump() {
+        let monotonic = Anchor {
+            source: Source::Monotonic,
+            counter: 0,
+            unix_nano: 5 * SECOND,
+            rate: Anchor::ONE,
+        };
+        let moved = monotonic.moved(&sample(1, 6 * SECOND), Some(RATE));
+        assert_eq!(
+            (moved.source, moved.unix_nano_at(2 * SECOND)),
+            (Source::Tsc, 6 * SECOND)
+        );
+    }
+
+    #[test]
+    fn the_counter_is_not_used_before_its_rate_is_known() {
+        let keeper = Keeper {
+            first: sample(0, 0),
+            is_invariant: true,
+        };
+        assert_eq!(
+            keeper.rate(&Sample {
+                tsc: 2_000_000,
+                monotonic: 1_000_000,
+                wall: 1_000_000
+            }),
+            None
+        );
+        assert_eq!(keeper.rate(&sample(1, SECOND)), Some(RATE));
+        assert_eq!(
+            Keeper {
+                is_invariant: false,
+                ..keeper
+            }
+            .rate(&sample(1, SECOND)),
+            None
+        );
+    }
+
+    #[test]
+    fn a_span_ends_after_it_started_however_the_wall_clock_is_set() {
+        start();
+        let started = now();
+        assert!(end(started.unix_nano, started.counter, started.source as u8) >= started.unix_nano);
+        tick();
+        assert!(end(started.unix_nano, started.counter, started.source as u8) >= started.unix_nano);
+    }
+}

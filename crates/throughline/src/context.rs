@@ -1,0 +1,144 @@
+//! A trace context as a value: to hand to another thread, a task, a header, or a new span.
+
+use std::sync::Arc;
+
+use throughline_context::{Ids, Relay};
+use throughline_wire::{Baggage, SpanContext, SpanId, TraceFlags, TraceId};
+
+/// Which span something belongs to, with the `tracestate` and `baggage` that travel along.
+///
+/// It holds ids, not the span: it can be cloned, sent, stored, and outlive the span. It is what a new span takes as its
+/// parent, what [`inject`](crate::inject) writes, and what [`extract`](crate::extract) reads.
+///
+/// ```
+/// use throughline::Context;
+///
+/// let here = Context::current();
+/// std::thread::spawn(move || {
+///     let _entered = here.enter();
+///     // Spans that start here are children of the span that was current there.
+/// });
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context(throughline_context::Context);
+
+impl Context {
+    /// The context that is current on this thread; an empty one when there is none.
+    #[must_use]
+    pub fn current() -> Self {
+        Self(throughline_context::current())
+    }
+
+    /// An empty context: a span that takes it as its parent is a root.
+    #[must_use]
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// The context of a span that is known by its ids only.
+    #[must_use]
+    pub fn of(span: SpanContext) -> Self {
+        let ids = Ids::new(
+            span.trace_id().to_bytes(),
+            span.span_id().to_bytes(),
+            span.flags().to_byte(),
+        );
+        let ids = if span.is_remote() { ids.remote() } else { ids };
+        Self(throughline_context::Context::new(ids, None))
+    }
+
+    pub(crate) fn new(ids: Ids, relay: Option<Arc<Relay>>) -> Self {
+        Self(throughline_context::Context::new(ids, relay))
+    }
+
+    /// Makes this context current on this thread until the guard is dropped.
+    ///
+    /// The guard is not `Send`. In async code use [`in_context`](crate::FutureExt::in_context).
+    pub fn enter(&self) -> EnteredContext {
+        EnteredContext {
+            _context: throughline_context::enter(self.0.ids(), self.0.relay().cloned()),
+        }
+    }
+
+    /// Runs `f` with this context current.
+    pub fn in_scope<R>(&self, f: impl FnOnce() -> R) -> R {
+        throughline_context::scope(self.0.ids(), self.0.relay().cloned(), f)
+    }
+
+    /// The span's ids and flags, if there is a span.
+    #[must_use]
+    pub fn span_context(&self) -> Option<SpanContext> {
+        span_context(self.0.ids())
+    }
+
+    /// The trace's id, if there is a span.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<TraceId> {
+        TraceId::from_bytes(self.0.ids().trace_id())
+    }
+
+    /// The span's id, if there is a span.
+    #[must_use]
+    pub fn span_id(&self) -> Option<SpanId> {
+        SpanId::from_bytes(self.0.ids().span_id())
+    }
+
+    /// The `tracestate` header's value; empty when there is none.
+    #[must_use]
+    pub fn trace_state(&self) -> &str {
+        self.0.relay().map_or("", |relay| relay.trace_state())
+    }
+
+    /// The baggage that travels along.
+    #[must_use]
+    pub fn baggage(&self) -> Baggage {
+        Baggage::parse_headers([self.baggage_header().as_bytes()])
+    }
+
+    /// The `baggage` header's value as it came; empty when there is none.
+    #[must_use]
+    pub fn baggage_header(&self) -> &str {
+        self.0.relay().map_or("", |relay| relay.baggage())
+    }
+
+    /// The same context with other baggage.
+    #[must_use]
+    pub fn with_baggage(&self, baggage: &Baggage) -> Self {
+        Self::new(
+            self.0.ids(),
+            Some(Arc::new(Relay::new(self.trace_state(), baggage.to_header()))),
+        )
+    }
+
+    /// Whether there is neither a span nor anything that travels along.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn ids(&self) -> Ids {
+        self.0.ids()
+    }
+
+    pub(crate) fn relay(&self) -> Option<&Arc<Relay>> {
+        self.0.relay()
+    }
+}
+
+pub(crate) fn span_context(ids: Ids) -> Option<SpanContext> {
+    let trace_id = TraceId::from_bytes(ids.trace_id())?;
+    let span_id = SpanId::from_bytes(ids.span_id())?;
+    Some(SpanContext::new(
+        trace_id,
+        span_id,
+        TraceFlags::from_byte(ids.flags()),
+        ids.is_remote(),
+    ))
+}
+
+/// Keeps a context current on this thread; made by [`Context::enter`].
+#[derive(Debug)]
+#[must_use = "the context is current only as long as the guard lives"]
+pub struct EnteredContext {
+    _context: throughline_context::Entered,
+}

@@ -1,0 +1,208 @@
+//! Switching tracing on: `init`, the builder, and the guard they return.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use throughline_spool::{Limits, Manifest, Root, Settings, Spool};
+
+use crate::config::{self, Config};
+use crate::delivery::Flush;
+use crate::notice::notice;
+use crate::sampler::Sampler;
+use crate::{clock, tracer};
+
+/// Switches tracing on for this process, under this service name.
+///
+/// Everything else comes from the standard `OTEL_*` variables; with none set, spans stay in this user's local history,
+/// where `throughline view` shows them. It never fails: what cannot be used is said in one line on stderr, and replaced.
+/// It never waits for the network.
+///
+/// Keep what it returns until the end of `main`: dropping it flushes, for a bounded time. Nothing is lost without it,
+/// since every span is in the spool when it has ended: the next start of the program, or `throughline recover`, sends
+/// what this one could not.
+///
+/// ```no_run
+/// fn main() {
+///     let _tracing = throughline::init("orders");
+///     let _span = throughline::span!("work").enter();
+/// }
+/// ```
+pub fn init(service_name: &str) -> Tracing {
+    builder(service_name).init()
+}
+
+/// As [`init`], with choices made in code. Code beats environment.
+pub fn builder(service_name: &str) -> Builder {
+    let settings = config::Settings {
+        service_name: Some(service_name.to_owned()),
+        ..Default::default()
+    };
+    Builder {
+        settings,
+        limits: Limits::default(),
+    }
+}
+
+/// Choices made in code; made by [`builder`].
+#[must_use = "tracing is switched on by `init`"]
+pub struct Builder {
+    settings: config::Settings,
+    limits: Limits,
+}
+
+impl Builder {
+    /// Where spans are sent: a base URL, to which `/v1/traces` is appended, as `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub fn endpoint(mut self, url: impl Into<String>) -> Self {
+        self.settings.endpoint = Some(url.into());
+        self
+    }
+
+    /// A header of every request, as `OTEL_EXPORTER_OTLP_HEADERS`. May be called again for others.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// How long one request may take, as `OTEL_EXPORTER_OTLP_TIMEOUT`. Default 10 s; zero is no limit.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = Some(timeout);
+        self
+    }
+
+    /// Which traces are recorded, as `OTEL_TRACES_SAMPLER`. Default: a span does as its parent does, and all new traces are.
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.settings.sampler = Some(sampler);
+        self
+    }
+
+    /// An attribute of this service, as `OTEL_RESOURCE_ATTRIBUTES`. May be called again for others.
+    pub fn resource(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.resource.push((key.into(), value.into()));
+        self
+    }
+
+    /// Where the spool lies, as `THROUGHLINE_SPOOL_DIR`. Default `$XDG_STATE_HOME/throughline`, or
+    /// `~/.local/state/throughline`. It must be a directory of this user's alone, on a local disk.
+    pub fn spool_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.spool_dir = Some(path.into());
+        self
+    }
+
+    /// How many bytes the spool may hold, pending spans and history together. Default 256 MiB; at most 16 MiB where it
+    /// lies in memory. When they are used up the oldest history goes first, then the oldest pending spans, counted.
+    pub fn spool_bytes(mut self, bytes: u64) -> Self {
+        self.limits.total = bytes;
+        self
+    }
+
+    /// How many bytes of delivered or local spans are kept to look at. Default 64 MiB; 0 keeps none.
+    pub fn history_bytes(mut self, bytes: u64) -> Self {
+        self.limits.history = bytes;
+        self
+    }
+
+    /// Switches tracing off (or, given `false`, on), whatever a variable says. Off, nothing is made: no file, thread,
+    /// socket or span; context still passes through.
+    pub fn off(mut self, off: bool) -> Self {
+        self.settings.off = Some(off);
+        self
+    }
+
+    /// A variable of the application's own that switches tracing off with `0`, `false`, `no`, `none` or `off`.
+    pub fn switch_variable(mut self, name: impl Into<String>) -> Self {
+        self.settings.switch_variable = Some(name.into());
+        self
+    }
+
+    /// Off unless an endpoint is set, here or in the environment.
+    pub fn only_with_endpoint(mut self) -> Self {
+        self.settings.only_with_endpoint = true;
+        self
+    }
+
+    /// Switches tracing on. The first call of a process decides; what a later one returns belongs to the same tracing.
+    pub fn init(self) -> Tracing {
+        let executable = std::env::current_exe().ok();
+        let executable = executable
+            .as_deref()
+            .and_then(|path| path.file_name())
+            .and_then(|name| name.to_str());
+        let (config, notices) = config::read(&self.settings, &|name| std::env::var_os(name), executable);
+        for said in &notices {
+            notice(format_args!("{said}"));
+        }
+        tracer::set_propagators(config.propagators);
+        if !config.enabled {
+            return Tracing { is_on: false };
+        }
+        tracer::set_sampler(config.sampler);
+        clock::start();
+        start(&config, self.limits);
+        Tracing { is_on: true }
+    }
+}
+
+fn start(config: &Config, limits: Limits) {
+    let root = match config.spool_dir.clone().or_else(default_spool_dir) {
+        None => {
+            notice(format_args!(
+                "neither XDG_STATE_HOME nor HOME is set: spans are kept in memory, and die with the process"
+            ));
+            None
+        }
+        Some(path) => match Root::open(&path) {
+            Ok(root) => Some(root),
+            Err(error) => {
+                notice(format_args!(
+                    "the spool directory {} cannot be used: {error}; spans are kept in memory, and die with the process",
+                    path.display()
+                ));
+                None
+            }
+        },
+    };
+    let manifest = Manifest {
+        owner: Default::default(),
+        created: std::time::UNIX_EPOCH,
+        service: config.resource.service_name().to_owned(),
+        resource: config.resource.encode(),
+        schema_url: String::new(),
+        destinations: Vec::new(),
+    };
+    let settings = Settings {
+        root,
+        manifest,
+        limits,
+        tier: None,
+        tick: clock::tick,
+        forked: |_| {},
+    };
+    let _ = Spool::install(settings);
+}
+
+/// `$XDG_STATE_HOME/throughline`, or `~/.local/state/throughline` (XDG Base Directory Specification).
+#[must_use]
+pub fn default_spool_dir() -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
+    Some(state.join("throughline"))
+}
+
+/// Tracing, as long as it is wanted; made by [`init`]. Dropping it flushes for a bounded time.
+#[derive(Debug)]
+#[must_use = "dropping it flushes: keep it until the end of main, `let _tracing = throughline::init(..)`"]
+pub struct Tracing {
+    is_on: bool,
+}
+
+impl Tracing {
+    /// Sends all spans that have ended so far, and says what became of them.
+    pub fn flush(&self, within: Duration) -> Flush {
+        let _ = (within, self.is_on);
+        unimplemented!()
+    }
+}
