@@ -44,7 +44,7 @@ pub(super) async fn connect(
     let stream = TlsConnector::from(config)
         .connect(name, stream)
         .await
-        .map_err(tls_failure)?;
+        .map_err(|error| tls_failure(&error))?;
     http(stream).await
 }
 
@@ -128,7 +128,7 @@ fn tcp_failure(error: &io::Error) -> Outcome {
     }
 }
 
-fn tls_failure(error: io::Error) -> Outcome {
+fn tls_failure(error: &io::Error) -> Outcome {
     use rustls::Error::InvalidMessage;
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match cause {

@@ -107,6 +107,7 @@ impl Driver {
     fn look(&mut self) -> View {
         let (requests, mut stop) = self.shared.take_requests();
         let own = self.source.pending();
+        self.shared.known().set_pending(own.spans);
         for request in requests {
             self.waiting.add(request, own.spans);
         }
@@ -184,17 +185,17 @@ impl Driver {
     }
 
     fn say(&self, change: &Change) {
-        let endpoint = &self.endpoint;
         let trouble = self.machine.trouble().map_or("", |trouble| trouble.text.as_str());
-        match change {
-            Change::Down => notice_again(format_args!(
-                "cannot deliver to {endpoint}: {trouble}; spans are kept in the local spool"
-            )),
-            Change::Refusing => {
-                notice_again(format_args!("{endpoint} does not take all spans: {trouble}"));
-            }
-            Change::Up => notice_again(format_args!("delivering to {endpoint} again")),
-        }
+        notice_again(format_args!("{}", line(change, &self.endpoint, trouble)));
+    }
+}
+
+/// What the person who runs the program reads.
+fn line(change: &Change, endpoint: &str, trouble: &str) -> String {
+    match change {
+        Change::Down => format!("cannot deliver to {endpoint}: {trouble}; spans are kept in the local spool"),
+        Change::Refusing => format!("{endpoint} does not take all spans: {trouble}"),
+        Change::Up => format!("delivering to {endpoint} again"),
     }
 }
 
@@ -238,4 +239,74 @@ async fn first<W: Future>(mut work: Pin<&mut W>, mut interruption: Pin<&mut impl
 fn chance() -> f64 {
     let bits = RandomState::new().hash_one(()) >> 11;
     bits as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::outcome::Failure;
+
+    #[test]
+    fn a_line_names_the_cause_and_the_cure() {
+        let status = |code, message: &str| Outcome::Status {
+            code,
+            retry_after: None,
+            message: message.to_owned(),
+        };
+        for (outcome, change, expected) in [
+            (
+                Outcome::failed(Failure::Refused, ""),
+                Change::Down,
+                "cannot deliver to E: connection refused: nothing listens on this port; spans are kept in the local \
+                 spool",
+            ),
+            (
+                Outcome::failed(Failure::UnknownHost, "no such name"),
+                Change::Down,
+                "cannot deliver to E: the host's name has no address (no such name); spans are kept in the local spool",
+            ),
+            (
+                status(404, ""),
+                Change::Down,
+                "cannot deliver to E: the answer is 404: check the path of the endpoint; spans are kept in the local \
+                 spool",
+            ),
+            (
+                status(401, "no such key"),
+                Change::Down,
+                "cannot deliver to E: the answer is 401: check the key in OTEL_EXPORTER_OTLP_HEADERS (no such key); \
+                 spans are kept in the local spool",
+            ),
+            (
+                status(400, "bad ids"),
+                Change::Refusing,
+                "E does not take all spans: the answer is 400 (bad ids)",
+            ),
+            (Outcome::success(), Change::Up, "delivering to E again"),
+        ] {
+            assert_eq!(line(&change, "E", &outcome.to_string()), expected);
+        }
+        let long = "x".repeat(10_000);
+        assert!(status(500, &long).to_string().len() < 300);
+    }
+
+    #[test]
+    fn an_idle_program_is_looked_at_once_a_second_and_a_busy_one_often() {
+        let mut pace = Pace {
+            interval: BUSY_POLL,
+            seen: 0,
+        };
+        let idle: Vec<_> = (0..10).map(|_| pace.next(0)).collect();
+        assert_eq!(idle.last(), Some(&IDLE_POLL));
+        assert!(idle.is_sorted());
+        let busy: Vec<_> = (1..10).map(|spans| pace.next(spans)).collect();
+        assert_eq!(busy.last(), Some(&BUSY_POLL));
+    }
+
+    #[test]
+    fn chance_is_between_0_and_1_and_not_always_the_same() {
+        let chances: Vec<_> = (0..100).map(|_| chance()).collect();
+        assert!(chances.iter().all(|chance| (0.0..1.0).contains(chance)));
+        assert!(chances.iter().any(|chance| *chance < 0.5) && chances.iter().any(|chance| *chance >= 0.5));
+    }
 }

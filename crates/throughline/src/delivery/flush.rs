@@ -75,7 +75,7 @@ impl Flush {
                 return self
                     .waiter
                     .known()
-                    .because("the delivery thread did not answer in time");
+                    .outdated("the delivery thread did not answer in time");
             }
             let waited = self.waiter.reported.wait_timeout(answer, left);
             answer = waited.unwrap_or_else(PoisonError::into_inner).0;

@@ -95,6 +95,7 @@ enum Gate {
 }
 
 /// What the specification, or our reading of it, makes of an outcome.
+#[derive(Clone, Copy)]
 enum Class {
     Delivered,
     Misconfigured,
@@ -183,7 +184,7 @@ impl Machine {
         // What came while the request was under way has waited since then.
         self.pending_since = self.last_sent;
         let class = classify(outcome);
-        match &class {
+        match class {
             Class::Retryable(asked) => {
                 self.failures = self.failures.saturating_add(1);
                 self.gate = match asked.filter(|asked| !asked.is_zero()) {

@@ -14,6 +14,8 @@ pub struct Report {
     /// `None` where spans stay in the local history.
     destination: Option<String>,
     trouble: Option<String>,
+    /// The delivery thread did not say so itself: the counts may be old.
+    outdated: bool,
 }
 
 impl Report {
@@ -21,8 +23,7 @@ impl Report {
     pub(crate) fn local(accounts: Accounts) -> Self {
         Self {
             accounts,
-            destination: None,
-            trouble: None,
+            ..Self::default()
         }
     }
 
@@ -31,11 +32,19 @@ impl Report {
             accounts,
             destination: Some(destination),
             trouble,
+            outdated: false,
         }
     }
 
-    /// The same, with a reason why spans are pending unless there is one already.
-    pub(super) fn because(mut self, trouble: &str) -> Self {
+    /// The pending spans, counted just now.
+    pub(super) fn set_pending(&mut self, pending: u64) {
+        self.accounts.pending = pending;
+    }
+
+    /// The same, from somebody else than the delivery thread, with the reason for that unless
+    /// there is a trouble to tell of already.
+    pub(super) fn outdated(mut self, trouble: &str) -> Self {
+        self.outdated = true;
         self.trouble.get_or_insert_with(|| trouble.to_owned());
         self
     }
@@ -72,10 +81,11 @@ impl Report {
         self.trouble.as_deref()
     }
 
-    /// Whether nothing waits for delivery and nothing was lost.
+    /// Whether it is certain that nothing waits for delivery and nothing was lost.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        (self.destination.is_none() || self.pending() == 0) && self.dropped() == 0
+        let waits = self.destination.is_some() && self.pending() > 0;
+        !waits && !self.outdated && self.dropped() == 0
     }
 }
 

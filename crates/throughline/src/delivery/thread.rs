@@ -94,7 +94,7 @@ impl Delivery {
         if inbox.ended {
             drop(inbox);
             let report = self.shared.known().clone();
-            waiter.report(report.because("delivery has ended"));
+            waiter.report(report.outdated("delivery has ended"));
         } else {
             inbox.requests.push(Request {
                 waiter,
@@ -132,7 +132,7 @@ impl Shared {
         inbox.ended = true;
         let requests = std::mem::take(&mut inbox.requests);
         drop(inbox);
-        let report = self.known().clone().because("delivery has ended");
+        let report = self.known().clone().outdated("delivery has ended");
         for request in requests {
             request.waiter.report(report.clone());
         }
@@ -175,7 +175,7 @@ fn run(mut driver: Driver, mut client: Client) {
     // Whoever asks from now on is answered at once, and so is who waits already.
     let shared = driver.shared().clone();
     shared.end();
-    let report = shared.known().clone().because("delivery has ended");
+    let report = shared.known().clone().outdated("delivery has ended");
     // A source that panics when dropped is as little of the host's business as one that panics
     // when read.
     let waiters = driver.release_all();
