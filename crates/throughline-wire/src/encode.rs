@@ -22,7 +22,7 @@
 
 mod value;
 
-pub use value::{MAX_DEPTH, attribute_len, key_value_len, push_key_value, write_attribute, write_key_value};
+pub use value::{KeyValue, MAX_DEPTH, attribute_len, key_value_len, push_key_value, write_attribute, write_key_value};
 
 use crate::{SpanContext, StatusCode, Value, varint};
 
@@ -196,9 +196,28 @@ pub const fn delimited_len(body: usize) -> usize {
 struct Writer<'a>(&'a mut [u8]);
 
 impl Writer<'_> {
-    #[inline]
+    #[inline(always)]
     fn bytes(&mut self, bytes: &[u8]) {
         self.take(bytes.len()).copy_from_slice(bytes);
+    }
+
+    /// [`bytes`](Self::bytes) without a call for up to 32 of them: two moves that may overlap.
+    #[inline(always)]
+    fn short(&mut self, bytes: &[u8]) {
+        let out = self.take(bytes.len());
+        match bytes.len() {
+            0 => {}
+            len @ 1..4 => {
+                // First, middle and last byte; a loop would become the call again.
+                for at in [0, len / 2, len - 1] {
+                    out[at] = bytes[at];
+                }
+            }
+            4..8 => ends::<4>(out, bytes),
+            8..16 => ends::<8>(out, bytes),
+            16..=32 => ends::<16>(out, bytes),
+            _ => out.copy_from_slice(bytes),
+        }
     }
 
     #[inline]
@@ -232,16 +251,27 @@ impl Writer<'_> {
 
     fn key_values(&mut self, tag: u8, attributes: &[(&str, Value<'_>)]) {
         for (key, value) in attributes {
-            let out = self.take(key_value_len(key, value));
-            write_key_value(out, tag, key, value);
+            let attribute = KeyValue::new(key, value);
+            attribute.write(self.take(attribute.len()), tag);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, len: usize) -> &mut [u8] {
         let (taken, rest) = std::mem::take(&mut self.0).split_at_mut(len);
         self.0 = rest;
         taken
+    }
+}
+
+/// Copies the first and the last `N` bytes of `from`, which has `N` to `2 * N`.
+#[inline(always)]
+fn ends<const N: usize>(to: &mut [u8], from: &[u8]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk()) {
+        *to = *from;
+    }
+    if let (Some(to), Some(from)) = (to.last_chunk_mut::<N>(), from.last_chunk()) {
+        *to = *from;
     }
 }
 

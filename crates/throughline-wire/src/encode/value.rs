@@ -12,39 +12,90 @@ use crate::{Value, varint};
 pub const MAX_DEPTH: usize = 28;
 
 /// The length of an attribute of a span: [`key_value_len`].
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn attribute_len(key: &str, value: &Value<'_>) -> usize {
     key_value_len(key, value)
 }
 
 /// Writes an attribute of a span (`Span.attributes`, tag `0x4a`).
-#[inline]
+#[inline(always)]
 pub fn write_attribute(out: &mut [u8], key: &str, value: &Value<'_>) {
     write_key_value(out, tag::ATTRIBUTE, key, value);
 }
 
 /// The length of a `KeyValue` field, with whichever one-byte tag.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub fn key_value_len(key: &str, value: &Value<'_>) -> usize {
-    delimited_len(body_len(key, any_value_len(value, 1)))
+    KeyValue::new(key, value).len()
 }
 
 /// Writes a `KeyValue` field with this one-byte tag.
-#[inline]
+#[inline(always)]
 pub fn write_key_value(out: &mut [u8], tag: u8, key: &str, value: &Value<'_>) {
-    let any = any_value_len(value, 1);
-    let body = body_len(key, any);
-    // Then every length inside takes one byte as well.
-    if body < 0x80 {
+    KeyValue::new(key, value).write(out, tag);
+}
+
+/// A key and a value whose lengths were computed, so that asking for the length and writing does
+/// not do that twice.
+///
+/// With a key and a kind of value known at compile time all of it folds into a few stores.
+///
+/// ```
+/// use throughline_wire::{encode, Value};
+///
+/// let attribute = encode::KeyValue::new("http.response.status_code", &Value::I64(200));
+/// let mut room = [0; 64];
+/// attribute.write(&mut room[..attribute.len()], encode::tag::ATTRIBUTE);
+/// assert_eq!(room[..4], [0x4a, 32, 0x0a, 25]);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct KeyValue<'a> {
+    key: &'a str,
+    value: &'a Value<'a>,
+    /// The length of the `AnyValue`.
+    any: usize,
+    /// The length of the `KeyValue`, without tag and length in front of it.
+    body: usize,
+}
+
+impl<'a> KeyValue<'a> {
+    /// Computes the lengths.
+    #[inline(always)]
+    #[must_use]
+    pub fn new(key: &'a str, value: &'a Value<'a>) -> Self {
+        let any = any_value_len(value, 1);
+        let body = body_len(key, any);
+        Self { key, value, any, body }
+    }
+
+    /// How long the field is, tag and length included.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a field is never empty")]
+    pub fn len(&self) -> usize {
+        delimited_len(self.body)
+    }
+
+    /// Writes the field with this one-byte tag into the first [`len`](Self::len) bytes of `out`.
+    ///
+    /// # Panics
+    /// If `out` is shorter than that.
+    #[inline(always)]
+    pub fn write(&self, out: &mut [u8], tag: u8) {
+        // Then every length inside takes one byte as well.
+        if self.body >= 0x80 {
+            return self.write_long(out, tag);
+        }
+        let Self { key, value, any, body } = *self;
         let mut out = Writer(&mut out[..2 + body]);
         out.bytes(&[tag, body as u8, 0x0a, key.len() as u8]);
-        out.bytes(key.as_bytes());
+        out.short(key.as_bytes());
         match *value {
             Value::Str(text) => {
                 out.bytes(&[0x12, any as u8, STR, text.len() as u8]);
-                out.bytes(text.as_bytes());
+                out.short(text.as_bytes());
             }
             Value::Bool(value) => out.bytes(&[0x12, any as u8, BOOL, value.into()]),
             Value::I64(value) => {
@@ -60,28 +111,29 @@ pub fn write_key_value(out: &mut [u8], tag: u8, key: &str, value: &Value<'_>) {
                 out.any_value(value, 1);
             }
         }
-    } else {
-        write_long(out, tag, key, value, any);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_long(&self, out: &mut [u8], tag: u8) {
+        let mut out = Writer(out);
+        out.delimited(tag, self.body);
+        out.delimited(0x0a, self.key.len());
+        out.bytes(self.key.as_bytes());
+        out.delimited(0x12, self.any);
+        out.any_value(self.value, 1);
     }
 }
 
 /// Appends a `KeyValue` field with this one-byte tag.
 pub fn push_key_value(out: &mut Vec<u8>, tag: u8, key: &str, value: &Value<'_>) {
+    let attribute = KeyValue::new(key, value);
     let start = out.len();
-    out.resize(start + key_value_len(key, value), 0);
-    write_key_value(&mut out[start..], tag, key, value);
+    out.resize(start + attribute.len(), 0);
+    attribute.write(&mut out[start..], tag);
 }
 
-fn write_long(out: &mut [u8], tag: u8, key: &str, value: &Value<'_>, any: usize) {
-    let mut out = Writer(out);
-    out.delimited(tag, body_len(key, any));
-    out.delimited(0x0a, key.len());
-    out.bytes(key.as_bytes());
-    out.delimited(0x12, any);
-    out.any_value(value, 1);
-}
-
-#[inline]
+#[inline(always)]
 fn body_len(key: &str, any: usize) -> usize {
     delimited_len(key.len()) + delimited_len(any)
 }
@@ -98,7 +150,7 @@ const ITEM: u8 = 0x0a;
 
 /// The length of an `AnyValue` message. `depth` is that of the value itself if it is an array or
 /// a map, from 1.
-#[inline]
+#[inline(always)]
 fn any_value_len(value: &Value<'_>, depth: usize) -> usize {
     match *value {
         Value::Empty => 0,
