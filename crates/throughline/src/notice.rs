@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, TryLockError};
 
 /// More distinct texts than this are not remembered, and so not said: a bound for the memory and
 /// for the noise.
@@ -54,7 +54,13 @@ fn is_unsafe(c: char) -> bool {
 fn first_time(said: &Mutex<BTreeSet<u64>>, text: &str) -> bool {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
-    let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut said = match said.try_lock() {
+        Ok(said) => said,
+        Err(TryLockError::Poisoned(said)) => said.into_inner(),
+        // Another thread says something at this moment. Or did so when this process was forked, and
+        // will never let go: saying it twice is better than waiting.
+        Err(TryLockError::WouldBlock) => return true,
+    };
     said.len() < DISTINCT_TEXTS && said.insert(hasher.finish())
 }
 

@@ -94,21 +94,18 @@ impl Endpoint {
 }
 
 /// `url` as it may be shown, whether or not it can be parsed: without user, password and query.
-pub(crate) fn masked(url: &str) -> String {
-    let (start, rest) = match url.split_once("://") {
-        Some((scheme, rest)) => (format!("{scheme}://"), rest),
-        None => (String::new(), url),
+pub(super) fn masked(url: &str) -> String {
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |end| end + 3));
+    // The last `@` first: a password may hold any character that nobody encoded.
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((_, rest)) => ("***@", rest),
+        None => ("", rest),
     };
-    let authority_end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    // A password may hold a `/` that nobody encoded: what comes before the last `@` is not shown.
-    let host_start = rest.rfind('@').map_or(0, |at| at + 1);
-    let user = if host_start > 0 { "***@" } else { "" };
-    let rest = &rest[host_start..];
-    let shown = match rest.find(['?', '#']) {
-        Some(query) if query + host_start >= authority_end => format!("{}?***", &rest[..query]),
-        _ => rest.to_owned(),
+    let (rest, query) = match rest.split_once(['?', '#']) {
+        Some((rest, _)) => (rest, "?***"),
+        None => (rest, ""),
     };
-    format!("{start}{user}{shown}")
+    format!("{scheme}{user}{rest}{query}")
 }
 
 fn not_a_url() -> String {
@@ -195,7 +192,9 @@ mod tests {
             ("http://u:s3cret@h:1/x", "http://***@h:1/x"),
             ("http://u:s3/cr@et@h:1/x", "http://***@h:1/x"),
             ("https://h/x?key=s3cret", "https://h/x?***"),
+            ("http://u:s3?cr#et@h/x?key=s3cret", "http://***@h/x?***"),
             ("u:s3cret@h", "***@h"),
+            ("", ""),
         ] {
             assert_eq!(masked(url), shown);
         }

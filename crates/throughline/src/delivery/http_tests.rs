@@ -5,7 +5,7 @@ use std::time::Instant;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use throughline_testkit::{Answer, Receiver, Request, sample};
+use throughline_testkit::{Answer, Collector, Jaeger, Receiver, Request, require_tool, sample};
 
 use super::*;
 use crate::config::Endpoint;
@@ -248,4 +248,26 @@ fn a_request_that_is_dropped_closes_its_connection() {
         assert!(started.elapsed() < SECOND);
         assert!(client.connection.is_none());
     });
+}
+
+#[test]
+fn a_real_collector_and_a_real_jaeger_take_what_is_sent() {
+    if let Some(collector) = require_tool(Collector::start()) {
+        let outcome = run(client(&collector.endpoint(), Some(10 * SECOND)).send(body()));
+        assert_eq!(outcome, Outcome::success());
+        assert_eq!(collector.wait_for(1, 10 * SECOND).unwrap()[0].name, "one");
+        let wrong_path = format!("{}/nowhere", collector.endpoint());
+        let outcome = run(client(&wrong_path, Some(10 * SECOND)).send(body()));
+        assert!(matches!(outcome, Outcome::Status { code: 404, .. }), "{outcome:?}");
+        let garbage = run(client(&collector.endpoint(), Some(10 * SECOND)).send("garbage".into()));
+        assert!(
+            matches!(&garbage, Outcome::Status { code: 400, message, .. } if !message.is_empty()),
+            "{garbage:?}"
+        );
+    }
+    if let Some(jaeger) = require_tool(Jaeger::start()) {
+        let outcome = run(client(&jaeger.endpoint(), Some(10 * SECOND)).send(body()));
+        assert_eq!(outcome, Outcome::success());
+        assert!(jaeger.trace(sample::TRACE_ID).is_ok());
+    }
 }
