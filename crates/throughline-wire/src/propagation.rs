@@ -158,6 +158,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_header_map_can_be_read_with_all_its_repeated_names() {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("Traceparent", PARENT.parse().unwrap());
+        headers.append("tracestate", "a=1".parse().unwrap());
+        headers.append("tracestate", "b=2".parse().unwrap());
+        let extracted = extract(&headers);
+        assert_eq!(extracted.span, traceparent::parse(PARENT.as_bytes()));
+        assert_eq!(extracted.trace_state.unwrap().as_str(), "a=1,b=2");
+        headers.append("traceparent", PARENT.parse().unwrap());
+        assert_eq!(extract(&headers).span, None);
+    }
+
     /// Cases of the W3C harness (`test/test.py`) about headers rather than about their values.
     #[test]
     fn the_w3c_harness_agrees() {
