@@ -472,3 +472,23 @@ fn what_is_not_utf8_is_reported_except_in_a_path() {
     assert!(notices.iter().all(|notice| notice.problem == "is not UTF-8"));
     assert!(notices.iter().any(|notice| notice.setting == "OTEL_SERVICE_NAME"));
 }
+
+#[test]
+fn no_notice_shows_a_secret() {
+    let settings = Settings {
+        endpoint: Some("u:s3cret@h".into()),
+        headers: vec![("bad name".into(), "s3cret".into()), ("ok".into(), "s3cret\n".into())],
+        ..Settings::default()
+    };
+    let (config, said) = config(
+        &settings,
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:s3cret@h/?key=s3cret"),
+            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http//u:s3cret@h"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a=s3cret%,key=s3cret"),
+        ],
+    );
+    assert_eq!(said.len(), 5, "{said:?}");
+    let all = format!("{config:?} {}", said.join(" "));
+    assert!(!all.contains("s3cret"), "{all}");
+}
