@@ -71,12 +71,15 @@ fn system_tls() -> Result<Arc<ClientConfig>, Outcome> {
 }
 
 async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, Outcome> {
-    let addresses = addresses(endpoint).await?;
-    let mut last = Outcome::failed(Failure::UnknownHost, endpoint.host());
+    first_reachable(&addresses(endpoint).await?, EACH_ADDRESS).await
+}
+
+async fn first_reachable(addresses: &[SocketAddr], each: Duration) -> Result<TcpStream, Outcome> {
+    let mut last = Outcome::failed(Failure::UnknownHost, "");
     for (index, address) in addresses.iter().enumerate() {
         let connecting = TcpStream::connect(address);
         let connected = if index + 1 < addresses.len() {
-            tokio::time::timeout(EACH_ADDRESS, connecting)
+            tokio::time::timeout(each, connecting)
                 .await
                 .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         } else {
@@ -190,5 +193,32 @@ impl<T: AsyncWrite + Unpin> hyper::rt::Write for Stream<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_where_nobody_listens_does_not_hide_the_next_one() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let alive = listener.local_addr().unwrap();
+        let dead = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let reached = |addresses: &[SocketAddr]| {
+            let reached = runtime.block_on(first_reachable(addresses, EACH_ADDRESS));
+            reached.map(|stream| stream.peer_addr().unwrap())
+        };
+        assert_eq!(reached(&[dead, alive]), Ok(alive));
+        assert_eq!(reached(&[alive, dead]), Ok(alive));
+        assert_eq!(reached(&[alive, dead][1..]), Err(Outcome::failed(Failure::Refused, "")));
+        assert_eq!(reached(&[]), Err(Outcome::failed(Failure::UnknownHost, "")));
     }
 }

@@ -78,7 +78,7 @@ impl Outcome {
     }
 }
 
-/// What to read after "cannot deliver to <endpoint>:", with the likely cure.
+/// What to read after "cannot deliver to ...:", with the likely cure.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

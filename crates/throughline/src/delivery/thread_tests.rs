@@ -28,6 +28,8 @@ struct Spans {
     rejected_bodies: Vec<Vec<u8>>,
     /// So many calls of `next_batch` panic.
     panics: u32,
+    /// Whether a call came where tracing is not suppressed.
+    traced: bool,
     /// `next_batch` takes so long: a disk that hangs.
     stall: Duration,
 }
@@ -53,6 +55,7 @@ impl List {
 
 impl Source for List {
     fn pending(&mut self) -> Pending {
+        self.lock().traced |= !throughline_context::ids().is_suppressed();
         let spans = self.lock().own.len() as u64;
         Pending {
             spans,
@@ -432,6 +435,21 @@ fn after_a_shutdown_the_thread_is_gone_and_a_flush_says_so() {
     let (report, took) = timed(|| delivery.flush(5 * SECOND).wait());
     assert!(took < SECOND, "{took:?}");
     assert!(report.trouble().is_some(), "{report}");
+}
+
+#[test]
+fn nothing_on_the_thread_is_traced() {
+    let receiver = Receiver::start().unwrap();
+    let list = List::of(1);
+    // A panic in between must not end the suppression.
+    list.lock().panics = 1;
+    assert!(
+        delivery(&receiver.endpoint(), &list)
+            .flush(5 * SECOND)
+            .wait()
+            .is_complete()
+    );
+    assert!(!list.lock().traced);
 }
 
 #[test]
