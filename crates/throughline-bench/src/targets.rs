@@ -96,12 +96,10 @@ fn scaling(table: &Table, name: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    #[cfg(feature = "native")]
     use crate::cases;
     use crate::table::tests::table;
 
     #[test]
-    #[cfg(feature = "native")]
     fn every_target_is_about_cases_that_there_are() {
         let all: Vec<_> = cases::all().map(|entry| (entry.name, 1.0)).collect();
         let targets = RATIOS.len() + NET_OF_THE_LOOP.len() + WITHOUT_ALLOCATION.len() + 1;

@@ -85,7 +85,6 @@ impl Stock {
             // SAFETY: in range, 64-aligned as `slot::LEN` is a multiple of 64 of a page-aligned base, leaked below, and each
             // range is given to one slot.
             let slot = unsafe { Slot::new(region.base().add(n * slot::LEN)) };
-            slot.prepare();
             self.free.push(NonNull::from(Box::leak(Box::new(Open::new(slot)))));
         }
         // Open spans point into it for the rest of the process's life.

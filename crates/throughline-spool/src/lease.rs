@@ -6,19 +6,19 @@
 
 use std::sync::Arc;
 
-use crate::record::{self, FRAME, HEADER, Kind};
+use crate::crc::{self, OVERRUN};
+use crate::record::{self, Kind};
 use crate::segment::{HEADER_LEN, Segment};
 
-/// Bodies are copied in blocks of this many bytes, so a copy may run this far past the record's end.
-pub(crate) const BLOCK: usize = 32;
-/// Room kept behind the last record: the overrun of a block copy and the next commit word.
-pub(crate) const SLACK: usize = BLOCK + 8;
+/// Room kept behind the last record: the overrun of a copy and the next commit word.
+pub(crate) const SLACK: usize = OVERRUN + 8;
 
 /// What a lease stores through: the memory of one segment. `at` and lengths count bytes from the segment's start.
 ///
 /// # Safety of the callers
 ///
-/// Every range lies inside the segment, `at` of the `u32` calls is a multiple of 4, and no other thread writes there.
+/// Every range, and `OVERRUN` bytes behind that of `copy`, lies inside the segment, `at` is a multiple of 4, and no other
+/// thread writes there.
 pub(crate) trait Memory {
     /// # Safety
     /// See the trait.
@@ -28,22 +28,17 @@ pub(crate) trait Memory {
     /// # Safety
     /// See the trait.
     unsafe fn commit(&self, at: usize, value: u32);
-    /// Copies `bytes`, and possibly up to `BLOCK - 1` arbitrary bytes behind them.
+    /// Stores `head` and a body behind it, and returns their CRC-32C, continued from `seed`.
     ///
     /// # Safety
-    /// See the trait; `bytes` is readable up to the next multiple of `BLOCK` of its length when `blocks` is set.
-    unsafe fn copy(&self, at: usize, bytes: &[u8], blocks: bool);
+    /// See the trait.
+    unsafe fn copy(&self, at: usize, head: u64, body: Body<'_>, seed: u32) -> u32;
     /// A record was committed to this range, which includes the next commit word.
     ///
     /// # Safety
     /// See the trait.
     #[inline]
     unsafe fn committed(&self, _at: usize, _len: usize) {}
-    /// The CRC-32C of a range that this thread has written, continued from `seed`.
-    ///
-    /// # Safety
-    /// See the trait.
-    unsafe fn crc(&self, seed: u32, at: usize, len: usize) -> u32;
 }
 
 /// The right to append to one segment.
@@ -56,11 +51,40 @@ pub(crate) struct Lease<M = Mapped> {
     generation: u64,
 }
 
-/// A body, and whether it may be copied in whole blocks (it lies in a buffer that is readable past its end).
+/// The bytes of a record's body.
 #[derive(Clone, Copy)]
 pub(crate) struct Body<'a> {
-    pub bytes: &'a [u8],
-    pub blocks: bool,
+    bytes: &'a [u8],
+    may_overread: bool,
+}
+
+impl<'a> Body<'a> {
+    /// Bytes of their own.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            may_overread: false,
+        }
+    }
+
+    /// `buffer[start..end]`, of which the copy may read on.
+    ///
+    /// # Panics
+    ///
+    /// The buffer does not go on for `OVERRUN` bytes.
+    #[inline]
+    pub fn within(buffer: &'a [u8], start: usize, end: usize) -> Self {
+        assert!(end + OVERRUN <= buffer.len(), "a body has bytes behind it");
+        Self {
+            bytes: &buffer[start..end],
+            may_overread: true,
+        }
+    }
+
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 impl<M: Memory> Lease<M> {
@@ -73,21 +97,19 @@ impl<M: Memory> Lease<M> {
     /// Appends a record. `room_for` must have said that it fits.
     #[inline]
     pub fn append(&mut self, kind: Kind, scope: u32, body: Body<'_>) {
-        let len = body.bytes.len();
+        let len = body.len();
         let next = self.at + record::stride(len);
         assert!(next <= self.limit, "a record was appended without room for it");
         let commit = record::commit_word(kind, len);
         let seed = record::seed(self.generation, self.at as u32, commit);
+        let head = u64::from(scope) | u64::from(u32::from_le_bytes(record::frame(len))) << 32;
         let memory = &self.memory;
         let at = self.at;
         // SAFETY: `at` and `next` are multiples of 8 and `next + SLACK <= the segment's length` was asserted above, which
-        // covers the block copy's overrun and the next commit word; this lease is the segment's only writer.
+        // covers the copy's overrun and the next commit word; this lease is the segment's only writer.
         unsafe {
-            memory.store(at + 8, scope);
-            memory.store(at + 12, u32::from_le_bytes(record::frame(len)));
-            memory.copy(at + HEADER + FRAME, body.bytes, body.blocks);
+            let crc = memory.copy(at + 8, head, body, seed);
             memory.store(next, 0);
-            let crc = memory.crc(seed, at + 8, 4 + FRAME + len);
             memory.store(at + 4, crc);
             memory.commit(at, commit);
             memory.committed(at, next + 4 - at);
@@ -142,35 +164,23 @@ impl Memory for Mapped {
     }
 
     #[inline]
-    unsafe fn copy(&self, at: usize, bytes: &[u8], blocks: bool) {
-        let from = bytes.as_ptr();
-        // SAFETY: in range by the trait's contract.
-        let to = unsafe { self.base.add(at) };
-        if !blocks {
-            // SAFETY: as above; a caller's buffer never overlaps a segment.
-            return unsafe { to.copy_from_nonoverlapping(from, bytes.len()) };
-        }
-        let mut done = 0;
-        while done < bytes.len() {
-            // SAFETY: `done < len`, so the block starts inside `bytes`, which is readable up to the next multiple of
-            // `BLOCK`, and the segment has `SLACK` bytes behind the record.
-            unsafe {
-                to.add(done)
-                    .cast::<[u8; BLOCK]>()
-                    .write(from.add(done).cast::<[u8; BLOCK]>().read())
-            };
-            done += BLOCK;
+    unsafe fn copy(&self, at: usize, head: u64, body: Body<'_>, seed: u32) -> u32 {
+        // SAFETY: in range by the trait's contract; `Body` answers for its own end; an open span's buffer, or any slice of
+        // a caller's, does not overlap a segment.
+        unsafe {
+            crc::copy(
+                self.base.add(at),
+                head,
+                body.bytes.as_ptr(),
+                body.len(),
+                body.may_overread,
+                seed,
+            )
         }
     }
 
     #[inline]
     unsafe fn committed(&self, at: usize, len: usize) {
         self.segment.write_through(at, len);
-    }
-
-    #[inline]
-    unsafe fn crc(&self, seed: u32, at: usize, len: usize) -> u32 {
-        // SAFETY: this thread wrote the range just now and nobody writes it while the slice lives.
-        crc32c::crc32c_append(seed, unsafe { std::slice::from_raw_parts(self.base.add(at), len) })
     }
 }

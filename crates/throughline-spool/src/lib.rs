@@ -11,6 +11,7 @@
 mod catalog;
 mod chunk;
 pub mod counter;
+mod crc;
 mod depot;
 mod directory;
 mod entered;

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use throughline_wire::prefix;
+use throughline_wire::{encode, prefix};
 
 use crate::epoch;
 use crate::lease::Body;
@@ -84,6 +84,11 @@ pub(crate) struct Open {
     has_overflow: bool,
     /// The number of the thread that may use the span without owning it, see `entered`; 0 = none.
     pub entered_on: AtomicU32,
+    /// What is read back: the same as in the prefix, at the width it is read with.
+    trace_id: [u8; 16],
+    span_id: [u8; 8],
+    start_unix_nano: u64,
+    flags: u32,
     notes: Notes,
 }
 
@@ -98,6 +103,10 @@ impl Open {
             is_root: false,
             has_overflow: false,
             entered_on: AtomicU32::new(0),
+            trace_id: [0; 16],
+            span_id: [0; 8],
+            start_unix_nano: 0,
+            flags: 0,
             notes: Notes::default(),
         }
     }
@@ -108,20 +117,14 @@ impl Open {
         self.epoch == epoch::current()
     }
 
-    /// The bytes of the OTLP `Span`, and whether they may be read on in whole blocks.
+    /// The bytes of the OTLP `Span`.
     #[inline]
     pub fn body(&self) -> Body<'_> {
         let start = if self.is_root { prefix::ROOT_START } else { 0 };
         if self.has_overflow {
-            return Body {
-                bytes: &self.overflow()[start..],
-                blocks: false,
-            };
+            return Body::new(&self.overflow()[start..]);
         }
-        Body {
-            bytes: &self.slot.body()[start..self.len as usize],
-            blocks: true,
-        }
+        Body::within(self.slot.body(), start, self.len as usize)
     }
 
     #[inline]
@@ -155,19 +158,29 @@ unsafe impl Sync for OpenSpan {}
 
 impl OpenSpan {
     /// Starts a span that will be recorded. `None` when tracing is off.
-    ///
-    /// Others see it from the first [`append`](Self::append) on, which as a rule is its name's.
     #[inline]
     #[must_use]
-    pub fn start(start: &Start) -> Option<Self> {
+    pub fn start(start: &Start, name: &str) -> Option<Self> {
         let mut open = thread::take(true)?;
         // SAFETY: `take` hands out an `Open` that nobody else holds.
         let this = unsafe { open.as_mut() };
-        this.write_prefix(start);
+        this.begin(start);
         this.is_recording = true;
         this.scope = start.scope;
         this.slot.set_scope(start.scope);
-        Some(Self(open))
+        this.slot.write_prefix(start);
+        let mut span = Self(open);
+        if name.len() < 0x80 {
+            let len = prefix::LEN + this.slot.write_short_name(name);
+            this.len = len as u32;
+            this.slot.open(len);
+        } else {
+            this.slot.open(prefix::LEN);
+            span.append(encode::text_len(name), |out| {
+                encode::write_text(out, encode::tag::NAME, name)
+            });
+        }
+        Some(span)
     }
 
     /// A span that is not recorded, but whose ids travel on. `None` when tracing is off.
@@ -177,7 +190,7 @@ impl OpenSpan {
         let mut open = thread::take(false)?;
         // SAFETY: `take` hands out an `Open` that nobody else holds.
         let this = unsafe { open.as_mut() };
-        this.write_prefix(start);
+        this.begin(start);
         this.is_recording = false;
         Some(Self(open))
     }
@@ -193,35 +206,28 @@ impl OpenSpan {
     #[inline]
     #[must_use]
     pub fn trace_id(&self) -> [u8; 16] {
-        self.read(prefix::TRACE_ID)
+        self.open().trace_id
     }
 
     /// The span's id.
     #[inline]
     #[must_use]
     pub fn span_id(&self) -> [u8; 8] {
-        self.read(prefix::SPAN_ID)
-    }
-
-    /// The parent's id, all zero for a root.
-    #[inline]
-    #[must_use]
-    pub fn parent_span_id(&self) -> [u8; 8] {
-        self.read(prefix::PARENT_SPAN_ID)
+        self.open().span_id
     }
 
     /// The OTLP flags.
     #[inline]
     #[must_use]
     pub fn flags(&self) -> u32 {
-        u32::from_le_bytes(self.read(prefix::FLAGS))
+        self.open().flags
     }
 
     /// Nanoseconds since the Unix epoch.
     #[inline]
     #[must_use]
     pub fn start_unix_nano(&self) -> u64 {
-        u64::from_le_bytes(self.read(prefix::START_TIME))
+        self.open().start_unix_nano
     }
 
     /// What the tracer keeps with the span.
@@ -256,7 +262,7 @@ impl OpenSpan {
     /// Appends a field of `len` bytes, which `write` fills wholly.
     ///
     /// `false`: the span would become longer than a record can be ([`MAX_BODY`]), and is left as it is.
-    #[inline]
+    #[inline(always)]
     pub fn append(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
         let open = self.open_mut();
         if !open.is_ours() {
@@ -308,14 +314,14 @@ impl OpenSpan {
     #[inline]
     pub fn end(self, end_unix_nano: u64) {
         let mut this = std::mem::ManuallyDrop::new(self);
-        let end = end_unix_nano.to_le_bytes();
         let open = this.open_mut();
         if !open.is_ours() {
             return;
         }
-        open.slot.body_mut()[prefix::END_TIME..prefix::END_TIME + 8].copy_from_slice(&end);
+        open.slot.write_end(end_unix_nano);
         if open.has_overflow {
-            this.rare_mut().overflow[prefix::END_TIME..prefix::END_TIME + 8].copy_from_slice(&end);
+            let end = prefix::END_TIME..prefix::END_TIME + 8;
+            this.rare_mut().overflow[end].copy_from_slice(&end_unix_nano.to_le_bytes());
         }
         thread::end(this.0);
     }
@@ -330,13 +336,6 @@ impl OpenSpan {
     fn open_mut(&mut self) -> &mut Open {
         // SAFETY: as in `open`, and `&mut self` excludes other users of the handle.
         unsafe { self.0.as_mut() }
-    }
-
-    #[inline]
-    fn read<const N: usize>(&self, at: usize) -> [u8; N] {
-        let mut bytes = [0; N];
-        bytes.copy_from_slice(&self.open().slot.body()[at..at + N]);
-        bytes
     }
 
     #[cold]
@@ -393,15 +392,11 @@ impl std::fmt::Debug for OpenSpan {
 
 impl Open {
     #[inline]
-    fn write_prefix(&mut self, start: &Start) {
-        let body = self.slot.body_mut();
-        body[prefix::PARENT_SPAN_ID..prefix::PARENT_SPAN_ID + 8].copy_from_slice(&start.parent_span_id);
-        body[prefix::TRACE_ID..prefix::TRACE_ID + 16].copy_from_slice(&start.trace_id);
-        body[prefix::SPAN_ID..prefix::SPAN_ID + 8].copy_from_slice(&start.span_id);
-        body[prefix::START_TIME..prefix::START_TIME + 8].copy_from_slice(&start.start_unix_nano.to_le_bytes());
-        body[prefix::END_TIME..prefix::END_TIME + 8].copy_from_slice(&[0; 8]);
-        body[prefix::FLAGS..prefix::FLAGS + 4].copy_from_slice(&start.flags.to_le_bytes());
-        body[prefix::KIND] = start.kind;
+    fn begin(&mut self, start: &Start) {
+        self.trace_id = start.trace_id;
+        self.span_id = start.span_id;
+        self.start_unix_nano = start.start_unix_nano;
+        self.flags = start.flags;
         self.is_root = start.parent_span_id == [0; 8];
         self.len = prefix::LEN as u32;
         self.epoch = epoch::current();

@@ -16,15 +16,16 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use throughline_wire::prefix;
 
-use crate::lease::BLOCK;
+use crate::crc::OVERRUN;
+use crate::open::Start;
 use crate::record::read_u32;
 
 /// Bytes of a slot.
 pub(crate) const LEN: usize = 1024;
 /// Where the body begins.
 pub(crate) const BODY: usize = 64;
-/// The longest body that stays in its slot: a block copy from it must not read past the slot.
-pub(crate) const CAPACITY: usize = LEN - BODY - BLOCK - prefix::ROOT_START;
+/// The longest body that stays in its slot: a copy of it reads on for some bytes.
+pub(crate) const CAPACITY: usize = LEN - BODY - OVERRUN;
 
 const SCOPE: usize = 4;
 const GENERATION: usize = 8;
@@ -46,10 +47,57 @@ impl Slot {
         Self(base)
     }
 
-    /// Makes the memory ready for spans: free, with the prefix's tags in place.
-    pub fn prepare(self) {
-        self.publish(0, 0);
-        self.body_mut()[..prefix::LEN].copy_from_slice(&prefix::TEMPLATE);
+    /// Writes the fixed prefix: eight aligned words, so that the copy at the end loads each as it was stored.
+    #[inline]
+    pub fn write_prefix(self, start: &Start) {
+        let parent = u64::from_le_bytes(start.parent_span_id);
+        let trace = u128::from_le_bytes(start.trace_id);
+        let (low, high) = (trace as u64, (trace >> 64) as u64);
+        let span = u64::from_le_bytes(start.span_id);
+        let time = start.start_unix_nano;
+        let words = [
+            0x0822 | parent << 16,
+            parent >> 48 | 0x100a << 16 | low << 32,
+            low >> 32 | high << 32,
+            high >> 32 | 0x0812 << 32 | span << 48,
+            span >> 16 | 0x39 << 48 | time << 56,
+            time >> 8 | 0x41 << 56,
+            0,
+            0x0185 | u64::from(start.flags) << 16 | 0x30 << 48 | u64::from(start.kind) << 56,
+        ];
+        let body = self.body_mut();
+        for (at, word) in words.into_iter().enumerate() {
+            body[at * 8..at * 8 + 8].copy_from_slice(&word.to_le_bytes());
+        }
+    }
+
+    /// Sets the end's time in the prefix.
+    #[inline]
+    pub fn write_end(self, unix_nano: u64) {
+        self.body_mut()[prefix::END_TIME..prefix::END_TIME + 8].copy_from_slice(&unix_nano.to_le_bytes());
+    }
+
+    /// Writes the name's field behind the prefix and returns its length. The name has fewer than 128 bytes.
+    ///
+    /// Word by word as well; bytes behind the name in its last word are arbitrary.
+    #[inline]
+    pub fn write_short_name(self, name: &str) -> usize {
+        let name = name.as_bytes();
+        let (first, rest) = name.split_at(name.len().min(6));
+        let out = &mut self.body_mut()[prefix::LEN..prefix::LEN + 136];
+        let head = 0x2a | (name.len() as u64) << 8 | load_partial(first) << 16;
+        out[..8].copy_from_slice(&head.to_le_bytes());
+        let mut at = 8;
+        let mut words = rest.chunks_exact(8);
+        for word in &mut words {
+            out[at..at + 8].copy_from_slice(word);
+            at += 8;
+        }
+        let last = words.remainder();
+        if !last.is_empty() {
+            out[at..at + 8].copy_from_slice(&load_partial(last).to_le_bytes());
+        }
+        2 + name.len()
     }
 
     /// The body's whole room.
@@ -98,6 +146,28 @@ impl Slot {
         // SAFETY: in range and aligned; the word is only ever accessed atomically.
         let word = unsafe { AtomicU32::from_ptr(self.0.as_ptr().cast()) };
         word.store((state << 24 | len as u32).to_le(), Ordering::Release);
+    }
+}
+
+/// Up to 7 bytes as the low end of a word.
+#[inline]
+fn load_partial(bytes: &[u8]) -> u64 {
+    match bytes {
+        [] => 0,
+        [a] => u64::from(*a),
+        [a, b] => u64::from(u16::from_le_bytes([*a, *b])),
+        [a, b, c] => u64::from(u32::from_le_bytes([*a, *b, *c, 0])),
+        [a, b, c, d, rest @ ..] => {
+            let low = u64::from(u32::from_le_bytes([*a, *b, *c, *d]));
+            match rest {
+                [] => low,
+                // The last four bytes, which overlap the first four.
+                [.., _] => {
+                    let end: [u8; 4] = bytes[bytes.len() - 4..].try_into().expect("four bytes");
+                    low | u64::from(u32::from_le_bytes(end)) << ((bytes.len() - 4) * 8)
+                }
+            }
+        }
     }
 }
 
@@ -153,8 +223,49 @@ mod tests {
         let region = Region::heap(LEN);
         // SAFETY: the region has `LEN` bytes and outlives every use in a test.
         let slot = unsafe { Slot::new(region.base()) };
-        slot.prepare();
         (region, slot)
+    }
+
+    fn start(parent: u8) -> Start {
+        Start {
+            trace_id: *b"0123456789abcdef",
+            span_id: *b"ABCDEFGH",
+            parent_span_id: [parent; 8],
+            flags: 0x1234_5678,
+            kind: 5,
+            start_unix_nano: 0x1122_3344_5566_7788,
+            scope: 0,
+        }
+    }
+
+    #[test]
+    fn the_prefix_says_what_the_span_started_with() {
+        let (_region, slot) = slot();
+        slot.write_prefix(&start(9));
+        slot.write_end(0x2122_3344_5566_7788);
+        let body = slot.body();
+        let view = throughline_wire::SpanView::new(&body[..prefix::LEN]);
+        assert_eq!(view.parent_span_id().expect("a parent").to_bytes(), [9; 8]);
+        assert_eq!(view.trace_id().expect("a trace").to_bytes(), *b"0123456789abcdef");
+        assert_eq!(view.span_id().expect("a span").to_bytes(), *b"ABCDEFGH");
+        assert_eq!(view.start_time_unix_nano(), 0x1122_3344_5566_7788);
+        assert_eq!(view.end_time_unix_nano(), 0x2122_3344_5566_7788);
+        assert_eq!((view.flags(), view.kind().number()), (0x1234_5678, 5));
+        for at in [0, 10, 28, 38, 47, 56, 62] {
+            assert_eq!(body[at], prefix::TEMPLATE[at], "the tag at {at}");
+        }
+    }
+
+    #[test]
+    fn short_names_of_every_length_are_written_whole() {
+        let (_region, slot) = slot();
+        let text: String = ('!'..='~').chain('!'..='~').collect();
+        for len in 0..128 {
+            let name = &text[..len];
+            let written = slot.write_short_name(name);
+            let view = throughline_wire::SpanView::new(&slot.body()[prefix::LEN..prefix::LEN + written]);
+            assert_eq!((view.name(), written), (name, len + 2));
+        }
     }
 
     fn bytes(region: &Region) -> Vec<u8> {
@@ -166,7 +277,7 @@ mod tests {
     fn a_slot_says_whether_it_is_free_open_or_closing() {
         let (region, slot) = slot();
         assert_eq!(read(&bytes(&region)), None);
-        slot.body_mut()[prefix::SPAN_ID] = 7;
+        slot.write_prefix(&start(0));
         slot.set_scope(3);
         slot.open(prefix::LEN);
         let seen = bytes(&region);
@@ -175,7 +286,7 @@ mod tests {
             (seen.scope, seen.closing, seen.body.len()),
             (3, None, prefix::LEN - prefix::ROOT_START)
         );
-        slot.body_mut()[prefix::PARENT_SPAN_ID] = 1;
+        slot.write_prefix(&start(1));
         slot.closing(prefix::LEN, 9, 320);
         let seen = bytes(&region);
         let seen = read(&seen).expect("it is closing");

@@ -330,7 +330,7 @@ impl Spool {
 
     /// Commits a span to a lease that several threads share, under its lock, and frees its slot.
     pub(crate) fn end_shared(&self, open: &mut Open) {
-        let body = open.body().bytes.len();
+        let body = open.body().len();
         let mut lease = lock(&self.stripes[number() as usize % STRIPES]);
         if let Some(full) = lease.take_if(|lease| lease.room_for(body).is_none()) {
             full.segment().seal(full.position());

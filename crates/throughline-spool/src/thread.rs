@@ -76,7 +76,7 @@ pub(crate) fn take(recorded: bool) -> Option<NonNull<Open>> {
         .unwrap_or_else(|_| take_without_thread(recorded))
 }
 
-/// Commits an open span and frees its slot.
+/// Commits an open span of this process and frees its slot.
 #[inline]
 pub(crate) fn end(open: NonNull<Open>) {
     if THREAD.try_with(|thread| thread.end(open)).is_err() {
@@ -158,12 +158,8 @@ impl Thread {
     fn end(&self, mut open: NonNull<Open>) {
         // SAFETY: `open` is owned by the `OpenSpan` that is being ended.
         let this = unsafe { open.as_mut() };
-        if !this.is_ours() {
-            // Inherited over a fork: it is the parent's, in the parent's file.
-            return;
-        }
         if this.is_recording() {
-            let len = this.body().bytes.len();
+            let len = this.body().len();
             // SAFETY: only this thread uses the cell, and `is_busy` (which no path below this line calls out under) keeps
             // a signal handler that ends a span from using it a second time.
             let lease = if self.is_busy.replace(true) {
@@ -193,7 +189,7 @@ impl Thread {
             self.is_busy.set(false);
             return open.slot.free();
         };
-        let len = open.body().bytes.len();
+        let len = open.body().len();
         // SAFETY: as in `end`; `is_busy` is set, and what is called from here does not end spans.
         let lease = unsafe { &mut *self.lease.get() };
         if let Some(full) = lease.take() {

@@ -7,8 +7,8 @@ use std::error::Error;
 use std::fmt::Write;
 
 use throughline_spool::OpenSpan;
-use throughline_wire::encode::{self, tag};
-use throughline_wire::{SpanKind, StatusCode, Value, varint};
+use throughline_wire::encode::{self, KeyValue, tag};
+use throughline_wire::{StatusCode, Value, varint};
 
 use crate::clock;
 use crate::context::Context;
@@ -32,13 +32,8 @@ pub const fn key_bit(key: &str) -> u64 {
     1 << (hash >> 26)
 }
 
-#[inline]
-pub(crate) fn name(span: &mut OpenSpan, name: &str) {
-    span.append(encode::text_len(name), |out| encode::write_text(out, tag::NAME, name));
-}
-
-/// `bit` is `key_bit(key)`.
-#[inline]
+/// `bit` is `key_bit(key)`. Inlined, so that a key and a kind of value known to the compiler fold into a few stores.
+#[inline(always)]
 pub(crate) fn set(span: &mut OpenSpan, key: &str, bit: u64, value: &Value<'_>) {
     if !span.is_recording() {
         return;
@@ -52,14 +47,20 @@ pub(crate) fn set(span: &mut OpenSpan, key: &str, bit: u64, value: &Value<'_>) {
     append(span, key, value);
 }
 
-#[inline]
+#[inline(always)]
 fn append(span: &mut OpenSpan, key: &str, value: &Value<'_>) {
-    let len = encode::attribute_len(key, value);
-    if !span.append(len, |out| encode::write_attribute(out, key, value)) {
-        // The span would be too long for a record.
-        span.notes_mut().attributes -= 1;
-        span.rare_mut().dropped_attributes += 1;
+    let attribute = KeyValue::new(key, value);
+    if !span.append(attribute.len(), |out| attribute.write(out, tag::ATTRIBUTE)) {
+        give_up_attribute(span);
     }
+}
+
+/// The span would be too long for a record.
+#[cold]
+#[inline(never)]
+fn give_up_attribute(span: &mut OpenSpan) {
+    span.notes_mut().attributes -= 1;
+    span.rare_mut().dropped_attributes += 1;
 }
 
 /// The key may have been set before, or there are too many.
@@ -207,13 +208,14 @@ pub(crate) fn error(span: &mut OpenSpan, error: &ErrorText) {
 /// Ends the span: what is written only once goes in, then the record is committed.
 #[inline]
 pub(crate) fn end(mut span: OpenSpan) {
-    if span.is_recording() {
-        if std::thread::panicking() && span.notes().status == StatusCode::Unset.number() {
-            status(&mut span, StatusCode::Error, "panicked");
-        }
-        if span.notes().status != StatusCode::Unset.number() || span.notes().rare.is_some() {
-            append_rare(&mut span);
-        }
+    if !span.is_recording() {
+        return drop(span);
+    }
+    if std::thread::panicking() && span.notes().status == StatusCode::Unset.number() {
+        status(&mut span, StatusCode::Error, "panicked");
+    }
+    if span.notes().status != StatusCode::Unset.number() || span.notes().rare.is_some() {
+        append_rare(&mut span);
     }
     let notes = span.notes();
     let end = clock::end(span.start_unix_nano(), notes.started, notes.clock);
@@ -242,11 +244,6 @@ fn append_rare(span: &mut OpenSpan) {
     }) {
         span.append(encode::status_len(code, ""), |out| encode::write_status(out, code, ""));
     }
-}
-
-/// The number of an OTLP `SpanKind`.
-pub(crate) fn kind(kind: SpanKind) -> u8 {
-    kind.number()
 }
 
 /// The fields that this module has written: tag and the field's range, tag included.

@@ -114,13 +114,12 @@ impl Span {
             let now = clock::now();
             start.start_unix_nano = now.unix_nano;
             start.scope = scope.number();
-            let Some(mut open) = OpenSpan::start(&start) else {
+            let Some(mut open) = OpenSpan::start(&start, name) else {
                 return Self::none();
             };
             let notes = open.notes_mut();
             notes.started = now.counter;
             notes.clock = now.source as u8;
-            recording::name(&mut open, name);
             open
         } else {
             let Some(open) = OpenSpan::carry(&start) else {
@@ -204,7 +203,7 @@ impl Span {
         drop(self);
     }
 
-    #[inline]
+    #[inline(always)]
     fn with(&mut self, f: impl FnOnce(&mut OpenSpan)) {
         if let Some(open) = &mut self.open {
             f(open);
@@ -212,7 +211,7 @@ impl Span {
     }
 
     #[doc(hidden)]
-    #[inline]
+    #[inline(always)]
     pub fn set_prepared(&mut self, key: &str, bit: u64, value: Value<'_>) {
         self.with(|span| recording::set(span, key, bit, &value));
     }

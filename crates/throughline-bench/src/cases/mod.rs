@@ -7,7 +7,6 @@ use crate::measure::Case;
 
 pub mod clock;
 pub mod fastrace;
-#[cfg(feature = "native")]
 pub mod native;
 pub mod opentelemetry;
 pub mod tracing_opentelemetry;
@@ -29,7 +28,6 @@ pub struct Entry {
 pub fn all() -> impl Iterator<Item = &'static Entry> {
     const LIBRARIES: &[&[Entry]] = &[
         clock::CASES,
-        #[cfg(feature = "native")]
         native::CASES,
         opentelemetry::CASES,
         tracing_opentelemetry::CASES,
