@@ -381,8 +381,9 @@ fn spans_that_come_during_a_flush_do_not_prolong_it() {
     })
     .unwrap();
     let report = delivery(&receiver.endpoint(), &list).flush(5 * SECOND).wait();
-    assert!(report.delivered() >= 512, "{report}");
-    assert_eq!(receiver.requests().len(), 1, "{report}");
+    // The thread may have begun before it was asked to: then there were 1024 spans at that moment.
+    assert!([512, 1024].contains(&report.delivered()), "{report}");
+    assert!(report.pending() >= 512, "{report}");
 }
 
 #[test]
