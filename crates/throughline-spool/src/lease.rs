@@ -5,6 +5,7 @@
 //! and finds it not zero therefore sees a whole record, and a zero (or a record) behind it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::crc::{self, OVERRUN};
 use crate::record::{self, Kind};
@@ -87,26 +88,38 @@ impl<'a> Body<'a> {
     }
 }
 
+/// A place for one record, from `Lease::place`.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// Where the record begins.
+    pub at: usize,
+    next: usize,
+}
+
 impl<M: Memory> Lease<M> {
-    /// Where the next record of this length would begin, if it fits.
+    /// Where a record with a body of this length would go, if it fits.
     #[inline]
-    pub fn room_for(&self, body: usize) -> Option<u32> {
-        (self.at + record::stride(body) <= self.limit).then_some(self.at as u32)
+    pub fn place(&self, body: usize) -> Option<Place> {
+        let next = self.at + record::stride(body);
+        (next <= self.limit).then_some(Place { at: self.at, next })
     }
 
-    /// Appends a record. `room_for` must have said that it fits.
+    /// Appends a record at the place that was found for a body of this length.
     #[inline]
-    pub fn append(&mut self, kind: Kind, scope: u32, body: Body<'_>) {
+    pub fn append(&mut self, place: Place, kind: Kind, scope: u32, body: Body<'_>) {
+        let Place { at, next } = place;
         let len = body.len();
-        let next = self.at + record::stride(len);
-        assert!(next <= self.limit, "a record was appended without room for it");
+        debug_assert!(
+            at == self.at && next == at + record::stride(len) && next <= self.limit,
+            "a place of this lease"
+        );
         let commit = record::commit_word(kind, len);
-        let seed = record::seed(self.generation, self.at as u32, commit);
+        let seed = record::seed(self.generation, at as u32, commit);
         let head = u64::from(scope) | u64::from(u32::from_le_bytes(record::frame(len))) << 32;
         let memory = &self.memory;
-        let at = self.at;
-        // SAFETY: `at` and `next` are multiples of 8 and `next + SLACK <= the segment's length` was asserted above, which
-        // covers the copy's overrun and the next commit word; this lease is the segment's only writer.
+        // SAFETY: `place` made `at` and `next`, which are multiples of 8, for a body of this length, so that
+        // `next + SLACK <= the segment's length`: that covers the copy's overrun and the next commit word. This lease is the
+        // segment's only writer.
         unsafe {
             let crc = memory.copy(at + 8, head, body, seed);
             memory.store(next, 0);
@@ -126,6 +139,13 @@ pub(crate) struct Mapped {
 
 // SAFETY: the pointer points into the region that `segment` keeps alive; the lease that holds it is the only writer.
 unsafe impl Send for Mapped {}
+
+impl<M> Lease<M> {
+    #[inline]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+}
 
 impl Lease<Mapped> {
     /// The lease of a segment to which nobody else holds one.
@@ -160,7 +180,9 @@ impl Memory for Mapped {
 
     #[inline]
     unsafe fn commit(&self, at: usize, value: u32) {
-        self.segment.commit(at, value);
+        // SAFETY: in range and aligned by the trait's contract; commit words are only accessed atomically once they can be
+        // reached.
+        unsafe { AtomicU32::from_ptr(self.base.add(at).cast()) }.store(value.to_le(), Ordering::Release);
     }
 
     #[inline]

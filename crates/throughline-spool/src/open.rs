@@ -259,23 +259,40 @@ impl OpenSpan {
         &open.slot.body()[prefix::LEN..open.len as usize]
     }
 
+    /// Room for `len` more bytes of fields, `skip` bytes behind the last one, as long as that stays in the slot.
+    ///
+    /// What is written there counts with [`wrote`](Self::wrote). `None`: [`append`](Self::append) finds room elsewhere.
+    #[inline(always)]
+    pub fn room(&mut self, skip: usize, len: usize) -> Option<&mut [u8]> {
+        let open = self.open_mut();
+        let at = open.len as usize + skip;
+        if at + len > slot::CAPACITY || open.has_overflow || !open.is_ours() {
+            return None;
+        }
+        open.slot.body_mut().get_mut(at..at + len)
+    }
+
+    /// Counts `len` bytes that were written into [`room`](Self::room), and shows them to others.
+    #[inline(always)]
+    pub fn wrote(&mut self, len: usize) {
+        let open = self.open_mut();
+        let len = (open.len as usize + len).min(slot::CAPACITY);
+        open.len = len as u32;
+        open.slot.open(len);
+    }
+
     /// Appends a field of `len` bytes, which `write` fills wholly.
     ///
     /// `false`: the span would become longer than a record can be ([`MAX_BODY`]), and is left as it is.
-    #[inline(always)]
+    #[inline]
     pub fn append(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
-        let open = self.open_mut();
-        if !open.is_ours() {
+        if let Some(room) = self.room(0, len) {
+            write(room);
+            self.wrote(len);
             return true;
         }
-        let at = open.len as usize;
-        if at + len > slot::CAPACITY || open.has_overflow {
-            return self.append_to_overflow(len, write);
-        }
-        write(&mut open.slot.body_mut()[at..at + len]);
-        open.len = (at + len) as u32;
-        open.slot.open(at + len);
-        true
+        // Inherited over a fork, it takes nothing any more.
+        !self.open().is_ours() || self.append_to_overflow(len, write)
     }
 
     /// Replaces `fields()[range]` by `len` bytes, which `write` fills wholly.

@@ -45,7 +45,7 @@ impl Kind {
 /// The bytes from the start of one record to the start of the next.
 #[inline]
 pub(crate) const fn stride(body: usize) -> usize {
-    (HEADER + FRAME + body).next_multiple_of(ALIGN)
+    (HEADER + FRAME + body + ALIGN - 1) & !(ALIGN - 1)
 }
 
 #[inline]

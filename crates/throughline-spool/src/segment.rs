@@ -185,11 +185,6 @@ impl Segment {
         }
     }
 
-    #[inline]
-    pub fn commit(&self, at: usize, word: u32) {
-        self.commit_word(at).store(word.to_le(), Ordering::Release);
-    }
-
     /// No lease will write here again: the records end at `end`.
     pub fn seal(&self, end: usize) {
         self.sealed.store(end as u32, Ordering::Release);

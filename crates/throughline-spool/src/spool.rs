@@ -306,7 +306,7 @@ impl Spool {
         let spare = before == 0;
         if spare {
             let mut spare = lock(&self.spare);
-            if let Some(at) = spare.iter().rposition(|lease| lease.room_for(body).is_some()) {
+            if let Some(at) = spare.iter().rposition(|lease| lease.place(body).is_some()) {
                 return Some(spare.swap_remove(at));
             }
         }
@@ -329,17 +329,17 @@ impl Spool {
     }
 
     /// Commits a span to a lease that several threads share, under its lock, and frees its slot.
-    pub(crate) fn end_shared(&self, open: &mut Open) {
-        let body = open.body().len();
+    pub(crate) fn end_shared(&self, open: &Open) {
+        let body = open.body();
         let mut lease = lock(&self.stripes[number() as usize % STRIPES]);
-        if let Some(full) = lease.take_if(|lease| lease.room_for(body).is_none()) {
+        if let Some(full) = lease.take_if(|lease| lease.place(body.len()).is_none()) {
             full.segment().seal(full.position());
         }
         if lease.is_none() {
-            *lease = self.new_lease(body, 0);
+            *lease = self.new_lease(body.len(), 0);
         }
-        match lease.as_mut().and_then(|lease| Some((lease.room_for(body)?, lease))) {
-            Some((at, lease)) => commit(open, lease, at),
+        match lease.as_mut().and_then(|lease| Some((lease.place(body.len())?, lease))) {
+            Some((place, lease)) => commit(open, body, lease, place),
             None => {
                 self.ledger.add_dropped(Dropped::NoSpace, 1);
                 open.slot.free();

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::epoch;
-use crate::lease::Lease;
+use crate::lease::{Body, Lease, Place};
 use crate::open::Open;
 use crate::record::Kind;
 use crate::spool::Spool;
@@ -155,11 +155,11 @@ impl Thread {
     }
 
     #[inline]
-    fn end(&self, mut open: NonNull<Open>) {
+    fn end(&self, open: NonNull<Open>) {
         // SAFETY: `open` is owned by the `OpenSpan` that is being ended.
-        let this = unsafe { open.as_mut() };
+        let this = unsafe { open.as_ref() };
         if this.is_recording() {
-            let len = this.body().len();
+            let body = this.body();
             // SAFETY: only this thread uses the cell, and `is_busy` (which no path below this line calls out under) keeps
             // a signal handler that ends a span from using it a second time.
             let lease = if self.is_busy.replace(true) {
@@ -167,15 +167,18 @@ impl Thread {
             } else {
                 unsafe { &mut *self.lease.get() }
             };
-            match lease {
-                Some(lease) if self.epoch.get() == epoch::current() => match lease.room_for(len) {
-                    Some(at) => {
-                        commit(this, lease, at);
-                        self.is_busy.set(false);
-                    }
-                    None => self.end_slowly(this),
-                },
-                _ => self.end_slowly(this),
+            let found = match lease {
+                Some(lease) if self.epoch.get() == epoch::current() => {
+                    lease.place(body.len()).map(|place| (lease, place))
+                }
+                _ => None,
+            };
+            match found {
+                Some((lease, place)) => {
+                    commit(this, body, lease, place);
+                    self.is_busy.set(false);
+                }
+                None => self.end_slowly(this),
             }
             count(&self.counters.get().ended);
         }
@@ -184,24 +187,21 @@ impl Thread {
 
     #[cold]
     #[inline(never)]
-    fn end_slowly(&self, open: &mut Open) {
+    fn end_slowly(&self, open: &Open) {
         let Some(spool) = self.attach() else {
             self.is_busy.set(false);
             return open.slot.free();
         };
-        let len = open.body().len();
+        let body = open.body();
         // SAFETY: as in `end`; `is_busy` is set, and what is called from here does not end spans.
         let lease = unsafe { &mut *self.lease.get() };
         if let Some(full) = lease.take() {
             self.lease_size.set(full.segment().len());
             spool.put_back(full, true);
         }
-        *lease = spool.lease(len, self.lease_size.get());
-        match lease {
-            Some(lease) => match lease.room_for(len) {
-                Some(at) => commit(open, lease, at),
-                None => spool.end_shared(open),
-            },
+        *lease = spool.lease(body.len(), self.lease_size.get());
+        match lease.as_mut().and_then(|lease| Some((lease.place(body.len())?, lease))) {
+            Some((place, lease)) => commit(open, body, lease, place),
             None => spool.end_shared(open),
         }
         self.is_busy.set(false);
@@ -285,12 +285,12 @@ impl Drop for Thread {
     }
 }
 
-/// Writes the record of a span and frees its slot. `at` is what `room_for` said.
+/// Writes the record of a span and frees its slot.
 #[inline]
-pub(crate) fn commit(open: &mut Open, lease: &mut Lease, at: u32) {
-    let len = open.len_in_slot();
-    open.slot.closing(len, lease.segment().generation(), at);
-    lease.append(Kind::Finished, open.scope(), open.body());
+pub(crate) fn commit(open: &Open, body: Body<'_>, lease: &mut Lease, place: Place) {
+    open.slot
+        .closing(open.len_in_slot(), lease.generation(), place.at as u32);
+    lease.append(place, Kind::Finished, open.scope(), body);
     open.slot.free();
 }
 

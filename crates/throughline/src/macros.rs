@@ -43,8 +43,9 @@ macro_rules! __span {
     };
     ([$parent:expr] [$kind:expr] $name:expr, $($attributes:tt)+) => {{
         let mut span = $crate::__start!($name, $kind, $parent);
-        if span.is_recording() {
-            $crate::__attributes!(span, $($attributes)+);
+        if let Some(mut batch) = span.batch() {
+            $crate::__attributes!(batch, $($attributes)+);
+            batch.finish();
         }
         span
     }};
@@ -62,23 +63,23 @@ macro_rules! __start {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __attributes {
-    ($span:ident $(,)?) => {};
-    ($span:ident, $first:ident $(. $more:ident)* = $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__attribute!($span, concat!(stringify!($first) $(, ".", stringify!($more))*), $value);
-        $crate::__attributes!($span, $($($rest)*)?);
+    ($batch:ident $(,)?) => {};
+    ($batch:ident, $first:ident $(. $more:ident)* = $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__attribute!($batch, concat!(stringify!($first) $(, ".", stringify!($more))*), $value);
+        $crate::__attributes!($batch, $($($rest)*)?);
     };
-    ($span:ident, $key:literal = $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__attribute!($span, $key, $value);
-        $crate::__attributes!($span, $($($rest)*)?);
+    ($batch:ident, $key:literal = $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__attribute!($batch, $key, $value);
+        $crate::__attributes!($batch, $($($rest)*)?);
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __attribute {
-    ($span:ident, $key:expr, $value:expr) => {{
+    ($batch:ident, $key:expr, $value:expr) => {{
         const KEY: &str = $key;
         const BIT: u64 = $crate::__private::key_bit(KEY);
-        $span.set_prepared(KEY, BIT, $crate::Value::from($value));
+        $batch.put(KEY, BIT, &$crate::Value::from($value));
     }};
 }

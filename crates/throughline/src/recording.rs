@@ -32,40 +32,95 @@ pub const fn key_bit(key: &str) -> u64 {
     1 << (hash >> 26)
 }
 
-/// `bit` is `key_bit(key)`. Inlined, so that a key and a kind of value known to the compiler fold into a few stores.
-#[inline(always)]
-pub(crate) fn set(span: &mut OpenSpan, key: &str, bit: u64, value: &Value<'_>) {
-    if !span.is_recording() {
-        return;
+/// Sets one attribute.
+#[inline]
+pub(crate) fn set(span: &mut OpenSpan, key: &str, value: &Value<'_>) {
+    if span.is_recording() {
+        let mut batch = Batch::new(span);
+        batch.put(key, key_bit(key), value);
+        batch.finish();
     }
-    let notes = span.notes_mut();
-    if notes.keys & bit != 0 || notes.attributes >= ATTRIBUTES || key.is_empty() {
-        return set_slowly(span, key, bit, value);
-    }
-    notes.keys |= bit;
-    notes.attributes += 1;
-    append(span, key, value);
 }
 
-#[inline(always)]
-fn append(span: &mut OpenSpan, key: &str, value: &Value<'_>) {
+/// Attributes that are set one after the other: what the span knows of itself is read and written once for all of them.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Batch<'a> {
+    span: &'a mut OpenSpan,
+    keys: u64,
+    attributes: u32,
+    /// Bytes written behind the span's fields that it does not count yet.
+    written: usize,
+}
+
+impl<'a> Batch<'a> {
+    #[inline(always)]
+    pub(crate) fn new(span: &'a mut OpenSpan) -> Self {
+        let notes = span.notes();
+        Self {
+            keys: notes.keys,
+            attributes: notes.attributes,
+            written: 0,
+            span,
+        }
+    }
+
+    /// `bit` is `key_bit(key)`. Inlined, so that a key and a kind of value known to the compiler fold into a few stores.
+    #[inline(always)]
+    pub fn put(&mut self, key: &str, bit: u64, value: &Value<'_>) {
+        if self.keys & bit != 0 || self.attributes >= ATTRIBUTES || key.is_empty() {
+            return self.put_slowly(key, bit, value);
+        }
+        let attribute = KeyValue::new(key, value);
+        let len = attribute.len();
+        match self.span.room(self.written, len) {
+            Some(room) => {
+                attribute.write(room, tag::ATTRIBUTE);
+                self.written += len;
+                self.attributes += 1;
+                self.keys |= bit;
+            }
+            None => self.put_slowly(key, bit, value),
+        }
+    }
+
+    #[inline(always)]
+    pub fn finish(mut self) {
+        self.flush();
+    }
+
+    #[inline(always)]
+    fn flush(&mut self) {
+        let notes = self.span.notes_mut();
+        notes.keys = self.keys;
+        notes.attributes = self.attributes;
+        if self.written > 0 {
+            self.span.wrote(self.written);
+            self.written = 0;
+        }
+    }
+
+    /// The key may have been set before, or there is something that forbids the short way.
+    #[cold]
+    #[inline(never)]
+    fn put_slowly(&mut self, key: &str, bit: u64, value: &Value<'_>) {
+        self.flush();
+        set_slowly(self.span, key, bit, value);
+        let notes = self.span.notes();
+        self.keys = notes.keys;
+        self.attributes = notes.attributes;
+    }
+}
+
+fn append_slowly(span: &mut OpenSpan, key: &str, value: &Value<'_>) {
     let attribute = KeyValue::new(key, value);
     if !span.append(attribute.len(), |out| attribute.write(out, tag::ATTRIBUTE)) {
-        give_up_attribute(span);
+        // The span would be too long for a record.
+        span.notes_mut().attributes -= 1;
+        span.rare_mut().dropped_attributes += 1;
     }
 }
 
-/// The span would be too long for a record.
-#[cold]
-#[inline(never)]
-fn give_up_attribute(span: &mut OpenSpan) {
-    span.notes_mut().attributes -= 1;
-    span.rare_mut().dropped_attributes += 1;
-}
-
-/// The key may have been set before, or there are too many.
-#[cold]
-#[inline(never)]
 fn set_slowly(span: &mut OpenSpan, key: &str, bit: u64, value: &Value<'_>) {
     if let Some(range) = find_attribute(span.fields(), key) {
         let len = encode::attribute_len(key, value);
@@ -81,7 +136,7 @@ fn set_slowly(span: &mut OpenSpan, key: &str, bit: u64, value: &Value<'_>) {
     let notes = span.notes_mut();
     notes.keys |= bit;
     notes.attributes += 1;
-    append(span, key, value);
+    append_slowly(span, key, value);
 }
 
 pub(crate) fn rename(span: &mut OpenSpan, new: &str) {

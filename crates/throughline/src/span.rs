@@ -20,7 +20,7 @@ use throughline_wire::{SpanKind, StatusCode, Value};
 use crate::clock;
 use crate::context::Context;
 use crate::random;
-use crate::recording::{self, ErrorText, key_bit};
+use crate::recording::{self, ErrorText};
 use crate::scope::Scope;
 use crate::tracer;
 
@@ -210,10 +210,14 @@ impl Span {
         }
     }
 
+    /// For [`span!`](crate::span!). `None` when nothing set on this span is kept.
     #[doc(hidden)]
     #[inline(always)]
-    pub fn set_prepared(&mut self, key: &str, bit: u64, value: Value<'_>) {
-        self.with(|span| recording::set(span, key, bit, &value));
+    pub fn batch(&mut self) -> Option<recording::Batch<'_>> {
+        self.open
+            .as_mut()
+            .filter(|open| open.is_recording())
+            .map(recording::Batch::new)
     }
 }
 
@@ -252,7 +256,7 @@ macro_rules! recording_methods {
             #[inline]
             pub fn set<'v>($($receiver)+, key: &str, value: impl Into<Value<'v>>) {
                 let value = value.into();
-                $self.with(|span| recording::set(span, key, key_bit(key), &value));
+                $self.with(|span| recording::set(span, key, &value));
             }
 
             /// Adds an event: something that happened now. A span holds 128.

@@ -4,7 +4,6 @@ use throughline_wire::{SpanKind, Value};
 
 use super::{Parent, Span};
 use crate::context::Context;
-use crate::recording::key_bit;
 use crate::scope::Scope;
 
 static NO_SCOPE: Scope = Scope::new("", "");
@@ -81,7 +80,7 @@ impl<'a> SpanBuilder<'a> {
     pub fn start(self) -> Span {
         let mut span = Span::start(self.name, self.scope, self.kind, self.parent);
         for (key, value) in self.attributes {
-            span.set_prepared(key, key_bit(key), value);
+            span.set(key, value);
         }
         for link in self.links {
             span.link(link, []);

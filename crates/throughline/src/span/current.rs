@@ -5,7 +5,7 @@ use throughline_wire::{StatusCode, Value};
 
 use super::{context_of, recording_methods, shared};
 use crate::context::Context;
-use crate::recording::{self, ErrorText, key_bit};
+use crate::recording::{self, ErrorText};
 
 /// Runs `f` with the span that is current on this thread, if there is one here to be written to.
 ///

@@ -5,7 +5,7 @@ use throughline_wire::{StatusCode, Value};
 
 use super::{Span, context_of, ids_of, recording_methods, relay_of};
 use crate::context::Context;
-use crate::recording::{self, ErrorText, key_bit};
+use crate::recording::{self, ErrorText};
 
 /// Keeps a span current on this thread; made by [`Span::enter`]. Dropping it ends the span.
 ///

@@ -9,7 +9,7 @@ use throughline_wire::{StatusCode, Value};
 
 use super::{Span, recording_methods};
 use crate::context::Context;
-use crate::recording::{self, ErrorText, key_bit};
+use crate::recording::{self, ErrorText};
 
 thread_local! {
     /// The shared span that is entered on this thread.
