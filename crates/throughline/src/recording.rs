@@ -65,23 +65,27 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// `bit` is `key_bit(key)`. Inlined, so that a key and a kind of value known to the compiler fold into a few stores.
+    /// `bit` is `key_bit(key)`. Inlined, so that a key and a kind of value known to the compiler fold into a few stores;
+    /// for that, nothing here may be lent to a function that is not inlined, but for copies.
     #[inline(always)]
     pub fn put(&mut self, key: &str, bit: u64, value: &Value<'_>) {
-        if self.keys & bit != 0 || self.attributes >= ATTRIBUTES || key.is_empty() {
-            return self.put_slowly(key, bit, value);
-        }
-        let attribute = KeyValue::new(key, value);
-        let len = attribute.len();
-        match self.span.room(self.written, len) {
-            Some(room) => {
+        if self.keys & bit == 0 && self.attributes < ATTRIBUTES && !key.is_empty() {
+            let attribute = KeyValue::new(key, value);
+            let len = attribute.len();
+            if let Some(room) = self.span.room(self.written, len) {
                 attribute.write(room, tag::ATTRIBUTE);
                 self.written += len;
                 self.attributes += 1;
                 self.keys |= bit;
+                return;
             }
-            None => self.put_slowly(key, bit, value),
         }
+        self.flush();
+        let value = *value;
+        set_slowly(self.span, key, bit, &value);
+        let notes = self.span.notes();
+        self.keys = notes.keys;
+        self.attributes = notes.attributes;
     }
 
     #[inline(always)]
@@ -99,17 +103,6 @@ impl<'a> Batch<'a> {
             self.written = 0;
         }
     }
-
-    /// The key may have been set before, or there is something that forbids the short way.
-    #[cold]
-    #[inline(never)]
-    fn put_slowly(&mut self, key: &str, bit: u64, value: &Value<'_>) {
-        self.flush();
-        set_slowly(self.span, key, bit, value);
-        let notes = self.span.notes();
-        self.keys = notes.keys;
-        self.attributes = notes.attributes;
-    }
 }
 
 fn append_slowly(span: &mut OpenSpan, key: &str, value: &Value<'_>) {
@@ -121,6 +114,9 @@ fn append_slowly(span: &mut OpenSpan, key: &str, value: &Value<'_>) {
     }
 }
 
+/// The key may have been set before, or there is something that forbids the short way.
+#[cold]
+#[inline(never)]
 fn set_slowly(span: &mut OpenSpan, key: &str, bit: u64, value: &Value<'_>) {
     if let Some(range) = find_attribute(span.fields(), key) {
         let len = encode::attribute_len(key, value);

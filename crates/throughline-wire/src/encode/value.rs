@@ -53,7 +53,8 @@ pub fn write_key_value(out: &mut [u8], tag: u8, key: &str, value: &Value<'_>) {
 #[derive(Clone, Copy, Debug)]
 pub struct KeyValue<'a> {
     key: &'a str,
-    value: &'a Value<'a>,
+    /// By value: a reference would keep the compiler from seeing which kind it is.
+    value: Value<'a>,
     /// The length of the `AnyValue`.
     any: usize,
     /// The length of the `KeyValue`, without tag and length in front of it.
@@ -64,10 +65,15 @@ impl<'a> KeyValue<'a> {
     /// Computes the lengths.
     #[inline(always)]
     #[must_use]
-    pub fn new(key: &'a str, value: &'a Value<'a>) -> Self {
+    pub fn new(key: &'a str, value: &Value<'a>) -> Self {
         let any = any_value_len(value, 1);
         let body = body_len(key, any);
-        Self { key, value, any, body }
+        Self {
+            key,
+            value: *value,
+            any,
+            body,
+        }
     }
 
     /// How long the field is, tag and length included.
@@ -86,13 +92,15 @@ impl<'a> KeyValue<'a> {
     pub fn write(&self, out: &mut [u8], tag: u8) {
         // Then every length inside takes one byte as well.
         if self.body >= 0x80 {
-            return self.write_long(out, tag);
+            // A copy, so that only here the parts have to lie in memory.
+            let copy = *self;
+            return copy.write_long(out, tag);
         }
         let Self { key, value, any, body } = *self;
         let mut out = Writer(&mut out[..2 + body]);
         out.bytes(&[tag, body as u8, 0x0a, key.len() as u8]);
         out.short(key.as_bytes());
-        match *value {
+        match value {
             Value::Str(text) => {
                 out.bytes(&[0x12, any as u8, STR, text.len() as u8]);
                 out.short(text.as_bytes());
@@ -108,7 +116,8 @@ impl<'a> KeyValue<'a> {
             }
             _ => {
                 out.bytes(&[0x12, any as u8]);
-                out.any_value(value, 1);
+                let copy = value;
+                Writer(out.0).any_value(&copy, 1);
             }
         }
     }
@@ -121,7 +130,7 @@ impl<'a> KeyValue<'a> {
         out.delimited(0x0a, self.key.len());
         out.bytes(self.key.as_bytes());
         out.delimited(0x12, self.any);
-        out.any_value(self.value, 1);
+        out.any_value(&self.value, 1);
     }
 }
 
