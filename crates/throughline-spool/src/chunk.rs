@@ -14,15 +14,13 @@ pub(crate) struct Chunk {
     region: Region,
     /// The file, where the region is not the file itself.
     file: Option<File>,
-    /// The file's number in its directory; `u32::MAX` in memory.
-    number: u32,
     /// Whether a write to the file has failed: from then on the chunk is memory.
     failed: AtomicBool,
 }
 
 impl Chunk {
     /// A chunk in a file whose `len` bytes are allocated.
-    pub fn in_file(file: File, number: u32, len: usize, tier: Tier) -> io::Result<Self> {
+    pub fn in_file(file: File, len: usize, tier: Tier) -> io::Result<Self> {
         let (region, file) = match tier {
             Tier::Mapped => (Region::map(&file, len)?, None),
             Tier::Written => (Region::heap(len), Some(file)),
@@ -31,7 +29,6 @@ impl Chunk {
         Ok(Self {
             region,
             file,
-            number,
             failed: AtomicBool::new(false),
         })
     }
@@ -41,7 +38,6 @@ impl Chunk {
         Self {
             region: Region::heap(len),
             file: None,
-            number: u32::MAX,
             failed: AtomicBool::new(false),
         }
     }
@@ -52,10 +48,6 @@ impl Chunk {
 
     pub fn len(&self) -> usize {
         self.region.len()
-    }
-
-    pub fn number(&self) -> u32 {
-        self.number
     }
 
     pub fn populate(&self, offset: usize, len: usize) {

@@ -21,6 +21,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
 
@@ -114,14 +115,36 @@ impl Root {
         Err(io::Error::other("the spool's key cannot be made"))
     }
 
-    /// The directory for payloads that a backend refused for good, made when it is first asked for.
+    /// Keeps a payload that a backend refused for good, with the reason in a file beside it. Returns where.
+    ///
+    /// The newest 16 MiB are kept; older ones are removed.
     ///
     /// # Errors
     ///
-    /// It cannot be made.
-    pub fn rejected(&self) -> io::Result<PathBuf> {
-        let path = self.path.join(REJECTED);
-        DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+    /// It cannot be written.
+    pub fn keep_rejected(&self, payload: &[u8], reason: &str) -> io::Result<PathBuf> {
+        const MOST_BYTES: u64 = 16 << 20;
+        let directory = self.path.join(REJECTED);
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        let mut kept = Vec::new();
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            kept.push((entry.file_name(), entry.metadata()?.len()));
+        }
+        kept.sort();
+        let mut bytes = payload.len() as u64 + kept.iter().map(|(_, len)| len).sum::<u64>();
+        for (name, len) in kept {
+            if bytes <= MOST_BYTES {
+                break;
+            }
+            fs::remove_file(directory.join(name))?;
+            bytes -= len;
+        }
+        // Names sort by time.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let path = directory.join(format!("{:020}-{}.pb", now.as_nanos(), random_name()?));
+        write_file(&path.with_extension("txt"), reason.as_bytes())?;
+        write_file(&path, payload)?;
         Ok(path)
     }
 

@@ -28,6 +28,7 @@ mod scopes;
 mod segment;
 mod slot;
 mod spool;
+mod tail;
 mod thread;
 mod tier;
 
@@ -39,6 +40,7 @@ pub use open::{Notes, OpenSpan, Rare, Start};
 pub use quota::Limits;
 pub use record::{Kind, MAX_BODY, Record};
 pub use spool::{Account, Settings, Spool};
+pub use tail::{Run, Tail, Unsettled};
 pub use tier::Tier;
 
 /// Whether tracing is on in this process.

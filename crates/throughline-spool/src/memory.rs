@@ -17,7 +17,7 @@ pub(crate) struct Region {
 
 enum Backing {
     /// Unmapped by its own drop.
-    Mapped(#[expect(dead_code, reason = "held for its drop")] memmap2::MmapRaw),
+    Mapped(memmap2::MmapRaw),
     Heap(Layout),
 }
 

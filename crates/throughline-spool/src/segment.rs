@@ -173,10 +173,6 @@ impl Segment {
         self.header.generation
     }
 
-    pub fn chunk(&self) -> &Arc<Chunk> {
-        &self.chunk
-    }
-
     /// Writes a range of the segment to the file as well, where the memory is not the file.
     #[inline]
     pub fn write_through(&self, at: usize, len: usize) {
@@ -213,19 +209,6 @@ impl Segment {
     pub fn ends_at(&self, offset: u32) -> bool {
         let sealed = self.sealed.load(Ordering::Acquire);
         sealed != 0 && offset >= sealed
-    }
-
-    /// Where the committed records end at this moment.
-    pub fn end(&self) -> u32 {
-        let sealed = self.sealed.load(Ordering::Acquire);
-        if sealed != 0 {
-            return sealed;
-        }
-        let mut at = HEADER_LEN;
-        while let Some((_, next)) = self.committed_at(at) {
-            at = next;
-        }
-        at as u32
     }
 
     /// The records committed from `offset` on, as (offset, stride) pairs, without looking into them.

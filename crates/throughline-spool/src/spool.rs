@@ -278,6 +278,12 @@ impl Spool {
         })
     }
 
+    /// The scopes that records name, by their numbers: encoded OTLP `InstrumentationScope`s.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<Vec<u8>> {
+        scopes::all()
+    }
+
     pub(crate) fn epoch(&self) -> u32 {
         self.epoch
     }
@@ -368,7 +374,7 @@ impl Spool {
         };
         let number = self.chunks.fetch_add(1, Ordering::Relaxed);
         let path = directory.path.join(directory::chunk_name(number));
-        match make_file_chunk(&path, len, number, self.tier) {
+        match make_file_chunk(&path, len, self.tier) {
             Ok(chunk) => Some(Arc::new(chunk)),
             Err(_) => None,
         }
@@ -416,13 +422,13 @@ impl std::fmt::Debug for Spool {
     }
 }
 
-fn make_file_chunk(path: &Path, len: usize, number: u32, tier: Tier) -> io::Result<Chunk> {
+fn make_file_chunk(path: &Path, len: usize, tier: Tier) -> io::Result<Chunk> {
     let file = match directory::create_file(path, len) {
         // What cannot be allocated ahead cannot be mapped safely, but it can be written.
         Err(error) if error.kind() == io::ErrorKind::Unsupported && tier != Tier::Mapped => directory::open_file(path)?,
         made => made?,
     };
-    Chunk::in_file(file, number, len, tier)
+    Chunk::in_file(file, len, tier)
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

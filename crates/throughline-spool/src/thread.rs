@@ -160,11 +160,11 @@ impl Thread {
         let this = unsafe { open.as_ref() };
         if this.is_recording() {
             let body = this.body();
-            // SAFETY: only this thread uses the cell, and `is_busy` (which no path below this line calls out under) keeps
-            // a signal handler that ends a span from using it a second time.
             let lease = if self.is_busy.replace(true) {
+                // A signal handler, inside an `end` of this very thread.
                 &mut None
             } else {
+                // SAFETY: only this thread uses the cell, and `is_busy` keeps it from doing so twice at a time.
                 unsafe { &mut *self.lease.get() }
             };
             let found = match lease {

@@ -1,14 +1,16 @@
 //! Switching tracing on: `init`, the builder, and the guard they return.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
 
-use throughline_spool::{Limits, Manifest, Root, Settings, Spool};
+use throughline_spool::{Identity, Limits, Manifest, Root, Settings, Spool};
 
 use crate::config::{self, Config};
-use crate::delivery::Flush;
+use crate::delivery::{Delivery, Flush, Report};
 use crate::notice::notice;
 use crate::sampler::Sampler;
+use crate::source::{self, SpoolSource};
 use crate::{clock, tracer};
 
 /// Switches tracing on for this process, under this service name.
@@ -133,41 +135,33 @@ impl Builder {
         }
         tracer::set_propagators(config.propagators);
         if !config.enabled {
-            return Tracing { is_on: false };
+            return Tracing { _private: () };
         }
         tracer::set_sampler(config.sampler);
         clock::start();
         start(&config, self.limits);
-        Tracing { is_on: true }
+        Tracing { _private: () }
     }
 }
 
+/// Opens the spool and starts delivery, unless that was done before.
 fn start(config: &Config, limits: Limits) {
-    let root = match config.spool_dir.clone().or_else(default_spool_dir) {
-        None => {
-            notice(format_args!(
-                "neither XDG_STATE_HOME nor HOME is set: spans are kept in memory, and die with the process"
-            ));
-            None
-        }
-        Some(path) => match Root::open(&path) {
-            Ok(root) => Some(root),
-            Err(error) => {
-                notice(format_args!(
-                    "the spool directory {} cannot be used: {error}; spans are kept in memory, and die with the process",
-                    path.display()
-                ));
-                None
-            }
-        },
-    };
+    let root = config
+        .spool_dir
+        .clone()
+        .or_else(default_spool_dir)
+        .map_or_else(no_root, |path| open_root(&path));
     let manifest = Manifest {
-        owner: Default::default(),
-        created: std::time::UNIX_EPOCH,
+        owner: Identity::default(),
+        created: UNIX_EPOCH,
         service: config.resource.service_name().to_owned(),
         resource: config.resource.encode(),
         schema_url: String::new(),
-        destinations: Vec::new(),
+        destinations: config
+            .destination
+            .iter()
+            .map(|to| destination(to, root.as_ref()))
+            .collect(),
     };
     let settings = Settings {
         root,
@@ -175,9 +169,99 @@ fn start(config: &Config, limits: Limits) {
         limits,
         tier: None,
         tick: clock::tick,
-        forked: |_| {},
+        forked: deliver_in_child,
     };
-    let _ = Spool::install(settings);
+    match Spool::install(settings) {
+        Ok(spool) => {
+            if let Some(refusal) = spool.refusal() {
+                notice(format_args!(
+                    "the spool directory cannot be written: {refusal}; {IN_MEMORY}"
+                ));
+            }
+            let plan = config.destination.clone().map(|to| Plan {
+                to,
+                batch: config.batch,
+            });
+            if PLAN.set(plan).is_ok() {
+                deliver(spool);
+            }
+        }
+        Err(_) => notice(format_args!(
+            "tracing was switched on before in this process: the first call decides"
+        )),
+    }
+}
+
+const IN_MEMORY: &str = "spans are kept in memory, and die with the process";
+
+fn no_root() -> Option<Root> {
+    notice(format_args!("neither XDG_STATE_HOME nor HOME is set: {IN_MEMORY}"));
+    None
+}
+
+fn open_root(path: &Path) -> Option<Root> {
+    Root::open(path)
+        .inspect_err(|error| {
+            notice(format_args!(
+                "the spool directory {} cannot be used: {error}; {IN_MEMORY}",
+                path.display()
+            ));
+        })
+        .ok()
+}
+
+/// How the destination is known to later processes: by what tells it from others, without its secrets.
+fn destination(to: &config::Destination, root: Option<&Root>) -> throughline_spool::Destination {
+    let fingerprint = match root.map(Root::key) {
+        Some(Ok(key)) => to.fingerprint(&key).to_vec(),
+        Some(Err(error)) => {
+            notice(format_args!(
+                "the spool's key cannot be read: {error}; no other process delivers this one's spans"
+            ));
+            Vec::new()
+        }
+        None => Vec::new(),
+    };
+    let mut name = format!("{} {}", config::Destination::KIND, to.endpoint);
+    let headers = to.header_names();
+    if !headers.is_empty() {
+        name = format!("{name} ({})", headers.join(", "));
+    }
+    throughline_spool::Destination { name, fingerprint }
+}
+
+/// Where spans are sent, and how; kept for forked children.
+struct Plan {
+    to: config::Destination,
+    batch: config::BatchSettings,
+}
+
+static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
+static DELIVERY: Mutex<Option<Delivery>> = Mutex::new(None);
+
+fn delivery() -> MutexGuard<'static, Option<Delivery>> {
+    DELIVERY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn deliver(spool: &'static Spool) {
+    if let Some(Some(plan)) = PLAN.get() {
+        *delivery() = Some(Delivery::start(
+            plan.to.clone(),
+            plan.batch,
+            Box::new(SpoolSource::new(spool)),
+        ));
+    }
+}
+
+/// The parent's delivery is the parent's: its thread is not here, and its locks are as the fork found them.
+fn deliver_in_child(spool: &'static Spool) {
+    // A lock that was held when the process forked stays so in the child, which then delivers nothing by itself: its
+    // spans are in the spool, for the next process.
+    if let Ok(mut delivery) = DELIVERY.try_lock() {
+        std::mem::forget(delivery.take());
+        drop(delivery);
+        deliver(spool);
+    }
 }
 
 /// `$XDG_STATE_HOME/throughline`, or `~/.local/state/throughline` (XDG Base Directory Specification).
@@ -193,16 +277,55 @@ pub fn default_spool_dir() -> Option<PathBuf> {
 }
 
 /// Tracing, as long as it is wanted; made by [`init`]. Dropping it flushes for a bounded time.
+///
+/// Dropping it does not end tracing: spans that end later are in the spool, and are delivered for as long as the process
+/// lives, or by the next one.
 #[derive(Debug)]
 #[must_use = "dropping it flushes: keep it until the end of main, `let _tracing = throughline::init(..)`"]
 pub struct Tracing {
-    is_on: bool,
+    _private: (),
 }
 
 impl Tracing {
     /// Sends all spans that have ended so far, and says what became of them.
+    ///
+    /// The result can be awaited in any runtime, or blocked on by [`wait`](Flush::wait). It ends when everything is settled,
+    /// when nothing more can be done, or when the time is over, whatever the backend does. What is not delivered by then
+    /// stays in the spool.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # let tracing = throughline::init("orders");
+    /// let report = tracing.flush(Duration::from_secs(2)).wait();
+    /// println!("{report}");
+    /// ```
     pub fn flush(&self, within: Duration) -> Flush {
-        let _ = (within, self.is_on);
-        unimplemented!()
+        delivery()
+            .as_ref()
+            .map_or_else(local, |delivery| delivery.flush(within))
+    }
+
+    /// As [`flush`](Self::flush), and ends delivery. Spans that end later stay in the spool for the next process.
+    pub fn shutdown(self, within: Duration) -> Flush {
+        delivery()
+            .as_ref()
+            .map_or_else(local, |delivery| delivery.shutdown(within))
+    }
+}
+
+/// The report where nothing is delivered anywhere.
+fn local() -> Flush {
+    Flush::ended(Report::local(
+        Spool::current().map(source::accounts).unwrap_or_default(),
+    ))
+}
+
+impl Drop for Tracing {
+    /// Sends what has ended, for at most 200 ms with a backend that answers slowly, and not at all with one that is down.
+    fn drop(&mut self) {
+        let exit = delivery().as_ref().map(Delivery::exit);
+        if let Some(exit) = exit {
+            exit.wait();
+        }
     }
 }

@@ -14,6 +14,7 @@ mod random;
 mod recording;
 mod sampler;
 mod scope;
+mod source;
 mod span;
 mod tracer;
 
