@@ -18,13 +18,15 @@ const LARGEST_LEASE: usize = 64 * UNIT;
 pub(crate) struct Catalog {
     /// Every segment in use, in the order in which they were leased.
     segments: VecDeque<Arc<Segment>>,
-    /// Ranges whose segments were evicted, by the index of their size.
-    free: [Vec<(Arc<Chunk>, usize)>; SIZES.len()],
+    /// Segments that were evicted, by the index of their size.
+    free: [Vec<Arc<Segment>>; SIZES.len()],
     /// The chunk that is being carved, and how much of it is.
     carving: Option<(Arc<Chunk>, usize)>,
     /// A chunk that the keeper has made ready.
     prepared: Option<Arc<Chunk>>,
     generation: u64,
+    /// Bytes of all chunks in use.
+    chunk_bytes: usize,
     limits: Limits,
     /// How many destinations have cursors; 0 = what is sealed is history at once.
     destinations: usize,
@@ -38,6 +40,7 @@ impl Catalog {
             carving: None,
             prepared: None,
             generation: 0,
+            chunk_bytes: 0,
             limits,
             destinations,
         }
@@ -53,27 +56,49 @@ impl Catalog {
             .expect("the last size holds the longest record")
     }
 
-    /// A segment for at least one record of `body` bytes, larger than `before` if it can be.
+    /// A segment of just the size that is wanted for a record of `body` bytes.
     ///
-    /// `None`: there is no room in any chunk; the caller adds one.
+    /// `None`: there is none, and no room to carve one; the caller adds a chunk, or takes [`any`](Self::lease_any).
     pub fn lease(&mut self, body: usize, before: usize) -> Option<Arc<Segment>> {
         let len = Self::size_for(body, before);
-        let (chunk, offset) = self.take_free(len).or_else(|| self.carve(len))?;
-        self.generation += 1;
-        let segment = Segment::create(
-            chunk,
-            offset,
-            Header {
-                generation: self.generation,
-                len,
-            },
-        );
+        let segment = match self.take_free(|size| size == len) {
+            Some(free) => free.renew(self.generation + 1),
+            None => {
+                let (chunk, offset) = self.carve(len)?;
+                Segment::create(
+                    chunk,
+                    offset,
+                    Header {
+                        generation: self.generation + 1,
+                        len,
+                    },
+                )
+            }
+        };
+        Some(self.put_in_use(segment))
+    }
+
+    /// Any free segment that holds a record of `body` bytes.
+    pub fn lease_any(&mut self, body: usize) -> Option<Arc<Segment>> {
+        let needed = Self::size_for(body, 0);
+        let segment = self.take_free(|size| size >= needed)?.renew(self.generation + 1);
+        Some(self.put_in_use(segment))
+    }
+
+    fn put_in_use(&mut self, segment: Arc<Segment>) -> Arc<Segment> {
+        self.generation = segment.generation();
         self.segments.push_back(segment.clone());
-        Some(segment)
+        segment
+    }
+
+    /// Whether another chunk of this length keeps the files within the limit. One chunk always may be.
+    pub fn may_grow(&self, len: usize) -> bool {
+        self.chunk_bytes == 0 || self.limits.allows_files_of((self.chunk_bytes + len) as u64)
     }
 
     /// Puts a new chunk into use, when the one being carved has no room for `len` bytes.
     pub fn add_chunk(&mut self, chunk: Arc<Chunk>) {
+        self.chunk_bytes += chunk.len();
         self.free_rest_of_chunk();
         self.carving = Some((chunk, 0));
     }
@@ -87,12 +112,12 @@ impl Catalog {
     }
 
     /// Whether the keeper should make another chunk ready.
-    pub fn wants_chunk(&self) -> bool {
+    pub fn wants_chunk(&self, chunk_len: usize) -> bool {
         let half_used = self
             .carving
             .as_ref()
             .is_none_or(|(chunk, used)| *used * 2 > chunk.len());
-        self.prepared.is_none() && half_used && self.free.iter().all(Vec::is_empty)
+        self.prepared.is_none() && half_used && self.free.iter().all(Vec::is_empty) && self.may_grow(chunk_len)
     }
 
     /// Evicts the oldest segments until the limits are kept with `wanted` bytes more.
@@ -109,10 +134,8 @@ impl Catalog {
                 sizes.pending -= segment.len() as u64;
                 dropped += self.undelivered(&segment);
             }
-            let (chunk, offset, len) = segment.free();
-            if let Some(size) = SIZES.iter().position(|size| *size == len) {
-                self.free[size].push((chunk, offset));
-            }
+            segment.free();
+            self.keep_free(segment);
         }
         dropped
     }
@@ -120,6 +143,33 @@ impl Catalog {
     /// The generation of the youngest segment.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Evicts the oldest segment that holds a record of `body` bytes, history first, because there is no room elsewhere.
+    ///
+    /// Returns how many records were evicted that some destination had not got.
+    pub fn make_room(&mut self, body: usize) -> u64 {
+        let needed = Self::size_for(body, 0);
+        let may_go = |segment: &Arc<Segment>| segment.is_sealed() && !segment.is_pinned() && segment.len() >= needed;
+        let settled = self
+            .segments
+            .iter()
+            .position(|segment| may_go(segment) && self.is_settled(segment));
+        let Some(at) = settled.or_else(|| self.segments.iter().position(may_go)) else {
+            return 0;
+        };
+        let Some(segment) = self.segments.remove(at) else {
+            return 0;
+        };
+        let dropped = self.undelivered(&segment);
+        segment.free();
+        self.keep_free(segment);
+        dropped
+    }
+
+    /// Whether some file has stopped taking what is written.
+    pub fn is_failing(&self) -> bool {
+        self.segments.iter().any(|segment| segment.has_failed())
     }
 
     pub fn segments(&self) -> &VecDeque<Arc<Segment>> {
@@ -168,9 +218,15 @@ impl Catalog {
         }
     }
 
-    fn take_free(&mut self, len: usize) -> Option<(Arc<Chunk>, usize)> {
-        let size = SIZES.iter().position(|size| *size == len)?;
-        self.free[size].pop()
+    fn keep_free(&mut self, segment: Arc<Segment>) {
+        if let Some(size) = SIZES.iter().position(|size| *size == segment.len()) {
+            self.free[size].push(segment);
+        }
+    }
+
+    fn take_free(&mut self, suits: impl Fn(usize) -> bool) -> Option<Arc<Segment>> {
+        let sizes = SIZES.iter().zip(&mut self.free);
+        sizes.filter(|(size, _)| suits(**size)).find_map(|(_, free)| free.pop())
     }
 
     fn carve(&mut self, len: usize) -> Option<(Arc<Chunk>, usize)> {
@@ -189,20 +245,12 @@ impl Catalog {
             return;
         };
         while used < chunk.len() {
-            let fits = |(_, size): &(usize, &usize)| used + **size <= chunk.len();
-            let Some((at, size)) = SIZES.iter().enumerate().rev().find(fits) else {
+            let Some(len) = SIZES.into_iter().rfind(|size| used + size <= chunk.len()) else {
                 return;
             };
-            chunk.write(
-                used,
-                &Header {
-                    generation: 0,
-                    len: *size,
-                }
-                .to_bytes(),
-            );
-            self.free[at].push((chunk.clone(), used));
-            used += size;
+            let free = Segment::create(chunk.clone(), used, Header { generation: 0, len });
+            self.keep_free(free);
+            used += len;
         }
     }
 }

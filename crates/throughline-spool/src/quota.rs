@@ -44,6 +44,10 @@ impl Limits {
         }
     }
 
+    pub(crate) fn allows_files_of(&self, bytes: u64) -> bool {
+        bytes <= self.total
+    }
+
     pub(crate) fn exceeds_history(&self, sizes: Sizes) -> bool {
         sizes.history > self.history
     }

@@ -122,12 +122,9 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Writes a fresh header at `offset` of the chunk. The caller alone owns that range.
+    /// A segment in a range of the chunk that the caller alone owns.
     pub fn create(chunk: Arc<Chunk>, offset: usize, header: Header) -> Arc<Self> {
-        chunk.write(offset, &header.to_bytes());
-        // The first commit word, which may be an old one's.
-        chunk.write(offset + HEADER_LEN, &[0; 8]);
-        Arc::new(Self {
+        let segment = Self {
             chunk,
             offset,
             header,
@@ -135,17 +132,49 @@ impl Segment {
             cursors: [const { AtomicU32::new(HEADER_LEN as u32) }; MAX_DESTINATIONS],
             sequences: [const { AtomicU32::new(0) }; MAX_DESTINATIONS],
             pins: AtomicU32::new(0),
-        })
+        };
+        segment.write_header();
+        Arc::new(segment)
+    }
+
+    /// The same range with nothing in it, under a new generation. Allocates only when somebody still holds the old one.
+    pub fn renew(mut self: Arc<Self>, generation: u64) -> Arc<Self> {
+        let Some(segment) = Arc::get_mut(&mut self) else {
+            let header = Header {
+                generation,
+                len: self.header.len,
+            };
+            return Self::create(self.chunk.clone(), self.offset, header);
+        };
+        segment.header.generation = generation;
+        segment.sealed = AtomicU32::new(0);
+        segment.cursors = [const { AtomicU32::new(HEADER_LEN as u32) }; MAX_DESTINATIONS];
+        segment.sequences = [const { AtomicU32::new(0) }; MAX_DESTINATIONS];
+        segment.write_header();
+        self
     }
 
     /// Marks the segment's range as free in the file. Nobody reads or writes it any more.
-    pub fn free(&self) -> (Arc<Chunk>, usize, usize) {
-        let header = Header {
-            generation: 0,
-            len: self.header.len,
-        };
-        self.chunk.write(self.offset, &header.to_bytes());
-        (self.chunk.clone(), self.offset, self.header.len)
+    pub fn free(&self) {
+        self.chunk.write(
+            self.offset,
+            &Header {
+                generation: 0,
+                len: self.header.len,
+            }
+            .to_bytes(),
+        );
+    }
+
+    fn write_header(&self) {
+        // The first commit word may be an old one's: it goes before the header makes it count.
+        self.chunk.write(self.offset + HEADER_LEN, &[0; 8]);
+        self.chunk.write(self.offset, &self.header.to_bytes());
+    }
+
+    /// Whether the file has stopped taking what is written.
+    pub fn has_failed(&self) -> bool {
+        self.chunk.has_failed()
     }
 
     pub fn pin(&self) {

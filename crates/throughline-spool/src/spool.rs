@@ -222,6 +222,13 @@ impl Spool {
         &self.settings
     }
 
+    /// Whether files have stopped taking what is written (tier [`Written`](Tier::Written), a full or broken disk): the
+    /// records are in memory, and are delivered only if the process lives that long.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.tier == Tier::Written && self.catalog().is_failing()
+    }
+
     /// Slots that are in memory because no file could be had: their spans are seen only when they have ended.
     #[must_use]
     pub fn invisible_slots(&self) -> usize {
@@ -362,9 +369,17 @@ impl Spool {
         if let Some(segment) = catalog.lease(body, before) {
             return Some(Lease::new(segment));
         }
-        let chunk = catalog.take_prepared().or_else(|| self.make_chunk(CHUNK))?;
-        catalog.add_chunk(chunk);
-        catalog.lease(body, before).map(Lease::new)
+        if catalog.may_grow(CHUNK) {
+            if let Some(chunk) = catalog.take_prepared().or_else(|| self.make_chunk(CHUNK)) {
+                catalog.add_chunk(chunk);
+                return catalog.lease(body, before).map(Lease::new);
+            }
+        }
+        if let Some(segment) = catalog.lease_any(body) {
+            return Some(Lease::new(segment));
+        }
+        self.ledger.add_dropped(Dropped::Quota, catalog.make_room(body));
+        catalog.lease_any(body).map(Lease::new)
     }
 
     /// A new chunk in the directory or in memory. `None`: the file system has no room.
@@ -381,7 +396,7 @@ impl Spool {
     }
 
     pub(crate) fn prepare_chunk(&self) {
-        if !self.catalog().wants_chunk() {
+        if !self.catalog().wants_chunk(CHUNK) {
             return;
         }
         if let Some(chunk) = self.make_chunk(CHUNK) {

@@ -168,7 +168,7 @@ fn start(config: &Config, limits: Limits) {
         manifest,
         limits,
         tier: None,
-        tick: clock::tick,
+        tick,
         forked: deliver_in_child,
     };
     match Spool::install(settings) {
@@ -189,6 +189,16 @@ fn start(config: &Config, limits: Limits) {
         Err(_) => notice(format_args!(
             "tracing was switched on before in this process: the first call decides"
         )),
+    }
+}
+
+/// What the spool's helper thread does for us, every 5 ms to 1 s.
+fn tick() {
+    clock::tick();
+    if Spool::current().is_some_and(Spool::is_failing) {
+        notice(format_args!(
+            "the spool's files cannot be written any more: {IN_MEMORY}"
+        ));
     }
 }
 
