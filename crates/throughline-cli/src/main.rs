@@ -1,2 +1,65 @@
-//! cli
-fn main() {}
+//! The `throughline` command: what it can do, and where each part lives.
+//!
+//! A command is a file in [`cmd`]. What they share: [`store`] reads the spool, [`trace`] makes trees of spans,
+//! [`waterfall`] draws one, [`screen`] knows the terminal, [`text`] and [`time`] write for people, [`exit`] ends.
+#![forbid(unsafe_code)]
+
+mod cmd;
+mod details;
+mod exit;
+mod redact;
+mod screen;
+mod store;
+mod text;
+mod time;
+mod trace;
+mod waterfall;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Trace commands and programs, and look at their traces, without a server.
+///
+/// A program that uses the Throughline library, or a command under `throughline run`, writes its spans into a spool: a
+/// directory of files on this machine, where they survive whatever happens to the process. This command reads that
+/// directory. Spans also go to an OpenTelemetry backend where OTEL_EXPORTER_OTLP_ENDPOINT names one.
+#[derive(Parser)]
+#[command(name = "throughline", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    /// The spool [default: $THROUGHLINE_SPOOL_DIR, else $XDG_STATE_HOME/throughline, else ~/.local/state/throughline]
+    #[arg(long, value_name = "DIR", global = true)]
+    spool: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  throughline demo                     a small job over several processes, and its trace
+  throughline run -- make test         trace a command
+  throughline ls                       recent traces
+  throughline view last                the newest trace as a waterfall";
+
+#[derive(Subcommand)]
+enum Command {
+    Run(cmd::run::Run),
+    Ls(cmd::ls::Ls),
+    View(cmd::view::View),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    let spool = cli.spool;
+    let ended = match cli.command {
+        Command::Run(run) => run.execute(spool),
+        Command::Ls(ls) => ls.execute(spool),
+        Command::View(view) => view.execute(spool),
+    };
+    exit::code(ended)
+}

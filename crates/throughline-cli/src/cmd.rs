@@ -1,0 +1,5 @@
+//! The commands, one a file.
+
+pub mod ls;
+pub mod run;
+pub mod view;

@@ -1,0 +1,174 @@
+//! `throughline ls`: the recent traces.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::exit::{Failure, print, say};
+use crate::screen::{Ink, Screen};
+use crate::store;
+use crate::text::{cut, escaped, fit, width};
+use crate::time::{duration, moment};
+use crate::trace::{self, Trace};
+
+/// List recent traces, newest first.
+///
+/// Shows each trace with the shortest beginning of its id that `view` accepts, its start, duration, number of spans,
+/// services, and the name of its first span. In the column of marks: ! errors, ? spans that their process did not live
+/// to end, > spans that are still open, ~ spans that wait for delivery to a backend.
+#[derive(clap::Args)]
+pub struct Ls {
+    /// How many traces at most
+    #[arg(short, long, value_name = "N", default_value_t = 20)]
+    number: usize,
+
+    /// One JSON object a line; times in nanoseconds since 1970
+    #[arg(long)]
+    json: bool,
+}
+
+impl Ls {
+    pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
+        let directory = store::directory(spool)?;
+        let contents = store::read(&directory);
+        contents.problems.iter().for_each(|problem| say(problem));
+        let grouped = trace::group(contents.spans);
+        let ids: Vec<_> = grouped.keys().map(ToString::to_string).collect();
+        let prefix = unique_prefix(&ids);
+        let mut traces: Vec<_> = grouped.into_iter().map(|(id, spans)| Trace::new(id, spans)).collect();
+        traces.sort_by_key(|trace| std::cmp::Reverse((trace.start, trace.id)));
+        let total = traces.len();
+        traces.truncate(self.number);
+        if self.json {
+            return print(&traces.iter().map(json_line).collect::<String>());
+        }
+        if total == 0 {
+            return print(&nothing(&directory));
+        }
+        let mut out = table(&traces, prefix, Screen::of_stdout());
+        if total > traces.len() {
+            out.push_str(&format!("… and {} older; more with -n\n", total - traces.len()));
+        }
+        print(&out)
+    }
+}
+
+/// How many digits tell all these ids apart, at least 8. They are sorted.
+pub fn unique_prefix(ids: &[String]) -> usize {
+    let common = |pair: &[String]| pair[0].bytes().zip(pair[1].bytes()).take_while(|(a, b)| a == b).count();
+    ids.windows(2)
+        .map(|pair| common(pair) + 1)
+        .max()
+        .unwrap_or(0)
+        .clamp(8, 32)
+}
+
+fn nothing(directory: &Path) -> String {
+    let directory = directory.display().to_string();
+    format!(
+        "No traces in {}.\nMake one with `throughline demo`, or `throughline run -- <command>`; \
+         another spool is read with --spool DIR.\n",
+        escaped(&directory)
+    )
+}
+
+fn json_line(trace: &Trace) -> String {
+    let line = json!({
+        "traceId": trace.id.to_string(),
+        "name": trace.name(),
+        "startTimeUnixNano": trace.start.to_string(),
+        "durationNano": (trace.end - trace.start).to_string(),
+        "services": trace.services(),
+        "spans": trace.spans.len(),
+        "errors": trace.errors(),
+        "unfinished": trace.unfinished(),
+        "open": trace.open(),
+        "pending": trace.pending(),
+    });
+    format!("{line}\n")
+}
+
+const HEADINGS: [&str; 7] = ["trace", "start", "took", "spans", "", "services", "name"];
+const IS_RIGHT: [bool; 7] = [false, false, true, true, false, false, false];
+/// Services get no more than this, however many there are.
+const SERVICES: usize = 32;
+
+fn table(traces: &[Trace], prefix: usize, screen: Screen) -> String {
+    let rows: Vec<_> = traces.iter().map(|trace| cells(trace, prefix)).collect();
+    let mut widths = HEADINGS.map(width);
+    for row in &rows {
+        for (column, cell) in row.iter().enumerate() {
+            widths[column] = widths[column].max(width(cell));
+        }
+    }
+    let line = |cells: &[String; 7]| {
+        let padded = cells.iter().enumerate().map(|(column, cell)| match IS_RIGHT[column] {
+            true => format!(
+                "{:missing$}{cell}",
+                "",
+                missing = widths[column].saturating_sub(width(cell))
+            ),
+            false => fit(cell, widths[column]),
+        });
+        let line = padded.collect::<Vec<_>>().join("  ");
+        cut(line.trim_end(), screen.columns).into_owned()
+    };
+    let heading = screen.paint(Ink::Faint, &line(&HEADINGS.map(str::to_owned)));
+    let mut out = format!("{heading}\n");
+    for (trace, row) in traces.iter().zip(&rows) {
+        let ink = match (trace.errors(), trace.unfinished()) {
+            (0, 0) => Ink::Plain,
+            (0, _) => Ink::Warning,
+            _ => Ink::Error,
+        };
+        out.push_str(&screen.paint(ink, &line(row)));
+        out.push('\n');
+    }
+    out
+}
+
+fn cells(trace: &Trace, prefix: usize) -> [String; 7] {
+    let services: Vec<_> = trace.services().into_iter().collect();
+    let mut id = trace.id.to_string();
+    id.truncate(prefix);
+    [
+        id,
+        moment(trace.start),
+        duration(trace.end - trace.start),
+        trace.spans.len().to_string(),
+        marks(trace),
+        cut(&escaped(&services.join(", ")), SERVICES).into_owned(),
+        escaped(trace.name()).into_owned(),
+    ]
+}
+
+fn marks(trace: &Trace) -> String {
+    let all = [
+        (trace.errors(), '!'),
+        (trace.unfinished(), '?'),
+        (trace.open(), '>'),
+        (trace.pending(), '~'),
+    ];
+    all.into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(_, sign)| sign)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_tells_ids_apart() {
+        let ids = |ids: &[&str]| ids.iter().map(|id| format!("{id:0<32}")).collect::<Vec<_>>();
+        for (given, digits) in [
+            (ids(&[]), 8),
+            (ids(&["a"]), 8),
+            (ids(&["a", "b"]), 8),
+            (ids(&["aaaaaaaaaa1", "aaaaaaaaaa2", "b"]), 11),
+        ] {
+            assert_eq!(unique_prefix(&given), digits, "{given:?}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! `throughline run`: traces a command, and changes nothing about it.
+//!
+//! The command gets this process's stdin, stdout, stderr, directory and environment; of the environment only the trace
+//! context is another. Its exit code is ours, a signal that kills it kills us, and whatever goes wrong with telemetry
+//! is said on stderr and changes neither.
+
+mod signals;
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use throughline::{Context, Span, span};
+use throughline_wire::environment::{EnvWriter, pairs};
+
+use self::signals::Signals;
+use crate::exit::{Failure, NOT_EXECUTABLE, NOT_FOUND};
+use crate::{redact, text};
+
+/// Trace a command: same output, exit code and signals.
+///
+/// The command runs as it would without, and one span records it: its name, arguments (what looks like a secret is left
+/// out), directory, process ids, duration and how it ended. TRACEPARENT, TRACESTATE and BAGGAGE are read from the
+/// environment, and handed to the command so that what it traces becomes part of the same trace.
+///
+/// Signals sent to this process are passed on to the command: INT, TERM, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT. On
+/// a terminal's foreground INT, QUIT, TSTP and WINCH are not, since the command gets them from there.
+///
+/// The exit code is that of the command; 127 if it is not found, 126 if it cannot be run. If a signal kills the command,
+/// the same signal then ends this process. Where spans cannot be delivered they stay in the spool for later.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  throughline run -- make test
+  throughline run --name nightly --service backup -- ./backup.sh /home
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 throughline run -- cargo build")]
+pub struct Run {
+    /// The span's name [default: the command's file name]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    name: Option<String>,
+
+    /// The service's name [default: $OTEL_SERVICE_NAME, else the command's file name]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    service: Option<String>,
+
+    /// The command and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    command: Vec<OsString>,
+}
+
+impl Run {
+    pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
+        let (program, arguments) = self.command.split_first().expect("clap asks for at least one");
+        let file_name = Path::new(program).file_name().unwrap_or(program).to_string_lossy();
+        let mut builder = throughline::builder(&file_name);
+        if let Some(service) = &self.service {
+            builder = builder.resource("service.name", service);
+        }
+        if let Some(spool) = spool {
+            builder = builder.spool_dir(spool);
+        }
+        let tracing = builder.init();
+
+        let parent = throughline::extract(pairs(std::env::vars_os())).unwrap_or_else(Context::root);
+        // INTERNAL, not CLIENT: it stands for the command's own execution, which nobody else may record.
+        let mut span = span!(parent: &parent, self.name.as_deref().unwrap_or(&file_name));
+        describe(&mut span, &file_name, &self.command);
+
+        // From here on no signal ends us before the command has ended.
+        let signals =
+            Signals::catch().map_err(|error| Failure::new(format_args!("no signal can be caught: {error}")))?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        hand_down(&span.context(), &mut command);
+        let ended = command.spawn().and_then(|mut child| {
+            span.set("process.pid", child.id());
+            signals.forward_until_exit(&child);
+            child.wait()
+        });
+        let result = match ended {
+            Ok(status) => {
+                record(&mut span, status);
+                Ok(status)
+            }
+            Err(error) => {
+                let failure = not_started(program, &error);
+                span.set("process.exit.code", failure.code);
+                span.error(&error);
+                Err(failure)
+            }
+        };
+        span.end();
+        drop(tracing);
+        let status = result?;
+        match status.signal() {
+            Some(signal) => Ok(signals::die_by(signal)),
+            None => Ok(status
+                .code()
+                .and_then(|code| u8::try_from(code).ok())
+                .unwrap_or(u8::MAX)),
+        }
+    }
+}
+
+/// What is known before the command starts (OpenTelemetry semantic conventions, "CLI programs" and "Process").
+fn describe(span: &mut Span, file_name: &str, command: &[OsString]) {
+    if !span.is_recording() {
+        return;
+    }
+    let command: Vec<_> = command.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    let arguments = redact::arguments(&command);
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    span.set("process.executable.name", file_name);
+    span.set("process.command", arguments.first().copied().unwrap_or_default());
+    span.set("process.command_args", arguments.as_slice());
+    span.set("process.parent_pid", std::process::id());
+    if let Ok(directory) = std::env::current_dir() {
+        span.set("process.working_directory", &*directory.to_string_lossy());
+    }
+}
+
+/// Gives the child the span's context. Where there is none, as when tracing is off, the environment stays as it is, and
+/// with it the context of whoever called us.
+fn hand_down(context: &Context, command: &mut Command) {
+    if context.is_empty() {
+        return;
+    }
+    context.inject(EnvWriter(|name: &str, value: Option<&str>| {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }));
+}
+
+/// How it ended. Zero says nothing about success, so the status stays unset.
+fn record(span: &mut Span, status: ExitStatus) {
+    if let Some(code) = status.code() {
+        span.set("process.exit.code", code);
+        if code != 0 {
+            span.set("error.type", &*code.to_string());
+            span.status_error(&format!("exit code {code}"));
+        }
+    }
+    if let Some(number) = status.signal() {
+        let name = signals::name(number);
+        span.set("process.signal", &*name);
+        span.set("error.type", &*name);
+        span.status_error(&format!("killed by {name}"));
+    }
+}
+
+fn not_started(program: &OsStr, error: &io::Error) -> Failure {
+    let program = program.to_string_lossy();
+    let program = text::escaped(&program);
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::with_code(NOT_FOUND, format_args!("{program}: command not found")),
+        _ => Failure::with_code(NOT_EXECUTABLE, format_args!("{program}: cannot be run: {error}")),
+    }
+}

@@ -1,0 +1,105 @@
+//! `throughline view`: one trace.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use throughline_wire::{TraceId, json};
+
+use crate::exit::{Failure, print, say};
+use crate::screen::Screen;
+use crate::store::{self, Stored};
+use crate::text::escaped;
+use crate::trace::{self, Trace};
+use crate::waterfall;
+
+/// Candidates that are listed when a prefix is ambiguous.
+const CANDIDATES: usize = 8;
+
+/// Show a trace as a waterfall.
+///
+/// A line a span: the service where it changes and the name, as a tree; a bar to the scale of the whole trace; the
+/// duration. A mark in the first column tells of an error (!), a span that its process did not live to end (?), one
+/// that is still open (>), and one whose parent is not in this spool (^).
+#[derive(clap::Args)]
+pub struct View {
+    /// The trace's id or the beginning of it, as `throughline ls` shows it; `last` for the newest
+    #[arg(value_name = "ID", value_parser = Wanted::parse)]
+    id: Wanted,
+
+    /// Attributes, events and links of each span too
+    #[arg(short, long)]
+    attributes: bool,
+
+    /// The trace as OTLP/JSON: one TracesData on one line
+    #[arg(long, conflicts_with = "attributes")]
+    json: bool,
+}
+
+/// Which trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wanted {
+    Last,
+    Prefix(String),
+}
+
+impl Wanted {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "last" => Ok(Self::Last),
+            _ if (1..=32).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
+                Ok(Self::Prefix(text.to_ascii_lowercase()))
+            }
+            _ => Err("a trace's id is 1 to 32 hexadecimal digits, or `last`".to_owned()),
+        }
+    }
+}
+
+impl View {
+    pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
+        let directory = store::directory(spool)?;
+        let contents = store::read(&directory);
+        contents.problems.iter().for_each(|problem| say(problem));
+        let traces = trace::group(contents.spans);
+        let trace = choose(traces, &self.id).map_err(|message| {
+            Failure::new(format_args!(
+                "{message} in {}",
+                escaped(&directory.display().to_string())
+            ))
+        })?;
+        if self.json {
+            let mut line = String::new();
+            json::write_request(&mut line, &trace.to_otlp())
+                .map_err(|error| Failure::new(format_args!("the trace cannot be written as JSON: {error}")))?;
+            return print(&(line + "\n"));
+        }
+        print(&waterfall::draw(&trace, Screen::of_stdout(), self.attributes))
+    }
+}
+
+/// The trace that is meant, or why there is none.
+fn choose(mut traces: BTreeMap<TraceId, Vec<Stored>>, wanted: &Wanted) -> Result<Trace, String> {
+    let start = |spans: &[Stored]| spans.iter().map(|span| span.view().start_time_unix_nano()).min();
+    let found: Vec<TraceId> = match wanted {
+        Wanted::Last => {
+            let last = traces.iter().max_by_key(|(_, spans)| start(spans));
+            last.map(|(id, _)| *id).into_iter().collect()
+        }
+        Wanted::Prefix(prefix) => traces
+            .keys()
+            .filter(|id| id.to_string().starts_with(prefix))
+            .copied()
+            .collect(),
+    };
+    match (&found[..], wanted) {
+        ([id], _) => Ok(Trace::new(*id, traces.remove(id).unwrap_or_default())),
+        ([], Wanted::Last) => Err("there is no trace".to_owned()),
+        ([], Wanted::Prefix(prefix)) => Err(format!("no trace begins with {prefix}")),
+        (several, _) => {
+            let mut listed: Vec<_> = several.iter().take(CANDIDATES).map(ToString::to_string).collect();
+            if several.len() > CANDIDATES {
+                listed.push(format!("{} more", several.len() - CANDIDATES));
+            }
+            Err(format!("{} traces begin so ({})", several.len(), listed.join(", ")))
+        }
+    }
+}

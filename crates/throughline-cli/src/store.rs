@@ -1,0 +1,92 @@
+//! Reading the spool, for the commands that show what is in it.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use throughline_wire::SpanView;
+
+use crate::exit::Failure;
+
+/// A span as it lies in the spool.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// An encoded OTLP `Span`.
+    pub body: Arc<[u8]>,
+    /// Its encoded `InstrumentationScope`.
+    pub scope: Arc<[u8]>,
+    /// Its encoded `Resource`.
+    pub resource: Arc<[u8]>,
+    pub schema_url: Arc<str>,
+    /// The service's name, also in the resource.
+    pub service: Arc<str>,
+    pub state: State,
+    pub place: Place,
+}
+
+impl Stored {
+    /// Its fields.
+    pub fn view(&self) -> SpanView<'_> {
+        SpanView::new(&self.body)
+    }
+
+    /// The latest time it tells of, in nanoseconds since 1970: its end, if it has one.
+    pub fn last_known(&self) -> u64 {
+        let view = self.view();
+        let events = view.events().map(|event| event.time_unix_nano());
+        [view.start_time_unix_nano(), view.end_time_unix_nano()]
+            .into_iter()
+            .chain(events)
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+/// How far a span has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It ended.
+    Finished,
+    /// It has not ended, and its process lives.
+    Open,
+    /// Its process died before it ended.
+    Unfinished,
+}
+
+/// Where a span stands on its way to a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It stays on this machine.
+    Local,
+    /// It waits for delivery.
+    Pending,
+    /// A backend has it.
+    Delivered,
+}
+
+/// Where the spool lies: the option, the variable, or the default, in that order.
+pub fn directory(option: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let variable = || {
+        env::var_os("THROUGHLINE_SPOOL_DIR")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
+    option
+        .or_else(variable)
+        .or_else(throughline::default_spool_dir)
+        .ok_or_else(|| Failure::new("nothing says where the spool lies: give --spool DIR, or set HOME"))
+}
+
+/// What a spool holds.
+#[derive(Default)]
+pub struct Contents {
+    pub spans: Vec<Stored>,
+    /// What could not be read, for people.
+    pub problems: Vec<String>,
+}
+
+/// All spans of a spool.
+pub fn read(spool: &Path) -> Contents {
+    let _ = spool;
+    Contents::default()
+}
