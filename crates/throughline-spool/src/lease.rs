@@ -206,3 +206,82 @@ impl Memory for Mapped {
         self.segment.write_through(at, len);
     }
 }
+
+/// Every interleaving of a writer and a reader: `RUSTFLAGS="--cfg loom" cargo test -p throughline-spool loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::sync::atomic::AtomicU32 as LoomU32;
+    use loom::thread;
+
+    use super::*;
+    use crate::record::Found;
+
+    const WORDS: usize = 20;
+    const GENERATION: u64 = 7;
+
+    /// A segment that is stored word by word, each of which a reader may see late unless it is told otherwise.
+    struct Words(Vec<LoomU32>);
+
+    impl Memory for Arc<Words> {
+        unsafe fn store(&self, at: usize, value: u32) {
+            self.0[at / 4].store(value, Ordering::Relaxed);
+        }
+
+        unsafe fn commit(&self, at: usize, value: u32) {
+            self.0[at / 4].store(value, Ordering::Release);
+        }
+
+        unsafe fn copy(&self, at: usize, head: u64, body: Body<'_>, seed: u32) -> u32 {
+            let mut bytes = head.to_le_bytes().to_vec();
+            bytes.extend_from_slice(body.bytes);
+            for (n, word) in bytes.chunks(4).enumerate() {
+                let word = u32::from_le_bytes(word.try_into().expect("bodies of whole words"));
+                self.0[at / 4 + n].store(word, Ordering::Relaxed);
+            }
+            crc32c::crc32c_append(seed, &bytes)
+        }
+    }
+
+    #[test]
+    fn a_reader_sees_whole_records_or_none() {
+        loom::model(|| {
+            // What an earlier generation has left, but for the first commit word.
+            let words = (0..WORDS)
+                .map(|n| LoomU32::new(if n == 0 { 0 } else { 0x0100_0008 }))
+                .collect();
+            let words = Arc::new(Words(words));
+            let mut lease = Lease {
+                memory: words.clone(),
+                at: 0,
+                limit: WORDS * 4 - SLACK,
+                generation: GENERATION,
+            };
+            let writer = thread::spawn(move || {
+                for body in [*b"aaaa", *b"bbbb"] {
+                    let place = lease.place(4).expect("there is room for two");
+                    lease.append(place, Kind::Finished, 0, Body::new(&body));
+                }
+            });
+            let mut at = 0;
+            for expected in [b"aaaa", b"bbbb"] {
+                if words.0[at / 4].load(Ordering::Acquire) == 0 {
+                    break;
+                }
+                let bytes: Vec<u8> = words
+                    .0
+                    .iter()
+                    .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes())
+                    .collect();
+                match record::read(&bytes, at, GENERATION) {
+                    Found::Record(record, next) => {
+                        assert_eq!(record.body(), expected);
+                        at = next;
+                    }
+                    other => panic!("{other:?} at {at}"),
+                }
+            }
+            writer.join().expect("the writer ends well");
+        });
+    }
+}

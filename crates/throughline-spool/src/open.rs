@@ -74,6 +74,8 @@ pub struct Rare {
 #[repr(align(64))]
 pub(crate) struct Open {
     pub slot: Slot,
+    /// Spans that have been in the slot, this one included; wraps.
+    pub used: u32,
     /// Of the body, its prefix included.
     len: u32,
     scope: u32,
@@ -96,6 +98,7 @@ impl Open {
     pub fn new(slot: Slot) -> Self {
         Self {
             slot,
+            used: 0,
             len: 0,
             scope: 0,
             epoch: 0,
@@ -173,9 +176,9 @@ impl OpenSpan {
         if name.len() < 0x80 {
             let len = prefix::LEN + this.slot.write_short_name(name);
             this.len = len as u32;
-            this.slot.open(len);
+            this.slot.open(this.used, len);
         } else {
-            this.slot.open(prefix::LEN);
+            this.slot.open(this.used, prefix::LEN);
             span.append(encode::text_len(name), |out| {
                 encode::write_text(out, encode::tag::NAME, name)
             });
@@ -278,7 +281,7 @@ impl OpenSpan {
         let open = self.open_mut();
         let len = (open.len as usize + len).min(slot::CAPACITY);
         open.len = len as u32;
-        open.slot.open(len);
+        open.slot.open(open.used, len);
     }
 
     /// Appends a field of `len` bytes, which `write` fills wholly.
@@ -319,11 +322,11 @@ impl OpenSpan {
         }
         let body = open.slot.body_mut();
         // While bytes move the slot shows the prefix only: a reader must not see half a field.
-        open.slot.open(prefix::LEN);
+        open.slot.open(open.used, prefix::LEN);
         body.copy_within(range.end..old, range.start + len);
         write(&mut body[range.start..range.start + len]);
         open.len = new as u32;
-        open.slot.open(new);
+        open.slot.open(open.used, new);
         true
     }
 
@@ -415,6 +418,7 @@ impl Open {
         self.start_unix_nano = start.start_unix_nano;
         self.flags = start.flags;
         self.is_root = start.parent_span_id == [0; 8];
+        self.used = self.used.wrapping_add(1);
         self.len = prefix::LEN as u32;
         self.epoch = epoch::current();
         self.notes.keys = 0;

@@ -1,18 +1,25 @@
 //! The slot of an open span: where it is written while it lasts, so that its buffer is also its live view.
 //!
 //! ```text
-//! offset  0  word         u32   state << 24 | length of the body so far, in bytes; 0 = free
+//! offset  0  word         u32   state << 30 | use << 12 | length of the body so far, in bytes; 0 = free
 //! offset  4  scope        u32
 //! offset  8  generation   u64   of the segment that a closing span is being committed to
 //! offset 16  offset       u32   of that record in its segment
 //! offset 64  body               an OTLP Span from its fixed prefix on (`throughline_wire::prefix`)
 //! ```
 //!
+//! State 1 is an open span, state 2 one that is closing; `use` counts the spans that have been in the slot.
+//!
 //! The owner stores the body first and the word last. Whoever looks while the owner is alive copies the slot and takes
 //! the copy only when the word has not changed meanwhile; whoever looks after its death sees every store it made.
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+#[cfg(all(test, loom))]
+use loom::sync::atomic::fence;
+#[cfg(not(all(test, loom)))]
+use std::sync::atomic::fence;
 
 use throughline_wire::prefix;
 
@@ -31,8 +38,17 @@ const SCOPE: usize = 4;
 const GENERATION: usize = 8;
 const OFFSET: usize = 16;
 
+const STATE: u32 = 30;
+const USE: u32 = 12;
+const LENGTH_MASK: u32 = (1 << USE) - 1;
+const USE_MASK: u32 = (1 << (STATE - USE)) - 1;
+
 const OPEN: u32 = 1;
 const CLOSING: u32 = 2;
+
+const fn word(state: u32, used: u32, len: usize) -> u32 {
+    state << STATE | (used & USE_MASK) << USE | len as u32
+}
 
 /// One slot's memory, owned by the span that is written there.
 #[derive(Clone, Copy)]
@@ -119,34 +135,69 @@ impl Slot {
         unsafe { self.0.add(SCOPE).cast::<u32>().write(scope.to_le()) };
     }
 
-    /// The span is open and its body has this length.
+    /// The span is open and its body has this length. `used` counts the spans of this slot.
     #[inline]
-    pub fn open(self, len: usize) {
-        self.publish(OPEN, len);
+    pub fn open(self, used: u32, len: usize) {
+        publish(self.word(), word(OPEN, used, len));
     }
 
     /// The span is about to be committed there.
     #[inline]
-    pub fn closing(self, len: usize, generation: u64, offset: u32) {
+    pub fn closing(self, used: u32, len: usize, generation: u64, offset: u32) {
         // SAFETY: in range and aligned; exclusive by `new`'s contract.
         unsafe {
             self.0.add(GENERATION).cast::<u64>().write(generation.to_le());
             self.0.add(OFFSET).cast::<u32>().write(offset.to_le());
         }
-        self.publish(CLOSING, len);
+        publish(self.word(), word(CLOSING, used, len));
     }
 
     #[inline]
     pub fn free(self) {
-        self.publish(0, 0);
+        publish(self.word(), 0);
     }
 
     #[inline]
-    fn publish(self, state: u32, len: usize) {
+    fn word<'a>(self) -> &'a AtomicU32 {
         // SAFETY: in range and aligned; the word is only ever accessed atomically.
-        let word = unsafe { AtomicU32::from_ptr(self.0.as_ptr().cast()) };
-        word.store((state << 24 | len as u32).to_le(), Ordering::Release);
+        unsafe { AtomicU32::from_ptr(self.0.as_ptr().cast()) }
     }
+}
+
+/// The word of a slot, as the owner and those who look share it.
+pub(crate) trait Word {
+    fn load(&self, order: Ordering) -> u32;
+    fn store(&self, value: u32, order: Ordering);
+}
+
+impl Word for AtomicU32 {
+    #[inline]
+    fn load(&self, order: Ordering) -> u32 {
+        u32::from_le(self.load(order))
+    }
+
+    #[inline]
+    fn store(&self, value: u32, order: Ordering) {
+        self.store(value.to_le(), order);
+    }
+}
+
+/// Makes all that the owner has stored before count.
+///
+/// The fence keeps what the owner stores *later* from being seen under an earlier word.
+#[inline]
+fn publish(word: &impl Word, value: u32) {
+    word.store(value, Ordering::Release);
+    fence(Ordering::Release);
+}
+
+/// Copies a slot while its owner may write on; `false` when the copy does not hold together.
+#[cfg(all(test, loom))]
+fn copy_if_still(word: &impl Word, copy: impl FnOnce()) -> bool {
+    let before = word.load(Ordering::Acquire);
+    copy();
+    fence(Ordering::Acquire);
+    before != 0 && before == word.load(Ordering::Relaxed)
 }
 
 /// Up to 7 bytes as the low end of a word.
@@ -184,12 +235,12 @@ pub(crate) struct Seen<'a> {
 /// Reads the bytes of one slot; `None` when it is free or makes no sense. Total: any bytes will do.
 pub(crate) fn read(slot: &[u8]) -> Option<Seen<'_>> {
     let word = read_u32(slot, 0)?;
-    let len = (word & 0x00ff_ffff) as usize;
+    let len = (word & LENGTH_MASK) as usize;
     let body = slot.get(BODY..BODY.checked_add(len)?)?;
     if len < prefix::LEN {
         return None;
     }
-    let closing = match word >> 24 {
+    let closing = match word >> STATE {
         OPEN => None,
         CLOSING => {
             let generation = u64::from_le_bytes(slot.get(GENERATION..GENERATION + 8)?.try_into().ok()?);
@@ -204,14 +255,6 @@ pub(crate) fn read(slot: &[u8]) -> Option<Seen<'_>> {
         body: &body[start..],
         closing,
     })
-}
-
-/// Copies a slot of a living process, by way of a load that may tear; `false` when it changed meanwhile.
-pub(crate) fn copy_if_still(slot: &AtomicU32, copy: impl FnOnce()) -> bool {
-    let before = slot.load(Ordering::Acquire);
-    copy();
-    fence(Ordering::Acquire);
-    before >> 24 != 0 && before == slot.load(Ordering::Relaxed)
 }
 
 #[cfg(test)]
@@ -279,7 +322,7 @@ mod tests {
         assert_eq!(read(&bytes(&region)), None);
         slot.write_prefix(&start(0));
         slot.set_scope(3);
-        slot.open(prefix::LEN);
+        slot.open(1, prefix::LEN);
         let seen = bytes(&region);
         let seen = read(&seen).expect("it is open");
         assert_eq!(
@@ -287,7 +330,7 @@ mod tests {
             (3, None, prefix::LEN - prefix::ROOT_START)
         );
         slot.write_prefix(&start(1));
-        slot.closing(prefix::LEN, 9, 320);
+        slot.closing(1, prefix::LEN, 9, 320);
         let seen = bytes(&region);
         let seen = read(&seen).expect("it is closing");
         assert_eq!((seen.closing, seen.body.len()), (Some((9, 320)), prefix::LEN));
@@ -300,5 +343,54 @@ mod tests {
         fn any_bytes_are_read_without_a_panic(bytes: Vec<u8>) {
             let _ = read(&bytes);
         }
+    }
+}
+
+/// Every interleaving of an owner and somebody who looks: `RUSTFLAGS="--cfg loom" cargo test -p throughline-spool loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::sync::atomic::AtomicU32 as LoomU32;
+    use loom::thread;
+
+    use super::*;
+
+    impl Word for LoomU32 {
+        fn load(&self, order: Ordering) -> u32 {
+            self.load(order)
+        }
+
+        fn store(&self, value: u32, order: Ordering) {
+            self.store(value, order);
+        }
+    }
+
+    #[test]
+    fn a_copy_that_holds_together_is_of_one_span() {
+        loom::model(|| {
+            let slot = Arc::new((LoomU32::new(0), [LoomU32::new(0), LoomU32::new(0)]));
+            let owner = slot.clone();
+            let owner = thread::spawn(move || {
+                let (shared, body) = &*owner;
+                for used in 1..=2 {
+                    for part in body {
+                        part.store(used, Ordering::Relaxed);
+                    }
+                    publish(shared, word(OPEN, used, 2));
+                    publish(shared, 0);
+                }
+            });
+            let (shared, body) = &*slot;
+            let mut seen = [0; 2];
+            let mut used = 0;
+            let is_whole = copy_if_still(shared, || {
+                used = shared.load(Ordering::Relaxed) >> USE & USE_MASK;
+                seen = [0, 1].map(|at| body[at].load(Ordering::Relaxed));
+            });
+            if is_whole {
+                assert_eq!(seen, [used; 2]);
+            }
+            owner.join().expect("the owner ends well");
+        });
     }
 }

@@ -289,7 +289,7 @@ impl Drop for Thread {
 #[inline]
 pub(crate) fn commit(open: &Open, body: Body<'_>, lease: &mut Lease, place: Place) {
     open.slot
-        .closing(open.len_in_slot(), lease.generation(), place.at as u32);
+        .closing(open.used, open.len_in_slot(), lease.generation(), place.at as u32);
     lease.append(place, Kind::Finished, open.scope(), body);
     open.slot.free();
 }
