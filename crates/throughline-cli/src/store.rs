@@ -4,9 +4,11 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use throughline_spool::Reader;
+pub use throughline_spool::{Place, State};
 use throughline_wire::SpanView;
 
-use crate::exit::Failure;
+use crate::exit::{Failure, say};
 
 /// A span as it lies in the spool.
 #[derive(Clone, Debug)]
@@ -42,28 +44,6 @@ impl Stored {
     }
 }
 
-/// How far a span has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It ended.
-    Finished,
-    /// It has not ended, and its process lives.
-    Open,
-    /// Its process died before it ended.
-    Unfinished,
-}
-
-/// Where a span stands on its way to a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// It stays on this machine.
-    Local,
-    /// It waits for delivery.
-    Pending,
-    /// A backend has it.
-    Delivered,
-}
-
 /// Where the spool lies: the option, the variable, or the default, in that order.
 pub fn directory(option: Option<PathBuf>) -> Result<PathBuf, Failure> {
     let variable = || {
@@ -77,16 +57,19 @@ pub fn directory(option: Option<PathBuf>) -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::new("nothing says where the spool lies: give --spool DIR, or set HOME"))
 }
 
-/// What a spool holds.
-#[derive(Default)]
-pub struct Contents {
-    pub spans: Vec<Stored>,
-    /// What could not be read, for people.
-    pub problems: Vec<String>,
-}
-
-/// All spans of a spool.
-pub fn read(spool: &Path) -> Contents {
-    let _ = spool;
-    Contents::default()
+/// All spans of a spool; what cannot be read of it is said on stderr.
+pub fn read(spool: &Path) -> Vec<Stored> {
+    let contents = Reader::new(spool).read();
+    contents.problems.iter().for_each(|problem| say(problem));
+    let services: Vec<Arc<str>> = contents.processes.iter().map(|process| process.service.as_str().into()).collect();
+    let stored = contents.spans.into_iter().map(|span| Stored {
+        body: span.body.into(),
+        scope: span.scope,
+        resource: span.resource,
+        schema_url: span.schema_url,
+        service: services.get(span.process).cloned().unwrap_or_default(),
+        state: span.state,
+        place: span.place,
+    });
+    stored.collect()
 }

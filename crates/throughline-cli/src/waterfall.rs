@@ -295,3 +295,6 @@ fn legend(seen: &[Mark], screen: Screen) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::exit::{Failure, print, say};
+use crate::exit::{Failure, print};
 use crate::screen::{Ink, Screen};
 use crate::store;
 use crate::text::{cut, escaped, fit, width};
@@ -30,9 +30,7 @@ pub struct Ls {
 impl Ls {
     pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
         let directory = store::directory(spool)?;
-        let contents = store::read(&directory);
-        contents.problems.iter().for_each(|problem| say(problem));
-        let grouped = trace::group(contents.spans);
+        let grouped = trace::group(store::read(&directory));
         let ids: Vec<_> = grouped.keys().map(ToString::to_string).collect();
         let prefix = unique_prefix(&ids);
         let mut traces: Vec<_> = grouped.into_iter().map(|(id, spans)| Trace::new(id, spans)).collect();

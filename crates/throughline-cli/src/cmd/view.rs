@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use throughline_wire::{TraceId, json};
 
-use crate::exit::{Failure, print, say};
+use crate::exit::{Failure, print};
 use crate::screen::Screen;
 use crate::store::{self, Stored};
 use crate::text::escaped;
@@ -57,9 +57,7 @@ impl Wanted {
 impl View {
     pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
         let directory = store::directory(spool)?;
-        let contents = store::read(&directory);
-        contents.problems.iter().for_each(|problem| say(problem));
-        let traces = trace::group(contents.spans);
+        let traces = trace::group(store::read(&directory));
         let trace = choose(traces, &self.id).map_err(|message| {
             Failure::new(format_args!(
                 "{message} in {}",

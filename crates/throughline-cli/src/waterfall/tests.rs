@@ -1,0 +1,70 @@
+//! Waterfalls as they are drawn. After a wanted change, look at what is new and copy it into `drawn/`.
+
+use super::*;
+use crate::trace::tests::{span, trace};
+
+/// Five levels, four services, an error, a span that never ended, an open one, a parent that is not here, wide
+/// characters, and names that would like to rule the terminal.
+fn rich() -> Trace {
+    trace([
+        span(1, "nightly", 0, 1000),
+        span(2, "pack", 10, 250).child_of(1).attribute("files", "3\x1b[2J"),
+        span(3, "POST /jobs", 260, 900).child_of(1),
+        span(4, "POST /jobs", 270, 880).child_of(3).service("server"),
+        span(5, "漢字 compress 漢字", 300, 700).child_of(4).service("worker"),
+        span(6, "gzip", 310, 400).child_of(5).error("disk\n\x1b[31mfull").service("worker"),
+        span(7, "\x1b]0;owned\x07\u{202e}evil", 410, 410).child_of(5).state(State::Unfinished).service("worker"),
+        span(8, "answer", 900, 0).child_of(1).state(State::Open),
+        span(9, "elsewhere", 950, 990).child_of(99).service("other"),
+    ])
+}
+
+fn drawn(trace: &Trace, columns: usize, with_details: bool) -> String {
+    draw(trace, Screen { columns, colours: false }, with_details)
+}
+
+#[test]
+fn a_waterfall_fits_any_width() {
+    for (columns, with_details, expected) in [
+        (40, false, include_str!("drawn/40.txt")),
+        (80, false, include_str!("drawn/80.txt")),
+        (200, true, include_str!("drawn/200-details.txt")),
+    ] {
+        let drawn = drawn(&rich(), columns, with_details);
+        assert!(drawn == expected, "{columns} columns:\n{drawn}");
+        assert!(drawn.lines().all(|line| width(line) <= columns), "{drawn}");
+    }
+}
+
+#[test]
+fn odd_traces_are_drawn_too() {
+    let deep = (1..=120).map(|depth| {
+        let made = span(depth, &format!("level {depth}"), depth.into(), 200);
+        if depth > 1 { made.child_of(depth - 1) } else { made }
+    });
+    for (what, trace) in [
+        ("no span", trace([])),
+        ("no time at all", trace([span(1, "at once", 5, 5)])),
+        ("an end before the start", trace([span(1, "back", 9, 3), span(2, "b", 1, 2).child_of(1)])),
+        ("no name", trace([span(1, "", 0, 1).service("")])),
+        ("a long name", trace([span(1, &"long ".repeat(100), 0, 1)])),
+        ("many levels", trace(deep)),
+    ] {
+        for columns in [20, 33, 100, 1000] {
+            for line in drawn(&trace, columns, true).lines() {
+                assert!(width(line) <= columns, "{what} in {columns} columns: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn colours_add_nothing_but_colours() {
+    let screen = Screen { columns: 80, colours: true };
+    let mut plain = draw(&rich(), screen, true);
+    assert!(plain.contains("\x1b[31m"));
+    for code in ["\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[2m", "\x1b[0m"] {
+        plain = plain.replace(code, "");
+    }
+    assert_eq!(plain, drawn(&rich(), 80, true));
+}
