@@ -33,11 +33,19 @@ pub enum Dropped {
     NoSpace = 2,
     /// Its record was changed by somebody else and is no span any more.
     Damaged = 3,
+    /// It was given up unended: somebody decided not to keep it.
+    Filtered = 4,
 }
 
 impl Dropped {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Quota, Self::Rejected, Self::NoSpace, Self::Damaged];
+    pub const ALL: [Self; 5] = [
+        Self::Quota,
+        Self::Rejected,
+        Self::NoSpace,
+        Self::Damaged,
+        Self::Filtered,
+    ];
 
     /// The word for it in reports.
     #[must_use]
@@ -47,6 +55,7 @@ impl Dropped {
             Self::Rejected => "rejected",
             Self::NoSpace => "no space",
             Self::Damaged => "damaged",
+            Self::Filtered => "filtered",
         }
     }
 }

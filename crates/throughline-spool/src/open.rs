@@ -150,7 +150,7 @@ impl Open {
 /// A span that has started and not ended; owned by whoever ends it.
 ///
 /// It is 8 bytes, may move between threads, and takes no lock. Dropping it without [`end`](Self::end) gives it up: it
-/// leaves no trace, and the count of the live ones is right again.
+/// leaves no record, and counts as dropped (`filtered`).
 pub struct OpenSpan(NonNull<Open>);
 
 // SAFETY: an `OpenSpan` is the only handle to its `Open` (see `entered` for the one exception and its proof), which holds

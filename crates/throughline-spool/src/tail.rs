@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::ledger::Dropped;
-use crate::segment::{HEADER_LEN, Segment};
+use crate::segment::Segment;
 use crate::spool::Spool;
 
 /// One destination's reader of this process's records, oldest segment first.
@@ -71,11 +71,8 @@ impl Tail {
         let mut known = HashMap::with_capacity(segments.len());
         let mut pending = (0, 0);
         for Pinned(segment) in &segments {
-            let mut counted = self
-                .counted
-                .get(&segment.generation())
-                .copied()
-                .unwrap_or(Counted::NOTHING);
+            let counted = self.counted.get(&segment.generation()).copied();
+            let mut counted = counted.unwrap_or_else(|| Counted::from(segment.cursor(self.destination)));
             for (at, next) in segment.committed(counted.to) {
                 counted.records += 1;
                 counted.bytes += (next - at) as u64;
@@ -176,13 +173,16 @@ impl Tail {
 }
 
 impl Counted {
-    const NOTHING: Self = Self {
-        to: HEADER_LEN as u32,
-        records: 0,
-        bytes: 0,
-        settled_records: 0,
-        settled_bytes: 0,
-    };
+    /// Nothing is counted before the cursor.
+    fn from(cursor: u32) -> Self {
+        Self {
+            to: cursor,
+            records: 0,
+            bytes: 0,
+            settled_records: 0,
+            settled_bytes: 0,
+        }
+    }
 }
 
 impl Unsettled {

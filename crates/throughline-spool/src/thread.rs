@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::epoch;
 use crate::lease::{Body, Lease, Place};
+use crate::ledger::Dropped;
 use crate::open::Open;
 use crate::record::Kind;
 use crate::spool::Spool;
@@ -86,6 +87,7 @@ pub(crate) fn end(open: NonNull<Open>) {
 
 /// Frees the slot of a span that leaves no record.
 pub(crate) fn give_up(open: NonNull<Open>) {
+    // Without a thread state it is kept after all: that loses nothing.
     if THREAD.try_with(|thread| thread.give_up(open)).is_err() {
         end_without_thread(open);
     }
@@ -215,6 +217,9 @@ impl Thread {
         }
         if this.is_recording() {
             this.slot.free();
+            if let Some(spool) = self.attach() {
+                spool.ledger.add_dropped(Dropped::Filtered, 1);
+            }
             count(&self.counters.get().ended);
         }
         self.give(open);
