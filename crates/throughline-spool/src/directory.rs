@@ -4,6 +4,7 @@
 //! <root>/                    0700, of one user
 //!   key                      32 random bytes: what fingerprints of credentials are keyed with
 //!   rejected/                payloads that a backend refused for good
+//!   quarantine/              what could not be read of directories that were removed
 //!   <pid>-<16 hex digits>/   one process
 //!     manifest               who the process is and where its spans go
 //!     lock                   held (flock) by the process while it lives
@@ -11,6 +12,7 @@
 //!     scopes                 instrumentation scopes, by the order in which they were first used
 //!     ledger                 what was dropped and delivered, by reason and destination
 //!     chunk-0000 …           segments of records
+//!     chunk-recovered        made by an adopter: the spans that were open; with it the slots are void
 //!     open-0000 …            slots of open spans
 //! ```
 //!
@@ -34,6 +36,12 @@ const KEY: &str = "key";
 pub(crate) const SCOPES: &str = "scopes";
 pub(crate) const LEDGER: &str = "ledger";
 const REJECTED: &str = "rejected";
+/// What the name of a directory begins with that is being removed.
+pub(crate) const GONE: &str = ".gone-";
+/// What the name of a directory begins with that is being made.
+pub(crate) const NEW: &str = ".new-";
+/// No file of a process directory is longer, in bytes; what lies behind is not read.
+pub(crate) const LONGEST_FILE: u64 = 64 << 20;
 
 pub(crate) fn chunk_name(number: u32) -> String {
     format!("chunk-{number:04}")
@@ -151,7 +159,7 @@ impl Root {
     /// Makes the directory of this process, locked.
     pub(crate) fn create_process(&self, manifest: &Manifest) -> io::Result<Owned> {
         let name = format!("{}-{}", std::process::id(), random_name()?);
-        let aside = self.path.join(format!(".new-{name}"));
+        let aside = self.path.join(format!("{NEW}{name}"));
         let path = self.path.join(name);
         DirBuilder::new().mode(0o700).create(&aside)?;
         let made = (|| {
@@ -176,17 +184,22 @@ impl Root {
     ///
     /// The spool cannot be listed.
     pub fn processes(&self) -> io::Result<Vec<ProcessDir>> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let is_process = name.to_str().is_some_and(is_process_name);
-            if is_process && entry.file_type()?.is_dir() {
-                found.push(ProcessDir { path: entry.path() });
-            }
-        }
-        Ok(found)
+        processes(&self.path)
     }
+}
+
+/// The process directories of a spool that was not opened.
+pub(crate) fn processes(root: &Path) -> io::Result<Vec<ProcessDir>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_process = name.to_str().is_some_and(is_process_name);
+        if is_process && entry.file_type()?.is_dir() {
+            found.push(ProcessDir { path: entry.path() });
+        }
+    }
+    Ok(found)
 }
 
 /// Whether a name is `<pid>-<16 hex digits>`.
@@ -252,7 +265,14 @@ impl ProcessDir {
     ///
     /// The lock can be neither opened nor tried.
     pub fn life(&self) -> io::Result<Life> {
-        let lock = open_file(&self.path.join(LOCK))?;
+        let lock = match open_file(&self.path.join(LOCK)) {
+            // Somebody removed it, so that only the process itself can tell.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let is_gone = self.manifest()?.owner.is_gone();
+                return Ok(if is_gone { Life::Dead } else { Life::Living });
+            }
+            lock => lock?,
+        };
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Life::Dead),
             Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -307,7 +327,8 @@ impl ProcessDir {
     /// A file's bytes.
     pub(crate) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut open_file(&self.path.join(name))?, &mut bytes)?;
+        let file = open_to_read(&self.path.join(name))?;
+        io::Read::read_to_end(&mut io::Read::take(file, LONGEST_FILE), &mut bytes)?;
         Ok(bytes)
     }
 }
@@ -330,9 +351,13 @@ impl Adoption {
     ///
     /// # Errors
     ///
-    /// Something in it cannot be removed; what is left is found again by the next adopter.
+    /// Something in it cannot be removed; what is left is removed by a later [`Root::prune_history`].
     pub fn remove(self) -> io::Result<()> {
-        fs::remove_dir_all(&self.directory.path)
+        // Renamed first: half a directory must not be taken for a whole one.
+        let name = format!("{GONE}{}", self.directory.name());
+        let gone = self.directory.path.with_file_name(name);
+        fs::rename(&self.directory.path, &gone)?;
+        fs::remove_dir_all(gone)
     }
 }
 
@@ -406,9 +431,16 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<File> {
 
 /// Opens a file of the spool for reading and writing: a regular one, of this user.
 pub(crate) fn open_file(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
+    open_with(OpenOptions::new().read(true).write(true), path)
+}
+
+/// Opens a file of the spool for reading: a regular one, of this user.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
+    open_with(OpenOptions::new().read(true), path)
+}
+
+fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let file = options
         .custom_flags((OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK).bits() as i32)
         .open(path)?;
     let seen = file.metadata()?;

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::directory;
 use crate::memory::Region;
+use crate::record::read_u32;
 use crate::segment::MAX_DESTINATIONS;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"TLL1");
@@ -82,6 +83,16 @@ impl Ledger {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the ledger is too short"));
         }
         Ok(Self(Region::map(&file, LEN)?))
+    }
+
+    /// What was dropped, by reason, according to the bytes of a ledger's file. Total: any bytes will do.
+    pub fn read_dropped(bytes: &[u8]) -> [u64; Dropped::ALL.len()] {
+        let is_ledger = read_u32(bytes, 0) == Some(MAGIC);
+        Dropped::ALL.map(|reason| {
+            let at = DROPPED + reason as usize * 8;
+            let word = bytes.get(at..at + 8).and_then(|word| word.try_into().ok());
+            word.filter(|_| is_ledger).map_or(0, u64::from_le_bytes)
+        })
     }
 
     pub fn add_dropped(&self, reason: Dropped, records: u64) {

@@ -25,13 +25,16 @@ mod open;
 mod quota;
 mod reader;
 mod record;
+mod recovery;
 mod scopes;
 mod segment;
 mod slot;
 mod spool;
+mod survey;
 mod tail;
 mod thread;
 mod tier;
+mod unfinished;
 
 pub use directory::{Adoption, Life, ProcessDir, Root};
 pub use entered::{EnteredSpan, with_entered, without_entered};

@@ -35,6 +35,9 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// Bytes that the checksum is over, and its own.
+    pub const CHECKED: usize = 24;
+
     /// The header's bytes with no cursor set.
     pub fn to_bytes(self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
