@@ -21,14 +21,6 @@ const CLOSED: u32 = 0;
 /// Dropping it gives the span up, as dropping an [`OpenSpan`] does; [`leave`](Self::leave) returns it.
 pub struct EnteredSpan {
     span: ManuallyDrop<OpenSpan>,
-    before: Before,
-}
-
-/// What was entered when something else was.
-struct Before {
-    /// The gate of the span that is entered now, as it was.
-    gate: u32,
-    entered: Option<NonNull<Open>>,
     not_send: PhantomData<*const ()>,
 }
 
@@ -36,11 +28,13 @@ impl EnteredSpan {
     /// Makes a span the one that [`with_entered`] reaches on this thread.
     #[inline]
     #[must_use]
-    pub fn new(span: OpenSpan) -> Self {
+    pub fn new(mut span: OpenSpan) -> Self {
         let before = enter(span.as_ptr());
+        // Kept with the span, so that the guard is small.
+        span.open_mut().entered_before = before.entered;
         Self {
             span: ManuallyDrop::new(span),
-            before,
+            not_send: PhantomData,
         }
     }
 
@@ -55,15 +49,25 @@ impl EnteredSpan {
     #[must_use]
     pub fn leave(self) -> OpenSpan {
         let mut this = ManuallyDrop::new(self);
-        leave(this.span.as_ptr(), &this.before);
+        this.leave_in_place();
         // SAFETY: `this` is never used again, nor dropped.
         unsafe { ManuallyDrop::take(&mut this.span) }
+    }
+
+    #[inline]
+    fn leave_in_place(&mut self) {
+        // The span was owned when it was entered, so its gate was closed.
+        let before = Before {
+            gate: CLOSED,
+            entered: self.span.open_mut().entered_before.take(),
+        };
+        leave(self.span.as_ptr(), &before);
     }
 }
 
 impl Drop for EnteredSpan {
     fn drop(&mut self) {
-        leave(self.span.as_ptr(), &self.before);
+        self.leave_in_place();
         // SAFETY: this is the drop of the only owner.
         unsafe { ManuallyDrop::drop(&mut self.span) };
     }
@@ -112,6 +116,14 @@ pub fn without_entered<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// What was so before a span was entered.
+struct Before {
+    /// Its gate.
+    gate: u32,
+    /// What was entered on this thread.
+    entered: Option<NonNull<Open>>,
+}
+
 #[inline]
 fn enter(open: NonNull<Open>) -> Before {
     // SAFETY: an `Open` is never freed, and `entered_on` is atomic.
@@ -121,7 +133,6 @@ fn enter(open: NonNull<Open>) -> Before {
     Before {
         gate: before,
         entered: thread::set_entered(Some(open)),
-        not_send: PhantomData,
     }
 }
 

@@ -86,6 +86,8 @@ pub(crate) struct Open {
     has_overflow: bool,
     /// The number of the thread that may use the span without owning it, see `entered`; 0 = none.
     pub entered_on: AtomicU32,
+    /// What was entered on the thread before this, see `entered`.
+    pub entered_before: Option<NonNull<Open>>,
     /// What is read back: the same as in the prefix, at the width it is read with.
     trace_id: [u8; 16],
     span_id: [u8; 8],
@@ -106,6 +108,7 @@ impl Open {
             is_root: false,
             has_overflow: false,
             entered_on: AtomicU32::new(0),
+            entered_before: None,
             trace_id: [0; 16],
             span_id: [0; 8],
             start_unix_nano: 0,
@@ -353,7 +356,7 @@ impl OpenSpan {
     }
 
     #[inline]
-    fn open_mut(&mut self) -> &mut Open {
+    pub(crate) fn open_mut(&mut self) -> &mut Open {
         // SAFETY: as in `open`, and `&mut self` excludes other users of the handle.
         unsafe { self.0.as_mut() }
     }

@@ -18,43 +18,39 @@ use crate::recording::{self, ErrorText};
 #[derive(Debug)]
 #[must_use = "the span is current only as long as the guard lives, and ends with it"]
 pub struct Entered {
-    inner: Option<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    span: EnteredSpan,
-    _context: throughline_context::Entered,
+    /// Left and ended first; then the context below becomes current again.
+    span: Option<EnteredSpan>,
+    _context: Option<throughline_context::Entered>,
 }
 
 impl Entered {
     #[inline]
     pub(super) fn new(mut span: Span) -> Self {
-        let inner = span.open.take().map(|open| {
-            let context = throughline_context::enter(ids_of(&open), relay_of(&open));
-            Inner {
-                span: EnteredSpan::new(open),
-                _context: context,
-            }
-        });
-        Self { inner }
+        match span.open.take() {
+            None => Self {
+                span: None,
+                _context: None,
+            },
+            Some(open) => Self {
+                _context: Some(throughline_context::enter(ids_of(&open), relay_of(&open))),
+                span: Some(EnteredSpan::new(open)),
+            },
+        }
     }
 
     /// The span's context. Empty when tracing is off.
     #[must_use]
     pub fn context(&self) -> Context {
-        let inner = self.inner.as_ref();
-        inner
-            .and_then(|inner| inner.span.with(|span| context_of(span)))
+        let span = self.span.as_ref();
+        span.and_then(|span| span.with(|span| context_of(span)))
             .unwrap_or_default()
     }
 
     /// Whether what is set on this span is kept.
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.inner
-            .as_ref()
-            .and_then(|inner| inner.span.with(|span| span.is_recording()))
+        let span = self.span.as_ref();
+        span.and_then(|span| span.with(|span| span.is_recording()))
             .unwrap_or(false)
     }
 
@@ -67,8 +63,8 @@ impl Entered {
     /// Inside the closure of [`current`](crate::current) for the same span this does nothing.
     #[inline]
     fn with(&self, f: impl FnOnce(&mut OpenSpan)) {
-        if let Some(inner) = &self.inner {
-            inner.span.with(f);
+        if let Some(span) = &self.span {
+            span.with(f);
         }
     }
 }
@@ -76,7 +72,7 @@ impl Entered {
 impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
-        if let Some(Inner { span, _context }) = self.inner.take() {
+        if let Some(span) = self.span.take() {
             recording::end(span.leave());
         }
     }
