@@ -1,5 +1,6 @@
 //! The commands, one a file.
 
+pub mod demo;
 pub mod ls;
 pub mod run;
 pub mod view;

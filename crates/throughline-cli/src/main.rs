@@ -45,6 +45,13 @@ Examples:
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(cmd::demo::Demo),
+    #[command(hide = true)]
+    DemoCompress(cmd::demo::compress::Compress),
+    #[command(hide = true)]
+    DemoServer(cmd::demo::server::Server),
+    #[command(hide = true)]
+    DemoWorker(cmd::demo::worker::Worker),
     Run(cmd::run::Run),
     Ls(cmd::ls::Ls),
     View(cmd::view::View),
@@ -57,6 +64,10 @@ fn main() -> ExitCode {
     };
     let spool = cli.spool;
     let ended = match cli.command {
+        Command::Demo(demo) => demo.execute(spool),
+        Command::DemoCompress(part) => part.execute(),
+        Command::DemoServer(part) => part.execute(),
+        Command::DemoWorker(part) => part.execute(),
         Command::Run(run) => run.execute(spool),
         Command::Ls(ls) => ls.execute(spool),
         Command::View(view) => view.execute(spool),

@@ -4,9 +4,9 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use throughline_spool::Reader;
+use throughline_spool::{Contents, Reader};
 pub use throughline_spool::{Place, State};
-use throughline_wire::SpanView;
+use throughline_wire::{SpanView, TraceId};
 
 use crate::exit::{Failure, say};
 
@@ -59,9 +59,21 @@ pub fn directory(option: Option<PathBuf>) -> Result<PathBuf, Failure> {
 
 /// All spans of a spool; what cannot be read of it is said on stderr.
 pub fn read(spool: &Path) -> Vec<Stored> {
-    let contents = Reader::new(spool).read();
+    stored(Reader::new(spool).read())
+}
+
+/// The spans of one trace.
+pub fn read_trace(spool: &Path, id: TraceId) -> Vec<Stored> {
+    stored(Reader::new(spool).read_where(|span| SpanView::new(&span.body).trace_id() == Some(id)))
+}
+
+fn stored(contents: Contents) -> Vec<Stored> {
     contents.problems.iter().for_each(|problem| say(problem));
-    let services: Vec<Arc<str>> = contents.processes.iter().map(|process| process.service.as_str().into()).collect();
+    let services: Vec<Arc<str>> = contents
+        .processes
+        .iter()
+        .map(|process| process.service.as_str().into())
+        .collect();
     let stored = contents.spans.into_iter().map(|span| Stored {
         body: span.body.into(),
         scope: span.scope,

@@ -12,15 +12,28 @@ fn rich() -> Trace {
         span(3, "POST /jobs", 260, 900).child_of(1),
         span(4, "POST /jobs", 270, 880).child_of(3).service("server"),
         span(5, "漢字 compress 漢字", 300, 700).child_of(4).service("worker"),
-        span(6, "gzip", 310, 400).child_of(5).error("disk\n\x1b[31mfull").service("worker"),
-        span(7, "\x1b]0;owned\x07\u{202e}evil", 410, 410).child_of(5).state(State::Unfinished).service("worker"),
+        span(6, "gzip", 310, 400)
+            .child_of(5)
+            .error("disk\n\x1b[31mfull")
+            .service("worker"),
+        span(7, "\x1b]0;owned\x07\u{202e}evil", 410, 410)
+            .child_of(5)
+            .state(State::Unfinished)
+            .service("worker"),
         span(8, "answer", 900, 0).child_of(1).state(State::Open),
         span(9, "elsewhere", 950, 990).child_of(99).service("other"),
     ])
 }
 
 fn drawn(trace: &Trace, columns: usize, with_details: bool) -> String {
-    draw(trace, Screen { columns, colours: false }, with_details)
+    draw(
+        trace,
+        Screen {
+            columns,
+            colours: false,
+        },
+        with_details,
+    )
 }
 
 #[test]
@@ -45,7 +58,10 @@ fn odd_traces_are_drawn_too() {
     for (what, trace) in [
         ("no span", trace([])),
         ("no time at all", trace([span(1, "at once", 5, 5)])),
-        ("an end before the start", trace([span(1, "back", 9, 3), span(2, "b", 1, 2).child_of(1)])),
+        (
+            "an end before the start",
+            trace([span(1, "back", 9, 3), span(2, "b", 1, 2).child_of(1)]),
+        ),
         ("no name", trace([span(1, "", 0, 1).service("")])),
         ("a long name", trace([span(1, &"long ".repeat(100), 0, 1)])),
         ("many levels", trace(deep)),
@@ -60,7 +76,10 @@ fn odd_traces_are_drawn_too() {
 
 #[test]
 fn colours_add_nothing_but_colours() {
-    let screen = Screen { columns: 80, colours: true };
+    let screen = Screen {
+        columns: 80,
+        colours: true,
+    };
     let mut plain = draw(&rich(), screen, true);
     assert!(plain.contains("\x1b[31m"));
     for code in ["\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[2m", "\x1b[0m"] {

@@ -1,0 +1,216 @@
+//! `throughline demo`: the main job, a trace through several processes.
+//!
+//! ```text
+//! demo ──POST /jobs──▶ demo-server ──▶ queue on disk ──▶ demo-worker ──starts──▶ demo-compress
+//!   ▲                      ▲  │                               │
+//!   └──────result──────────┼──┘◀─────PUT result───────────────┘
+//! ```
+//!
+//! Each is a process of this program with a file here. The context of the trace goes from one to the next by HTTP
+//! headers, in the job's file, and in the environment. [`lifeline`] sees to it that all of them end, [`witness`] keeps an
+//! account that the spool is compared with at the end.
+
+pub mod compress;
+pub mod server;
+pub mod worker;
+
+mod client;
+mod lifeline;
+mod pack;
+mod part;
+mod queue;
+mod result;
+mod witness;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flate2::read::GzDecoder;
+use http::Method;
+use hyper::body::Bytes;
+use throughline::{Context, span};
+use throughline_wire::environment::pairs;
+use tokio::runtime::Runtime;
+
+use self::client::call;
+use self::pack::{Packed, pack};
+use self::part::Part;
+use self::result::{Outcome, Story};
+use self::witness::{Account, Witness};
+use crate::exit::{Failure, USAGE, print, say};
+use crate::store;
+use crate::text::{count, escaped};
+
+/// How long the last report waits for a backend.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Do a small job in several processes, and show its trace.
+///
+/// Packs a directory and sends it over HTTP to a server, which puts it into a queue on disk; a worker takes it from there
+/// and has a child process unpack and compress it; the result comes back and is compared with what was sent, file by
+/// file. All of it happens on this machine, in processes of this program that end with it. One trace goes through all of
+/// them. It stays in the spool; with OTEL_EXPORTER_OTLP_ENDPOINT set it is also sent there.
+#[derive(clap::Args)]
+pub struct Demo {
+    /// What to pack: regular files, 64 MiB at most, without `.git` and `target`
+    #[arg(default_value = ".", value_name = "DIR")]
+    directory: PathBuf,
+
+    /// Kill the worker in the middle of its work, let another take the job up again, and account for every span
+    #[arg(long)]
+    kill: bool,
+
+    /// Keep the files of the job, and say where they are
+    #[arg(long)]
+    keep: bool,
+}
+
+impl Demo {
+    pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
+        if !self.directory.is_dir() {
+            let directory = self.directory.display().to_string();
+            let message = format!("{} is not a directory: the demo packs one", escaped(&directory));
+            return Err(Failure::with_code(USAGE, message));
+        }
+        let spool = std::path::absolute(store::directory(spool)?).map_err(Failure::new)?;
+        let tracing = throughline::builder("demo")
+            .resource("service.name", "demo")
+            .spool_dir(&spool)
+            .init();
+        let parent = throughline::extract(pairs(std::env::vars_os())).unwrap_or_else(Context::root);
+        let account = Arc::new(Mutex::new(Account::default()));
+        let job = Job {
+            demo: &self,
+            spool: &spool,
+            witness: Witness::Memory(Arc::clone(&account)),
+            account: &account,
+        };
+
+        let mut root = job.witness.watch(span!(parent: &parent, "demo"));
+        let trace = root.context().trace_id().filter(|_| root.is_recording());
+        let done = root.in_scope(|| job.run());
+        let done = done.inspect_err(|error| root.error(error));
+        drop(root);
+        let report = tracing.flush(FLUSH).wait();
+
+        let story = done.map_err(|error| Failure::new(format_args!("the job failed: {error}")))?;
+        let account = account.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(trace) = trace else {
+            print(&story.to_string())?;
+            say(
+                "there is no trace of it: tracing is off, or the sampler left it out (OTEL_SDK_DISABLED, OTEL_TRACES_SAMPLER)",
+            );
+            return Ok(0);
+        };
+        Outcome::read(&spool, trace, &account, report).show(&story)
+    }
+}
+
+/// One run of the job.
+struct Job<'a> {
+    demo: &'a Demo,
+    spool: &'a Path,
+    witness: Witness,
+    account: &'a Arc<Mutex<Account>>,
+}
+
+impl Job<'_> {
+    fn run(&self) -> io::Result<Story> {
+        let work = tempfile::Builder::new().prefix("throughline-demo-").tempdir()?;
+        let queue = work.path().join("queue");
+        let (archive, packed) = self.pack()?;
+
+        let server = self.start("demo-server", |command| {
+            command.arg(&queue);
+        })?;
+        let address: SocketAddr = server.wait_for("listening")?.parse().map_err(io::Error::other)?;
+        let worker = |stop: bool| {
+            self.start("demo-worker", |command| {
+                command.arg(&queue).arg(address.to_string()).arg(work.path());
+                command.args(stop.then_some("--stop"));
+            })
+        };
+
+        let runtime = runtime().map_err(|failure| io::Error::other(failure.message))?;
+        let submit = call(&self.witness, Method::POST, address, "/jobs", "/jobs", archive.into());
+        let id = runtime.block_on(submit)?;
+        let id = String::from_utf8_lossy(&id).into_owned();
+        let killed = if self.demo.kill {
+            Some(kill_while_its_child_runs(worker(true)?)?)
+        } else {
+            None
+        };
+        let worker = worker(false)?;
+        let result = runtime.block_on(self.result(address, &id, &worker))?;
+        drop((worker, server));
+
+        self.check(&packed, &result)?;
+        let kept = self.demo.keep.then(|| work.keep());
+        Ok(Story {
+            packed,
+            compressed: result.len(),
+            killed,
+            kept,
+        })
+    }
+
+    fn pack(&self) -> io::Result<(Vec<u8>, Packed)> {
+        let mut span = self.witness.watch(span!("pack"));
+        let mut archive = Vec::new();
+        let packed = pack(&self.demo.directory, &mut archive)?;
+        span.set("files", packed.contents.len());
+        span.set("files.left_out", packed.left_out);
+        span.set("bytes", packed.bytes);
+        Ok((archive, packed))
+    }
+
+    fn start(&self, name: &'static str, configure: impl FnOnce(&mut std::process::Command)) -> io::Result<Part> {
+        Part::start(name, configure, self.spool, self.account)
+    }
+
+    /// The result, unless the worker ends without.
+    async fn result(&self, server: SocketAddr, id: &str, worker: &Part) -> io::Result<Bytes> {
+        let path = format!("/jobs/{id}/result");
+        tokio::select! {
+            result = call(&self.witness, Method::GET, server, "/jobs/{id}/result", &path, Bytes::new()) => result,
+            () = worker.gone.notified() => Err(io::Error::other("the worker ended without a result")),
+        }
+    }
+
+    /// Whether every file came back as it was sent.
+    fn check(&self, packed: &Packed, result: &[u8]) -> io::Result<()> {
+        let mut span = self.witness.watch(span!("check"));
+        let came_back = pack::contents(GzDecoder::new(result))?;
+        let same = packed
+            .contents
+            .iter()
+            .filter(|(name, hash)| came_back.get(*name) == Some(hash))
+            .count();
+        span.set("files.same", same);
+        if came_back == packed.contents {
+            return Ok(());
+        }
+        let sent = count(packed.contents.len(), "file");
+        let error = io::Error::other(format!(
+            "of {sent}, {same} came back as they were, {} in all",
+            came_back.len()
+        ));
+        span.error(&error);
+        Err(error)
+    }
+}
+
+/// Its child says when it is in the middle of its work.
+fn kill_while_its_child_runs(worker: Part) -> io::Result<u32> {
+    worker.wait_for("stopped")?;
+    worker.kill()
+}
+
+/// What the processes of the demo wait for sockets with.
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(format_args!("no runtime can be started: {error}")))
+}

@@ -1,0 +1,134 @@
+//! Packing a directory into a tar archive, and telling what is in one.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use ring::digest::{SHA256, digest};
+
+/// What is packed at most.
+pub const MAX_BYTES: u64 = 64 << 20;
+const MAX_FILES: usize = 20_000;
+/// What a build or a version control system makes is not worth the time.
+const SKIPPED: [&str; 2] = [".git", "target"];
+
+/// The contents of an archive: a hash for each file.
+pub type Contents = BTreeMap<PathBuf, [u8; 32]>;
+
+/// What was packed.
+#[derive(Debug, Default)]
+pub struct Packed {
+    pub contents: Contents,
+    pub bytes: u64,
+    /// Files beyond the limits, and such as cannot be read.
+    pub left_out: usize,
+}
+
+/// Writes the regular files below a directory as a tar archive, in the order of their names.
+pub fn pack(directory: &Path, out: impl Write) -> io::Result<Packed> {
+    let mut archive = tar::Builder::new(out);
+    let mut packed = Packed::default();
+    for path in files(directory)? {
+        let Ok(name) = path.strip_prefix(directory) else {
+            continue;
+        };
+        let is_room = packed.contents.len() < MAX_FILES;
+        let Some(content) = is_room.then(|| read(&path, MAX_BYTES - packed.bytes)).flatten() else {
+            packed.left_out += 1;
+            continue;
+        };
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o600);
+        archive.append_data(&mut header, name, content.as_slice())?;
+        packed.bytes += content.len() as u64;
+        packed.contents.insert(name.to_owned(), hash(&content));
+    }
+    archive.into_inner()?.flush()?;
+    Ok(packed)
+}
+
+/// What an archive contains.
+pub fn contents(archive: impl Read) -> io::Result<Contents> {
+    let mut contents = Contents::new();
+    for entry in tar::Archive::new(archive).entries()? {
+        let mut entry = entry?;
+        let name = entry.path()?.into_owned();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content)?;
+        contents.insert(name, hash(&content));
+    }
+    Ok(contents)
+}
+
+/// The regular files below a directory, sorted. Links are not followed, so it comes to an end.
+fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(at) = waiting.pop() {
+        let entries = match fs::read_dir(&at) {
+            Err(error) if at == directory => return Err(error),
+            Err(_) => continue,
+            Ok(entries) => entries,
+        };
+        for entry in entries.flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_file() => found.push(entry.path()),
+                Ok(kind) if kind.is_dir() && !SKIPPED.iter().any(|name| entry.file_name() == *name) => {
+                    waiting.push(entry.path());
+                }
+                _ => {}
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A file's content, if it can be read and is no longer than that.
+fn read(path: &Path, limit: u64) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    // One byte more than allowed tells a file that is too long.
+    File::open(path).ok()?.take(limit + 1).read_to_end(&mut content).ok()?;
+    (content.len() as u64 <= limit).then_some(content)
+}
+
+fn hash(content: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, content).as_ref());
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_contains_what_was_packed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        for folder in ["a/b", "target", "a/.git"] {
+            fs::create_dir_all(path.join(folder)).unwrap();
+            fs::write(path.join(folder).join("file"), folder).unwrap();
+        }
+        fs::write(path.join("ünïcode"), "").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", path.join("link")).unwrap();
+        std::os::unix::net::UnixListener::bind(path.join("socket")).unwrap();
+        let mut archive = Vec::new();
+        let packed = pack(path, &mut archive).unwrap();
+        let names: Vec<_> = packed.contents.keys().map(|name| name.to_str().unwrap()).collect();
+        assert_eq!(names, ["a/b/file", "ünïcode"]);
+        assert_eq!((packed.bytes, packed.left_out), (3, 0));
+        assert_eq!(contents(archive.as_slice()).unwrap(), packed.contents);
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_left_out() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "1234").unwrap();
+        assert_eq!(read(file.path(), 4).unwrap(), b"1234");
+        assert_eq!(read(file.path(), 3), None);
+        assert_eq!(read(Path::new("/no/such/file"), 3), None);
+    }
+}

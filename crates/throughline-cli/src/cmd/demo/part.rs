@@ -1,0 +1,114 @@
+//! A process of the demo, seen from the first one.
+
+use std::io::{self, BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::witness::Account;
+
+/// How long a part may take to say something, or to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running part. Dropping it ends it.
+pub struct Part {
+    name: &'static str,
+    child: Child,
+    /// Its lifeline.
+    stdin: Option<ChildStdin>,
+    /// What it says beside its account of spans; ends when it and all it started have ended.
+    said: Receiver<String>,
+    /// Told when it and all it started have ended.
+    pub gone: Arc<Notify>,
+}
+
+impl Part {
+    /// Starts this program anew, as that part; what it tells of spans goes into the account.
+    pub fn start(
+        name: &'static str,
+        configure: impl FnOnce(&mut Command),
+        spool: &Path,
+        account: &Arc<Mutex<Account>>,
+    ) -> io::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(name).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.env("THROUGHLINE_SPOOL_DIR", spool);
+        // Each part is a service of its own, and is handed its context by what it is asked to do.
+        for variable in ["OTEL_SERVICE_NAME", "TRACEPARENT", "TRACESTATE", "BAGGAGE"] {
+            command.env_remove(variable);
+        }
+        configure(&mut command);
+        let mut child = command.spawn()?;
+        let stdin = child.stdin.take();
+        let (sender, said) = channel();
+        let gone = Arc::new(Notify::new());
+        if let Some(stdout) = child.stdout.take() {
+            let (account, gone) = (Arc::clone(account), Arc::clone(&gone));
+            thread::Builder::new().spawn(move || {
+                listen(stdout, &account, &sender);
+                gone.notify_one();
+            })?;
+        }
+        Ok(Self {
+            name,
+            child,
+            stdin,
+            said,
+            gone,
+        })
+    }
+
+    /// Waits until it says a line that begins with that word, and gives the rest of it.
+    pub fn wait_for(&self, word: &str) -> io::Result<String> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let line = self.said.recv_timeout(left);
+            let line = line.map_err(|_| io::Error::other(format!("{} did not get to `{word}`", self.name)))?;
+            if let Some(rest) = line.strip_prefix(word) {
+                return Ok(rest.trim().to_owned());
+            }
+        }
+    }
+
+    /// Kills it by SIGKILL, and waits until those it had started have ended too.
+    pub fn kill(mut self) -> io::Result<u32> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.hear_out();
+        Ok(self.child.id())
+    }
+
+    /// Waits until it, and all it has started, has nothing more to say.
+    fn hear_out(&self) {
+        let until = Instant::now() + PATIENCE;
+        while self
+            .said
+            .recv_timeout(until.saturating_duration_since(Instant::now()))
+            .is_ok()
+        {}
+    }
+}
+
+impl Drop for Part {
+    /// Cuts its lifeline, and waits for its end; one that does not end is killed.
+    fn drop(&mut self) {
+        self.stdin = None;
+        self.hear_out();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn listen(stdout: ChildStdout, account: &Mutex<Account>, said: &Sender<String>) {
+    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+        if !account.lock().unwrap_or_else(PoisonError::into_inner).note(&line) {
+            let _ = said.send(line);
+        }
+    }
+}

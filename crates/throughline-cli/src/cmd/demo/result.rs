@@ -1,0 +1,157 @@
+//! What the demo shows at its end: what was done, the trace, and whether the spool has all of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use throughline::{Report, SpanId, TraceId};
+
+use super::pack::{MAX_BYTES, Packed};
+use super::witness::Account;
+use crate::exit::{FAILURE, Failure, print};
+use crate::screen::Screen;
+use crate::store::{self, Place, State};
+use crate::text::{count, escaped};
+use crate::trace::Trace;
+use crate::waterfall;
+
+/// The job as it went, for people.
+pub struct Story {
+    pub packed: Packed,
+    /// Bytes that came back.
+    pub compressed: usize,
+    /// The process id of the worker that was killed.
+    pub killed: Option<u32>,
+    /// Where the files of the job were left.
+    pub kept: Option<PathBuf>,
+}
+
+impl fmt::Display for Story {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = count(self.packed.contents.len(), "file");
+        let (before, after) = (bytes(self.packed.bytes), bytes(self.compressed as u64));
+        writeln!(
+            f,
+            "Packed {files} ({before}), had them compressed ({after}) by a server, a queue, a worker and its child,"
+        )?;
+        writeln!(f, "and compared what came back: every file is the same.")?;
+        if self.packed.left_out > 0 {
+            let left_out = count(self.packed.left_out, "file");
+            let limit = bytes(MAX_BYTES);
+            writeln!(
+                f,
+                "{left_out} left out: unreadable, or beyond the demo's limit of {limit} in all."
+            )?;
+        }
+        if let Some(pid) = self.killed {
+            writeln!(
+                f,
+                "Worker {pid} was killed by SIGKILL while its child ran; another took the job up again."
+            )?;
+        }
+        if let Some(kept) = &self.kept {
+            writeln!(
+                f,
+                "The files of the job are in {}.",
+                escaped(&kept.display().to_string())
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The spool compared with the account of the demo's processes.
+pub struct Outcome {
+    trace: Trace,
+    report: Report,
+    began: usize,
+    ended: usize,
+    /// Of those that ended, how many the spool has as finished.
+    finished: usize,
+    /// Of those that began and did not end, how many the spool has.
+    unfinished: usize,
+}
+
+impl Outcome {
+    pub fn read(spool: &Path, id: TraceId, account: &Account, report: Report) -> Self {
+        let spans = store::read_trace(spool, id);
+        let found: BTreeMap<SpanId, State> = spans
+            .iter()
+            .filter_map(|span| Some((span.view().span_id()?, span.state)))
+            .collect();
+        let is_finished = |id: &&SpanId| found.get(*id) == Some(&State::Finished);
+        let killed = account.began.difference(&account.ended);
+        Self {
+            began: account.began.len(),
+            ended: account.ended.len(),
+            finished: account.ended.iter().filter(is_finished).count(),
+            unfinished: killed.filter(|id| found.contains_key(*id)).count(),
+            trace: Trace::new(id, spans),
+            report,
+        }
+    }
+
+    /// Prints all of it; fails if a span is missing.
+    pub fn show(&self, story: &Story) -> Result<u8, Failure> {
+        let waterfall = waterfall::draw(&self.trace, Screen::of_stdout(), false);
+        let id = self.trace.id.to_string();
+        let mut out = format!("{story}\n{waterfall}\n{}\n", self.balance());
+        if let Some(delivery) = self.delivery() {
+            out.push_str(&format!("{delivery}\n"));
+        }
+        out.push_str(&format!("See it again: throughline view {}\n", &id[..8]));
+        print(&out)?;
+        Ok(if self.is_whole() { 0 } else { FAILURE })
+    }
+
+    fn is_whole(&self) -> bool {
+        self.finished == self.ended && self.unfinished == self.began - self.ended
+    }
+
+    /// `16 spans began, 15 ended; the spool has 15 finished and 1 unfinished: nothing is missing.`
+    fn balance(&self) -> String {
+        let verdict = if self.is_whole() {
+            "nothing is missing"
+        } else {
+            "something is missing"
+        };
+        let began = count(self.began, "span");
+        match self.began - self.ended {
+            0 => format!("{began} began and ended; the spool has {}: {verdict}.", self.finished),
+            _ => format!(
+                "{began} began, {} ended; the spool has {} finished and {} unfinished: {verdict}.",
+                self.ended, self.finished, self.unfinished
+            ),
+        }
+    }
+
+    /// What a backend has of it; nothing where none is configured.
+    fn delivery(&self) -> Option<String> {
+        let number = |place| self.trace.spans.iter().filter(|span| span.place == place).count();
+        let (delivered, pending) = (number(Place::Delivered), number(Place::Pending));
+        if delivered + pending == 0 {
+            return None;
+        }
+        let trouble = self
+            .report
+            .trouble()
+            .map(|trouble| format!(" ({})", escaped(trouble)))
+            .unwrap_or_default();
+        let pending = match pending {
+            0 => String::new(),
+            _ => format!("; {pending} wait in the spool for the next start or `throughline recover`{trouble}"),
+        };
+        Some(format!(
+            "{} delivered to the backend{pending}.",
+            count(delivered, "span")
+        ))
+    }
+}
+
+fn bytes(number: u64) -> String {
+    match number {
+        0..1024 => format!("{number} bytes"),
+        1024..1_048_576 => format!("{:.1} KiB", number as f64 / 1024.0),
+        _ => format!("{:.1} MiB", number as f64 / 1_048_576.0),
+    }
+}

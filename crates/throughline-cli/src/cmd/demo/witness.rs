@@ -1,0 +1,104 @@
+//! An account of the demo's spans that does not come from the spool, to compare the spool with.
+//!
+//! Every process of the demo says when a span has begun and when it has ended, as lines on its stdout, which is a pipe
+//! to the first process. What is in a pipe survives the death of its writer as what is in the spool does.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use throughline::{Span, SpanId};
+
+/// The spans of the demo, as its processes told of them.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    pub began: BTreeSet<SpanId>,
+    pub ended: BTreeSet<SpanId>,
+}
+
+impl Account {
+    /// Takes in a line; false if it tells of something else.
+    pub fn note(&mut self, line: &str) -> bool {
+        let told = line
+            .split_once(' ')
+            .and_then(|(word, id)| Some((word, id.parse().ok()?)));
+        match told {
+            Some(("began", id)) => self.began.insert(id),
+            Some(("ended", id)) => self.ended.insert(id),
+            _ => return false,
+        };
+        true
+    }
+}
+
+/// Tells of spans.
+#[derive(Clone, Debug)]
+pub enum Witness {
+    /// Notes them in this process.
+    Memory(Arc<Mutex<Account>>),
+    /// Writes them to stdout.
+    Stdout,
+}
+
+impl Witness {
+    /// Tells that the span has begun, and will tell when it has ended. Not of spans that are not recorded.
+    pub fn watch(&self, span: Span) -> Watched {
+        let id = span.context().span_id().filter(|_| span.is_recording());
+        let watched = Watched {
+            span,
+            id,
+            witness: self.clone(),
+        };
+        watched.tell("began");
+        watched
+    }
+}
+
+/// A span that is told of.
+#[derive(Debug)]
+pub struct Watched {
+    span: Span,
+    id: Option<SpanId>,
+    witness: Witness,
+}
+
+impl Watched {
+    fn tell(&self, word: &str) {
+        let Some(id) = self.id else { return };
+        let line = format!("{word} {id}");
+        match &self.witness {
+            Witness::Memory(account) => {
+                account.lock().unwrap_or_else(PoisonError::into_inner).note(&line);
+            }
+            Witness::Stdout => tell(&line),
+        }
+    }
+}
+
+impl Deref for Watched {
+    type Target = Span;
+
+    fn deref(&self) -> &Span {
+        &self.span
+    }
+}
+
+impl DerefMut for Watched {
+    fn deref_mut(&mut self) -> &mut Span {
+        &mut self.span
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        std::mem::replace(&mut self.span, Span::none()).end();
+        self.tell("ended");
+    }
+}
+
+/// Writes a line to the first process; if that is gone, nobody needs it.
+pub fn tell(line: &str) {
+    // One write, so that lines of several processes do not mix.
+    let _ = std::io::stdout().lock().write_all(format!("{line}\n").as_bytes());
+}
