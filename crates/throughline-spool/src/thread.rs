@@ -69,9 +69,6 @@ struct Thread {
 /// A free `Open`, of which the caller is now the only user. `None` when tracing is off.
 #[inline]
 pub(crate) fn take(recorded: bool) -> Option<NonNull<Open>> {
-    if epoch::current() == epoch::OFF {
-        return None;
-    }
     THREAD
         .try_with(|thread| thread.take(recorded))
         .unwrap_or_else(|_| take_without_thread(recorded))

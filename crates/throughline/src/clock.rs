@@ -220,6 +220,9 @@ fn read(source: Source) -> u64 {
     }
 }
 
+/// Apart, so that what it needs does not crowd the registers of those who only read the other counter.
+#[cold]
+#[inline(never)]
 fn monotonic() -> u64 {
     static BASE: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     BASE.get_or_init(Instant::now).elapsed().as_nanos() as u64

@@ -18,18 +18,25 @@ const ATTRIBUTES: u32 = 128;
 const EVENTS: u32 = 128;
 const LINKS: u32 = 128;
 
-/// The bit that stands for a key in `Notes::keys`.
+/// The bit that stands for a key in `Notes::keys`: from its length, its first and its last bytes.
 #[doc(hidden)]
+#[inline]
 #[must_use]
 pub const fn key_bit(key: &str) -> u64 {
     let bytes = key.as_bytes();
-    let mut hash: u32 = 0x811c_9dc5;
-    let mut at = 0;
-    while at < bytes.len() {
-        hash = (hash ^ bytes[at] as u32).wrapping_mul(0x0100_0193);
-        at += 1;
-    }
-    1 << (hash >> 26)
+    let (first, last) = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            (Some(first), Some(last)) => (u32::from_le_bytes(*first) as u64, u32::from_le_bytes(*last) as u64),
+            _ if bytes.is_empty() => (0, 0),
+            _ => (
+                bytes[0] as u64,
+                (bytes[bytes.len() / 2] as u64) << 8 | bytes[bytes.len() - 1] as u64,
+            ),
+        },
+    };
+    let mixed = first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ last.wrapping_add(bytes.len() as u64);
+    1 << (mixed.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 58)
 }
 
 /// Sets one attribute.
