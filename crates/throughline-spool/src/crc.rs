@@ -37,12 +37,22 @@ unsafe fn copy_sse42(to: *mut u8, head: u64, from: *const u8, len: usize, may_ov
     // SAFETY: as of `copy`.
     unsafe { to.cast::<u64>().write_unaligned(head) };
     let mut done = 0;
-    while done + 8 <= len {
-        // SAFETY: `done + 8 <= len`.
+    let mut word = |done: usize| {
+        // SAFETY: callers keep `done + 8 <= len`.
         let word = unsafe { from.add(done).cast::<u64>().read_unaligned() };
         // SAFETY: as above, and `to` has 8 bytes more.
         unsafe { to.add(8 + done).cast::<u64>().write_unaligned(word) };
         crc = _mm_crc32_u64(crc, word);
+    };
+    while done + 32 <= len {
+        word(done);
+        word(done + 8);
+        word(done + 16);
+        word(done + 24);
+        done += 32;
+    }
+    while done + 8 <= len {
+        word(done);
         done += 8;
     }
     let mut crc = crc as u32;

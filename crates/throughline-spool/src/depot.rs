@@ -24,6 +24,7 @@ struct Stock {
     free: Vec<NonNull<Open>>,
     /// The process directory that slot files are made in; `None` keeps slots in memory.
     directory: Option<PathBuf>,
+    epoch: u32,
     files: usize,
     made: usize,
     invisible: usize,
@@ -33,11 +34,12 @@ struct Stock {
 unsafe impl Send for Stock {}
 
 impl Depot {
-    pub fn new(directory: Option<PathBuf>) -> Self {
+    pub fn new(directory: Option<PathBuf>, epoch: u32) -> Self {
         Self {
             stock: Mutex::new(Stock {
                 free: Vec::new(),
                 directory,
+                epoch,
                 files: 0,
                 made: 0,
                 invisible: 0,
@@ -85,7 +87,8 @@ impl Stock {
             // SAFETY: in range, 64-aligned as `slot::LEN` is a multiple of 64 of a page-aligned base, leaked below, and each
             // range is given to one slot.
             let slot = unsafe { Slot::new(region.base().add(n * slot::LEN)) };
-            self.free.push(NonNull::from(Box::leak(Box::new(Open::new(slot)))));
+            self.free
+                .push(NonNull::from(Box::leak(Box::new(Open::new(slot, self.epoch)))));
         }
         // Open spans point into it for the rest of the process's life.
         std::mem::forget(region);

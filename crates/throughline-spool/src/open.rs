@@ -79,7 +79,7 @@ pub(crate) struct Open {
     /// Of the body, its prefix included.
     len: u32,
     scope: u32,
-    /// The epoch it was started in; another one means that it was inherited over a fork.
+    /// The epoch it was made in; another one means that it was inherited over a fork.
     epoch: u32,
     is_recording: bool,
     is_root: bool,
@@ -97,13 +97,14 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    pub fn new(slot: Slot) -> Self {
+    /// An `Open` of this epoch for ever: a forked child makes its own.
+    pub fn new(slot: Slot, epoch: u32) -> Self {
         Self {
             slot,
             used: 0,
             len: 0,
             scope: 0,
-            epoch: 0,
+            epoch,
             is_recording: false,
             is_root: false,
             has_overflow: false,
@@ -423,7 +424,6 @@ impl Open {
         self.is_root = start.parent_span_id == [0; 8];
         self.used = self.used.wrapping_add(1);
         self.len = prefix::LEN as u32;
-        self.epoch = epoch::current();
         self.notes.keys = 0;
         self.notes.attributes = 0;
         self.notes.status = 0;

@@ -156,7 +156,7 @@ impl Spool {
             refusal,
             catalog: Mutex::new(Catalog::new(limits, settings.manifest.destinations.len())),
             chunks: AtomicU32::new(0),
-            depot: Depot::new(slots),
+            depot: Depot::new(slots, epoch),
             spare: Mutex::default(),
             leases: AtomicUsize::new(0),
             stripes: [const { Mutex::new(None) }; STRIPES],
