@@ -29,7 +29,7 @@ use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
 
 use crate::manifest::{Identity, Manifest};
 
-const MANIFEST: &str = "manifest";
+pub(crate) const MANIFEST: &str = "manifest";
 const LOCK: &str = "lock";
 const ADOPT_LOCK: &str = "adopt.lock";
 const KEY: &str = "key";

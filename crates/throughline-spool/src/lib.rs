@@ -8,6 +8,7 @@
 //! `slot`, `ledger`), the handles that point into it (`open`, `entered`, `thread`, `depot`), the time stamp counter
 //! ([`counter`]) and the fork hook (`epoch`). It knows nothing of tracers, clocks, exporters or configuration.
 
+mod backlog;
 mod catalog;
 mod chunk;
 pub mod counter;
@@ -16,15 +17,18 @@ mod depot;
 mod directory;
 mod entered;
 mod epoch;
+mod history;
 mod keeper;
 mod lease;
 mod ledger;
 mod manifest;
 mod memory;
 mod open;
+mod quarantine;
 mod quota;
 mod reader;
 mod record;
+mod recovered;
 mod recovery;
 mod scopes;
 mod segment;
@@ -36,6 +40,7 @@ mod thread;
 mod tier;
 mod unfinished;
 
+pub use backlog::{Backlog, Portion, ScopeRun};
 pub use directory::{Adoption, Life, ProcessDir, Root};
 pub use entered::{EnteredSpan, with_entered, without_entered};
 pub use ledger::Dropped;

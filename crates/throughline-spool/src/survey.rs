@@ -47,7 +47,7 @@ pub(crate) struct Surveyed {
     /// Its place in the chunk.
     pub range: Range<usize>,
     pub cursors: [Cursor; MAX_DESTINATIONS],
-    /// Where the last record ends.
+    /// Where the last record ends; 0 when there is none.
     pub end: u32,
 }
 
@@ -68,6 +68,13 @@ pub(crate) struct OpenSlot {
     pub body: Vec<u8>,
 }
 
+impl Survey {
+    /// The generation of the youngest segment; 0 when there is none.
+    pub fn generation(&self) -> u64 {
+        self.segments.last().map_or(0, |youngest| youngest.generation)
+    }
+}
+
 /// Reads a directory, and shows each record with its segment and its offset there.
 pub(crate) fn survey(
     directory: &ProcessDir,
@@ -75,14 +82,14 @@ pub(crate) fn survey(
     mut visit: impl FnMut(&Surveyed, usize, &Record<'_>),
 ) -> io::Result<Survey> {
     let mut survey = Survey {
-        chunks: numbered(directory, CHUNK)?,
+        chunks: chunk_files(directory)?,
         ..Survey::default()
     };
     let is_recovered = directory.path().join(RECOVERED).try_exists()?;
     // Before the records: a span that ends meanwhile is then seen twice rather than not at all.
     let mut open = HashMap::new();
     if !is_recovered || life == Life::Living {
-        for name in numbered(directory, SLOTS)? {
+        for name in slot_files(directory)? {
             match read_slots(directory, &name, life) {
                 Ok(slots) => open.extend(slots),
                 Err(error) => survey.unreadable.push((name, error)),
@@ -125,8 +132,8 @@ pub(crate) fn survey(
                     open.remove(&Ids::of(&span));
                 }
                 visit(&surveyed, offset, &record);
+                surveyed.end = records.at() as u32;
             }
-            surveyed.end = records.at() as u32;
             survey.damaged.extend(records.torn().iter().map(|torn| Damage {
                 chunk: index,
                 range: surveyed.range.start + torn.start..surveyed.range.start + torn.end,
@@ -200,6 +207,16 @@ impl Ids {
         let span = span.span_id().map_or([0; 8], |id| id.to_bytes());
         Self(trace, span)
     }
+}
+
+/// The chunk files that the process itself has made.
+pub(crate) fn chunk_files(directory: &ProcessDir) -> io::Result<Vec<String>> {
+    numbered(directory, CHUNK)
+}
+
+/// The files of open spans.
+pub(crate) fn slot_files(directory: &ProcessDir) -> io::Result<Vec<String>> {
+    numbered(directory, SLOTS)
 }
 
 /// The files of this kind, by the order of their numbers; others with such a beginning are not ours.
