@@ -96,8 +96,11 @@ impl Demo {
         drop(root);
         let report = tracing.flush(FLUSH).wait();
 
-        let story = done.map_err(|error| Failure::new(format_args!("the job failed: {error}")))?;
         let account = account.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let story = done.map_err(|error| {
+            account.complaints.iter().for_each(|line| say(line));
+            Failure::new(format_args!("the job failed: {error}"))
+        })?;
         let Some(trace) = trace else {
             print(&story.to_string())?;
             say(

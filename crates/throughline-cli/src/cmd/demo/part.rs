@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,11 @@ impl Part {
         account: &Arc<Mutex<Account>>,
     ) -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(name).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .arg(name)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command.env("THROUGHLINE_SPOOL_DIR", spool);
         // Each part is a service of its own, and is handed its context by what it is asked to do.
         for variable in ["OTEL_SERVICE_NAME", "TRACEPARENT", "TRACESTATE", "BAGGAGE"] {
@@ -47,6 +51,14 @@ impl Part {
         let stdin = child.stdin.take();
         let (sender, said) = channel();
         let gone = Arc::new(Notify::new());
+        if let Some(stderr) = child.stderr.take() {
+            let account = Arc::clone(account);
+            thread::Builder::new().spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    lock(&account).complaints.push(line);
+                }
+            })?;
+        }
         if let Some(stdout) = child.stdout.take() {
             let (account, gone) = (Arc::clone(account), Arc::clone(&gone));
             thread::Builder::new().spawn(move || {
@@ -107,8 +119,12 @@ impl Drop for Part {
 
 fn listen(stdout: ChildStdout, account: &Mutex<Account>, said: &Sender<String>) {
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-        if !account.lock().unwrap_or_else(PoisonError::into_inner).note(&line) {
+        if !lock(account).note(&line) {
             let _ = said.send(line);
         }
     }
+}
+
+fn lock(account: &Mutex<Account>) -> MutexGuard<'_, Account> {
+    account.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -129,22 +129,16 @@ impl Outcome {
     fn delivery(&self) -> Option<String> {
         let number = |place| self.trace.spans.iter().filter(|span| span.place == place).count();
         let (delivered, pending) = (number(Place::Delivered), number(Place::Pending));
-        if delivered + pending == 0 {
-            return None;
+        let trouble = self.report.trouble().map(|trouble| format!(" ({})", escaped(trouble)));
+        let waiting = format!(
+            "{pending} in the spool until the next start, or `throughline recover`{}",
+            trouble.unwrap_or_default()
+        );
+        match (delivered, pending) {
+            (0, 0) => None,
+            (_, 0) => Some(format!("The backend has {}.", count(delivered, "span"))),
+            _ => Some(format!("The backend has {}; {waiting}.", count(delivered, "span"))),
         }
-        let trouble = self
-            .report
-            .trouble()
-            .map(|trouble| format!(" ({})", escaped(trouble)))
-            .unwrap_or_default();
-        let pending = match pending {
-            0 => String::new(),
-            _ => format!("; {pending} wait in the spool for the next start or `throughline recover`{trouble}"),
-        };
-        Some(format!(
-            "{} delivered to the backend{pending}.",
-            count(delivered, "span")
-        ))
     }
 }
 

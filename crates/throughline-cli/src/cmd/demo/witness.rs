@@ -15,6 +15,8 @@ use throughline::{Span, SpanId};
 pub struct Account {
     pub began: BTreeSet<SpanId>,
     pub ended: BTreeSet<SpanId>,
+    /// What they wrote to stderr: of interest when the job fails, and otherwise what the first process says itself.
+    pub complaints: Vec<String>,
 }
 
 impl Account {

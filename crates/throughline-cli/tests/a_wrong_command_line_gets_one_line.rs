@@ -1,0 +1,85 @@
+//! What cannot be meant is said in one line, with exit code 2; help is complete.
+
+mod common;
+
+use common::run;
+use throughline_testkit::Spool;
+
+#[test]
+fn wrong_arguments_are_named_with_what_is_wrong() {
+    let spool = Spool::new().unwrap();
+    for (arguments, said) in [
+        (&["frobnicate"][..], "frobnicate"),
+        (&["--frobnicate"], "--frobnicate"),
+        (&["ls", "-n", "many"], "many"),
+        (&["ls", "-n", "-1"], "-1"),
+        (&["ls", "extra"], "extra"),
+        (&["view"], "<ID>"),
+        (&["view", "xyz"], "1 to 32 hexadecimal digits"),
+        (
+            &["view", "0123456789abcdef0123456789abcdef0"],
+            "1 to 32 hexadecimal digits",
+        ),
+        (&["view", "last", "--json", "-a"], "--json"),
+        (&["view", "\x1b[2J"], "1 to 32 hexadecimal digits"),
+        (&["run"], "<COMMAND>"),
+        (&["run", "--name", "", "--", "true"], "--name"),
+        (&["run", "--nam", "x", "--", "true"], "--nam"),
+        (&["demo", "/no/such/directory"], "/no/such/directory is not a directory"),
+        (&["demo", "/dev/null"], "/dev/null is not a directory"),
+        (&["demo", "--kil"], "--kil"),
+    ] {
+        let finished = run(&spool, arguments);
+        assert_eq!(
+            (finished.code, &*finished.stdout),
+            (Some(2), ""),
+            "{arguments:?}: {finished}"
+        );
+        assert_eq!(finished.stderr.lines().count(), 1, "{arguments:?}: {finished}");
+        assert!(
+            finished.stderr.starts_with("throughline: ") && finished.stderr.contains(said),
+            "{finished}"
+        );
+        assert!(!finished.stderr.contains('\x1b'), "{finished:?}");
+    }
+}
+
+#[test]
+fn help_names_every_command_and_option() {
+    let spool = Spool::new().unwrap();
+    for (arguments, words) in [
+        (
+            &["--help"][..],
+            &[
+                "run",
+                "ls",
+                "view",
+                "demo",
+                "--spool",
+                "THROUGHLINE_SPOOL_DIR",
+                "Examples",
+            ][..],
+        ),
+        (
+            &["run", "--help"],
+            &["--name", "--service", "TRACEPARENT", "127", "126", "Examples"],
+        ),
+        (&["ls", "--help"], &["--json", "--number", "newest first"]),
+        (&["view", "--help"], &["--json", "--attributes", "last"]),
+        (
+            &["demo", "--help"],
+            &["--kill", "--keep", "OTEL_EXPORTER_OTLP_ENDPOINT", "64 MiB"],
+        ),
+    ] {
+        let help = run(&spool, arguments).expect_success().stdout;
+        assert!(words.iter().all(|word| help.contains(word)), "{arguments:?}: {help}");
+        assert!(!help.contains("demo-worker"), "{help}");
+    }
+    let nothing = run(&spool, &[]);
+    assert_eq!((nothing.code, &*nothing.stdout), (Some(2), ""));
+    assert!(nothing.stderr.contains("Usage:"));
+    assert_eq!(
+        run(&spool, &["--version"]).expect_success().stdout,
+        "throughline 0.1.0\n"
+    );
+}

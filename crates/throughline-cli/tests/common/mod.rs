@@ -1,0 +1,61 @@
+//! What the tests of the command share.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use serde_json::Value;
+use throughline_testkit::{Finished, Program, Spool};
+
+/// The command, in a clean environment with this spool.
+pub fn throughline(spool: &Spool, arguments: &[&str]) -> Program {
+    Program::at(env!("CARGO_BIN_EXE_throughline"), spool).args(arguments)
+}
+
+/// Runs it to its end.
+pub fn run(spool: &Spool, arguments: &[&str]) -> Finished {
+    throughline(spool, arguments).run().unwrap()
+}
+
+/// The spans of the newest trace, as `view last --json` prints them.
+pub fn spans(spool: &Spool) -> Vec<Value> {
+    let viewed = run(spool, &["view", "last", "--json"]).expect_success();
+    let traces: Value = serde_json::from_str(&viewed.stdout).unwrap();
+    let list = |value: &Value, name: &str| value[name].as_array().cloned().unwrap_or_default();
+    let mut spans = Vec::new();
+    for resource in list(&traces, "resourceSpans") {
+        let service = attribute(&resource["resource"], "service.name").unwrap();
+        for scope in list(&resource, "scopeSpans") {
+            for mut span in list(&scope, "spans") {
+                span["service"] = service.clone().into();
+                spans.push(span);
+            }
+        }
+    }
+    spans
+}
+
+/// The only span of the newest trace.
+pub fn only_span(spool: &Spool) -> Value {
+    let mut spans = spans(spool);
+    assert_eq!(spans.len(), 1, "{spans:?}");
+    spans.remove(0)
+}
+
+/// An attribute's value as text, arrays with spaces between.
+pub fn attribute(owner: &Value, key: &str) -> Option<String> {
+    let attributes = owner["attributes"].as_array()?;
+    let value = &attributes.iter().find(|attribute| attribute["key"] == key)?["value"];
+    Some(text(value))
+}
+
+fn text(value: &Value) -> String {
+    let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
+    match kind.as_str() {
+        "arrayValue" => value["values"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(text)
+            .collect::<Vec<_>>()
+            .join(" "),
+        _ => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+    }
+}

@@ -1,0 +1,166 @@
+//! `throughline ls` and `throughline view`, on spools that `throughline run` has filled.
+
+mod common;
+
+use std::process::{Command, Stdio};
+
+use common::{run, throughline};
+use serde_json::Value;
+use throughline_testkit::{Program, Spool};
+
+/// A spool with three traces of known ids, oldest first.
+fn filled() -> Spool {
+    let spool = Spool::new().unwrap();
+    for (id, name) in [
+        ("aaaaaaaaaaaa1", "first"),
+        ("aaaaaaaaaaaa2", "second"),
+        ("b", "\x1b[31mthird"),
+    ] {
+        throughline(&spool, &["run", "--name", name, "--", "sh", "-c", "exit 2"])
+            .env("TRACEPARENT", format!("00-{id:0<32}-b7ad6b7169203331-01"))
+            .run()
+            .unwrap();
+    }
+    spool
+}
+
+#[test]
+fn traces_are_listed_newest_first() {
+    let spool = filled();
+    let listed = run(&spool, &["ls"]).expect_success().stdout;
+    let rows: Vec<Vec<&str>> = listed
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let ids: Vec<_> = rows.iter().map(|row| row[0]).collect();
+    assert_eq!(ids, ["b000000000000", "aaaaaaaaaaaa2", "aaaaaaaaaaaa1"], "{listed}");
+    assert!(
+        listed.contains("\\u{1b}[31mthird") && !listed.contains('\x1b'),
+        "{listed:?}"
+    );
+    assert!(rows.iter().all(|row| row.contains(&"!")), "{listed}");
+
+    let listed = run(&spool, &["ls", "-n", "1"]).expect_success().stdout;
+    assert!(listed.ends_with("… and 2 older; more with -n\n"), "{listed}");
+
+    let listed = run(&spool, &["ls", "--json"]).expect_success().stdout;
+    let newest: Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
+    assert_eq!(newest["traceId"], format!("{:0<32}", "b"));
+    assert_eq!(
+        (&newest["spans"], &newest["errors"], &newest["open"]),
+        (&1.into(), &1.into(), &0.into())
+    );
+    assert_eq!(
+        (&newest["name"], &newest["services"]),
+        (&"\x1b[31mthird".into(), &vec!["sh"].into())
+    );
+}
+
+#[test]
+fn a_trace_is_found_by_the_beginning_of_its_id() {
+    let spool = filled();
+    let place = spool.path();
+    let place = place.display();
+    let full = |id| format!("{id:0<32}");
+    for (id, code, said) in [
+        ("b", 0, full("b")),
+        ("B00", 0, full("b")),
+        ("last", 0, full("b")),
+        ("aaaaaaaaaaaa2", 0, full("aaaaaaaaaaaa2")),
+        (
+            "aaa",
+            1,
+            format!(
+                "throughline: 2 traces begin so ({}, {}) in {place}\n",
+                full("aaaaaaaaaaaa1"),
+                full("aaaaaaaaaaaa2")
+            ),
+        ),
+        ("c", 1, format!("throughline: no trace begins with c in {place}\n")),
+    ] {
+        let viewed = run(&spool, &["view", id]);
+        assert_eq!(viewed.code, Some(code), "{id}");
+        match code {
+            0 => assert!(viewed.stdout.starts_with(&format!("trace {said}\n")), "{viewed}"),
+            _ => assert_eq!((viewed.stdout, viewed.stderr), (String::new(), said)),
+        }
+    }
+}
+
+#[test]
+fn a_waterfall_shows_errors_and_details_without_ruling_the_terminal() {
+    let spool = filled();
+    let viewed = throughline(&spool, &["view", "b", "-a"])
+        .env("COLUMNS", "60")
+        .run()
+        .unwrap()
+        .expect_success()
+        .stdout;
+    assert!(viewed.contains("\n! sh: \\u{1b}[31mthird"), "{viewed}");
+    assert!(
+        viewed.contains("\n     exit code 2\n") && viewed.contains("\n     process.exit.code = 2\n"),
+        "{viewed}"
+    );
+    assert!(
+        !viewed.contains('\x1b') && viewed.lines().all(|line| line.chars().count() <= 60),
+        "{viewed}"
+    );
+}
+
+#[test]
+fn an_empty_spool_says_where_it_is_and_what_to_do() {
+    let spool = Spool::new().unwrap();
+    let place = spool.path().display().to_string();
+    let listed = run(&spool, &["ls"]).expect_success().stdout;
+    assert!(
+        listed.contains(&place) && listed.contains("throughline demo"),
+        "{listed}"
+    );
+    assert_eq!(run(&spool, &["ls", "--json"]).expect_success().stdout, "");
+    let viewed = run(&spool, &["view", "last"]);
+    assert_eq!(
+        (viewed.code, viewed.stderr),
+        (Some(1), format!("throughline: there is no trace in {place}\n"))
+    );
+    // Looking makes nothing.
+    let nowhere = spool.home().join("nowhere");
+    run(&spool, &["--spool", nowhere.to_str().unwrap(), "ls"]).expect_success();
+    assert!(!nowhere.exists());
+}
+
+#[test]
+fn a_spool_is_found_by_option_then_variable_then_default() {
+    let [used, other] = [filled(), Spool::new().unwrap()];
+    let path = used.path();
+    let found = |program: Program| program.run().unwrap().expect_success().stdout.contains("b00000000");
+    assert!(found(throughline(&used, &["ls"])));
+    assert!(!found(throughline(&other, &["ls"])));
+    assert!(found(throughline(&other, &["ls"]).env("THROUGHLINE_SPOOL_DIR", &path)));
+    assert!(found(
+        throughline(&other, &["ls", "--spool"])
+            .arg(&path)
+            .env("THROUGHLINE_SPOOL_DIR", other.path())
+    ));
+}
+
+#[test]
+fn a_reader_that_has_left_is_no_error() {
+    let spool = filled();
+    for arguments in [&["ls"][..], &["view", "last"], &["view", "last", "--json"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = Command::new(env!("CARGO_BIN_EXE_throughline"))
+            .args(arguments)
+            .env("XDG_STATE_HOME", spool.state_home())
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        assert_eq!(
+            (ended.status.code(), &*ended.stderr),
+            (Some(0), &b""[..]),
+            "{arguments:?}"
+        );
+    }
+}
