@@ -316,3 +316,7 @@ fn survey_and_count(directory: &ProcessDir, pending: &mut [u64; MAX_DESTINATIONS
         }
     })
 }
+
+#[cfg(test)]
+#[path = "backlog_tests.rs"]
+mod tests;

@@ -141,3 +141,117 @@ fn bytes(directory: &ProcessDir) -> io::Result<u64> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Fixture, segment, slot, span};
+    use crate::reader::Reader;
+    use crate::segment::UNIT;
+
+    /// A chunk of 1 MiB with one span.
+    fn chunk() -> Vec<u8> {
+        let mut chunk = segment(1, UNIT, &[span(1, "a span")]);
+        chunk.resize(1 << 20, 0);
+        chunk
+    }
+
+    fn limits(history: u64, days: u64) -> Limits {
+        Limits {
+            history,
+            history_age: Duration::from_secs(days * 24 * 3600),
+            ..Limits::default()
+        }
+    }
+
+    fn age(directory: &ProcessDir, days: u64) {
+        for name in [directory::MANIFEST, "chunk-0000"] {
+            let file = directory::open_file(&directory.path().join(name)).expect("it is there");
+            let then = SystemTime::now() - Duration::from_secs(days * 24 * 3600);
+            file.set_modified(then).expect("it is ours");
+        }
+    }
+
+    fn left(fixture: &Fixture) -> Vec<ProcessDir> {
+        let mut left = fixture.root.processes().expect("it can be listed");
+        left.sort();
+        left
+    }
+
+    #[test]
+    fn the_oldest_history_goes_first_and_what_is_pending_stays() {
+        let fixture = Fixture::new();
+        let chunk = chunk();
+        let [pending, old, newer] = [(1, 9), (0, 3), (0, 1)].map(|(destinations, days)| {
+            let directory = fixture.dead(destinations, &[("chunk-0000", &chunk)]);
+            age(&directory, days);
+            directory
+        });
+        let all = [pending.clone(), old.clone(), newer.clone()];
+        let sorted = |mut all: Vec<ProcessDir>| {
+            all.sort();
+            all
+        };
+        for (limits, expected) in [
+            (limits(1 << 20, 7), &all[..]),
+            (limits(1 << 20, 2), &[pending.clone(), newer.clone()]),
+            (limits(0, 7), std::slice::from_ref(&pending)),
+        ] {
+            fixture.root.prune_history(&limits).expect("it can be listed");
+            assert_eq!(left(&fixture), sorted(expected.to_vec()), "{limits:?}");
+        }
+    }
+
+    #[test]
+    fn size_counts_what_is_in_use_and_time_is_kept() {
+        let fixture = Fixture::new();
+        let directory = fixture.dead(
+            0,
+            &[("chunk-0000", &chunk()), ("open-0000", &slot(&span(2, "open"), None))],
+        );
+        age(&directory, 3);
+        let before = Reader::new(fixture.root.path()).read().spans.len();
+        assert_eq!(
+            fixture
+                .root
+                .prune_history(&limits(1 << 20, 7))
+                .expect("it can be listed"),
+            0
+        );
+        let len = fs::metadata(directory.path().join("chunk-0000"))
+            .expect("it is there")
+            .len();
+        assert_eq!(len, 4096);
+        assert_eq!(Reader::new(fixture.root.path()).read().spans.len(), before);
+        assert_eq!(
+            fixture
+                .root
+                .prune_history(&limits(1 << 20, 2))
+                .expect("it can be listed"),
+            1
+        );
+    }
+
+    #[test]
+    fn what_a_crash_has_left_half_made_or_half_removed_goes() {
+        let fixture = Fixture::new();
+        let path = fixture.root.path();
+        let old = [".gone-1-0123456789abcdef", ".new-1-0123456789abcdef"];
+        for name in old {
+            fs::create_dir(path.join(name)).expect("it can be made");
+        }
+        fixture
+            .root
+            .prune_history(&Limits::default())
+            .expect("it can be listed");
+        assert!(!path.join(old[0]).exists());
+        assert!(path.join(old[1]).exists(), "it may be in the making");
+        let made = fs::File::open(path.join(old[1])).expect("it is there");
+        made.set_modified(SystemTime::now() - 2 * PASSAGE).expect("it is ours");
+        fixture
+            .root
+            .prune_history(&Limits::default())
+            .expect("it can be listed");
+        assert!(!path.join(old[1]).exists());
+    }
+}

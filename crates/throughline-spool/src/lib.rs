@@ -17,6 +17,8 @@ mod depot;
 mod directory;
 mod entered;
 mod epoch;
+#[cfg(test)]
+mod fixture;
 mod history;
 mod keeper;
 mod lease;

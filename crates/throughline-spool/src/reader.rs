@@ -306,3 +306,7 @@ impl<'a> Scopes<'a> {
         self.known = scopes::read(&bytes).into_iter().map(Arc::from).collect();
     }
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

@@ -192,3 +192,214 @@ fn mend_header(bytes: &[u8]) -> Option<Header> {
 fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().fold(0, |all, byte| all | byte) == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{id, offsets, segment, span};
+    use crate::record::stride;
+
+    const GENERATION: u64 = 0x1_0000_0005;
+
+    fn bodies(count: u64) -> Vec<Vec<u8>> {
+        (1..=count).map(|n| span(n, &"name".repeat(n as usize % 8))).collect()
+    }
+
+    /// The ids of what is found in a chunk, and how many places are damaged.
+    fn found(bytes: &[u8]) -> (Vec<u64>, usize) {
+        let chunk = chunk(bytes);
+        let mut ids = Vec::new();
+        let mut damaged = chunk.damaged.len();
+        for placed in &chunk.segments {
+            let mut records = records(&bytes[placed.range.clone()], placed.generation, 0);
+            ids.extend(records.by_ref().map(|(_, record)| id(record.body())));
+            damaged += records.torn().len();
+        }
+        (ids, damaged)
+    }
+
+    #[test]
+    fn any_wrong_byte_costs_the_record_it_is_in_and_no_other() {
+        let bodies = bodies(64);
+        let whole = segment(GENERATION, UNIT, &bodies);
+        let offsets = offsets(&bodies);
+        let end = offsets[63] + stride(bodies[63].len());
+        for at in 0..end {
+            let hit = offsets.iter().rposition(|offset| *offset <= at);
+            let is_padding = hit.is_some_and(|hit| at >= offsets[hit] + HEADER + FRAME + bodies[hit].len());
+            let hit = hit.filter(|_| !is_padding).map(|hit| hit as u64 + 1);
+            let expected: Vec<u64> = (1..=64).filter(|id| Some(*id) != hit).collect();
+            for change in [1, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] ^= change;
+                let expected = (expected.clone(), usize::from(hit.is_some()));
+                assert_eq!(found(&bytes), expected, "byte {at} ^ {change:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_kind_of_damage_is_told_from_the_end() {
+        let bodies = bodies(8);
+        let offsets = offsets(&bodies);
+        let last_end = offsets[7] + stride(bodies[7].len());
+        type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
+        let word = |bytes: &mut Vec<u8>, at: usize, word: u32| bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        let cases: [(&str, Change<'_>, &[u64], usize); 9] = [
+            ("nothing", &|_| {}, &[1, 2, 3, 4, 5, 6, 7, 8], 0),
+            (
+                "a page lost",
+                &|b| b[offsets[2]..offsets[5]].fill(0),
+                &[1, 2, 6, 7, 8],
+                1,
+            ),
+            (
+                "a commit word lost",
+                &|b| word(b, offsets[3], 0),
+                &[1, 2, 3, 5, 6, 7, 8],
+                1,
+            ),
+            (
+                "a length that fits another record's end",
+                &|b| {
+                    let body = offsets[4] - offsets[2] - HEADER - FRAME;
+                    word(b, offsets[2], record::commit_word(record::Kind::Finished, body));
+                },
+                &[1, 2, 4, 5, 6, 7, 8],
+                1,
+            ),
+            (
+                "a length beyond the segment",
+                &|b| word(b, offsets[2], 0x01ff_ffff),
+                &[1, 2, 4, 5, 6, 7, 8],
+                1,
+            ),
+            (
+                "a length of nothing",
+                &|b| word(b, offsets[2], 0x0100_0000),
+                &[1, 2, 4, 5, 6, 7, 8],
+                1,
+            ),
+            (
+                "a kind that is not known",
+                &|b| b[offsets[2] + 3] = 9,
+                &[1, 2, 4, 5, 6, 7, 8],
+                1,
+            ),
+            (
+                "a torn last record",
+                &|b| b[last_end - 20] ^= 1,
+                &[1, 2, 3, 4, 5, 6, 7],
+                1,
+            ),
+            (
+                "a record of another generation",
+                &|b| {
+                    let old = record::build(record::Kind::Finished, 0, &bodies[3], GENERATION - 1, offsets[3]);
+                    b[offsets[3]..][..old.len()].copy_from_slice(&old);
+                },
+                &[1, 2, 3, 5, 6, 7, 8],
+                1,
+            ),
+        ];
+        for (name, change, ids, damaged) in cases {
+            let mut bytes = segment(GENERATION, UNIT, &bodies);
+            change(&mut bytes);
+            assert_eq!(found(&bytes), (ids.to_vec(), damaged), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_use_of_the_segment_left_behind_is_no_record() {
+        let mut bytes = segment(GENERATION, UNIT, &bodies(64));
+        let young = segment(GENERATION + 1, UNIT, &bodies(3));
+        let end = offsets(&bodies(4))[3];
+        bytes[..end].copy_from_slice(&young[..end]);
+        bytes[end..end + 8].fill(0);
+        assert_eq!(found(&bytes), (vec![1, 2, 3], 0));
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_gives_the_records_before_the_cut() {
+        let bodies = bodies(100);
+        let both = [
+            segment(GENERATION, UNIT, &bodies[..64]),
+            segment(GENERATION + 1, UNIT, &bodies[64..]),
+        ]
+        .concat();
+        let ends = |range: Range<usize>, base: usize| -> Vec<usize> {
+            let bodies = &bodies[range];
+            let offsets = offsets(bodies);
+            offsets
+                .iter()
+                .zip(bodies)
+                .map(|(at, body)| base + at + stride(body.len()))
+                .collect()
+        };
+        let ends = [ends(0..64, 0), ends(64..100, UNIT)].concat();
+        for len in (0..both.len()).step_by(64).chain(ends.iter().copied()) {
+            let before = ends.iter().filter(|end| **end <= len).count() as u64;
+            assert_eq!(found(&both[..len]).0, (1..=before).collect::<Vec<_>>(), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_chunk_is_walked_past_free_segments_and_lost_headers() {
+        let one = segment(1, UNIT, &bodies(1));
+        let free = Header {
+            generation: 0,
+            len: 2 * UNIT,
+        }
+        .to_bytes();
+        let free = [&free[..], &segment(2, 2 * UNIT, &bodies(5))[HEADER_LEN..]].concat();
+        let lost = {
+            let mut lost = segment(3, 2 * UNIT, &bodies(5));
+            lost[0..24].fill(0xaa);
+            lost
+        };
+        let unused = vec![0; 3 * UNIT];
+        let bytes = [&one[..], &free, &lost, &one, &unused].concat();
+        let chunk = chunk(&bytes);
+        let ranges: Vec<_> = chunk.segments.iter().map(|placed| placed.range.clone()).collect();
+        assert_eq!(ranges, [0..UNIT, 5 * UNIT..6 * UNIT]);
+        assert_eq!(chunk.damaged, vec![3 * UNIT..5 * UNIT]);
+    }
+
+    #[test]
+    fn bytes_that_look_like_records_everywhere_take_bounded_work() {
+        let len = 64 * UNIT;
+        let mut bytes = Header { generation: 1, len }.to_bytes().to_vec();
+        while bytes.len() + HEADER + FRAME < len {
+            let body = (len - bytes.len()) / 2;
+            bytes.extend_from_slice(&record::commit_word(record::Kind::Finished, body).to_le_bytes());
+            bytes.extend_from_slice(&[0; 8]);
+            bytes.extend_from_slice(&record::frame(body));
+        }
+        bytes.resize(len, 0);
+        // The first is not followed by its length: it has to be searched behind it.
+        bytes[HEADER_LEN..HEADER_LEN + 4].fill(0xff);
+        let mut records = records(&bytes, 1, 0);
+        assert_eq!(records.next(), None);
+        assert!(records.budget < len, "the search was given up");
+        assert_eq!(records.torn(), [HEADER_LEN..len]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_walked_without_a_panic(bytes: Vec<u8>, generation: u64, offset in 0usize..500) {
+            let _ = chunk(&bytes);
+            records(&bytes, generation, offset).for_each(drop);
+        }
+
+        #[test]
+        fn any_change_of_a_few_bytes_costs_no_more_records_than_bytes(
+            changes in proptest::collection::vec((HEADER_LEN..UNIT, 0u8..), 1..6),
+        ) {
+            let mut bytes = segment(GENERATION, UNIT, &bodies(64));
+            for (at, byte) in &changes {
+                bytes[*at] = *byte;
+            }
+            proptest::prop_assert!(found(&bytes).0.len() + changes.len() >= 64);
+        }
+    }
+}

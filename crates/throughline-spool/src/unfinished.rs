@@ -101,3 +101,91 @@ impl<'a> Iterator for Fields<'a> {
         Some(field)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::span;
+
+    fn open() -> Vec<u8> {
+        let mut body = span(9, "open");
+        for (key, value) in [("one", Value::Str("1")), ("two", Value::I64(2))] {
+            append(&mut body, encode::attribute_len(key, &value), |out| {
+                encode::write_attribute(out, key, &value);
+            });
+        }
+        let event = encode::Event {
+            name: "event",
+            time_unix_nano: 70,
+            attributes: &[],
+            dropped_attributes: 0,
+        };
+        append(&mut body, encode::event_len(&event), |out| {
+            encode::write_event(out, &event)
+        });
+        body
+    }
+
+    #[test]
+    fn it_ends_when_anything_of_its_process_was_last_seen() {
+        for (known_alive, expected) in [(0, 70), (69, 70), (71, 71)] {
+            let closed = close(&open(), known_alive).expect("it is a span");
+            assert_eq!(SpanView::new(&closed).end_time_unix_nano(), expected);
+        }
+        let mut closing = open();
+        let end = prefix::END_TIME - prefix::ROOT_START;
+        closing[end..end + 8].copy_from_slice(&50_u64.to_le_bytes());
+        let closed = close(&closing, 1_000).expect("it is a span");
+        assert_eq!(
+            SpanView::new(&closed).end_time_unix_nano(),
+            50,
+            "it was being ended then"
+        );
+    }
+
+    #[test]
+    fn its_own_status_makes_way() {
+        let mut body = open();
+        append(&mut body, encode::status_len(StatusCode::Ok, ""), |out| {
+            encode::write_status(out, StatusCode::Ok, "");
+        });
+        let closed = close(&body, 0).expect("it is a span");
+        assert_eq!(SpanView::new(&closed).status(), (StatusCode::Error, MESSAGE));
+        assert_eq!(Fields(&closed).filter(|field| field[0] == tag::STATUS).count(), 1);
+    }
+
+    #[test]
+    fn a_body_cut_anywhere_keeps_its_whole_fields() {
+        let whole = open();
+        let ends: Vec<usize> = Fields(&whole)
+            .scan(0, |end, field| {
+                *end += field.len();
+                Some(*end)
+            })
+            .collect();
+        let prefix = prefix::LEN - prefix::ROOT_START;
+        for len in 0..=whole.len() {
+            let expected = ends.iter().copied().filter(|end| *end <= len).max().unwrap_or(0);
+            let so_far = so_far(&whole[..len]);
+            assert_eq!(so_far.map(<[u8]>::len), (len >= prefix).then_some(expected), "{len}");
+            let closed = close(&whole[..len], 0);
+            let is_whole = closed.is_none_or(|closed| Fields(&closed).map(<[u8]>::len).sum::<usize>() == closed.len());
+            assert!(is_whole, "{len}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_closed_without_a_panic(bytes: Vec<u8>, known_alive: u64, at in 0_usize..200, byte: u8) {
+            let _ = (close(&bytes, known_alive), so_far(&bytes));
+            let mut changed = open();
+            if let Some(changed) = changed.get_mut(at) {
+                *changed = byte;
+            }
+            if let Some(closed) = close(&changed, known_alive) {
+                let mark = SpanView::new(&closed).attribute(MARK);
+                proptest::prop_assert_eq!(mark.and_then(|mark| mark.as_bool()), Some(true));
+            }
+        }
+    }
+}
