@@ -72,7 +72,7 @@ impl Chunk {
             self.base()
                 .as_ptr()
                 .add(at)
-                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
         };
         if self.writes_through() {
             self.write_back(at, bytes.len());

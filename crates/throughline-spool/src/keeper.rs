@@ -36,6 +36,6 @@ pub(crate) fn start(spool: &'static Spool) {
     // Without it everything still works, with more page faults in the threads that end spans.
     let _ = thread::Builder::new()
         .name("throughline-keeper".into())
-        .stack_size(128 << 10)
+        .stack_size(256 << 10)
         .spawn(run);
 }

@@ -184,7 +184,7 @@ impl OpenSpan {
         } else {
             this.slot.open(this.used, prefix::LEN);
             span.append(encode::text_len(name), |out| {
-                encode::write_text(out, encode::tag::NAME, name)
+                encode::write_text(out, encode::tag::NAME, name);
             });
         }
         Some(span)

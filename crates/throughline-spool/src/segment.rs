@@ -264,7 +264,7 @@ impl Segment {
         // and not zero, so the lease has left that range for good.
         unsafe {
             copy.as_mut_ptr()
-                .copy_from_nonoverlapping(self.base().add(start), next - start)
+                .copy_from_nonoverlapping(self.base().add(start), next - start);
         };
         // The copy starts at 0, the CRC knows the record's place: put the difference into the generation.
         let generation = self.generation() ^ start as u64;

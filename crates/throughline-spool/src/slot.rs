@@ -166,12 +166,13 @@ impl Slot {
 
 /// The word of a slot, as the owner and those who look share it.
 pub(crate) trait Word {
+    #[cfg(all(test, loom))]
     fn load(&self, order: Ordering) -> u32;
     fn store(&self, value: u32, order: Ordering);
 }
 
 impl Word for AtomicU32 {
-    #[inline]
+    #[cfg(all(test, loom))]
     fn load(&self, order: Ordering) -> u32 {
         u32::from_le(self.load(order))
     }

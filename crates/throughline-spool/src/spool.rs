@@ -369,11 +369,11 @@ impl Spool {
         if let Some(segment) = catalog.lease(body, before) {
             return Some(Lease::new(segment));
         }
-        if catalog.may_grow(CHUNK) {
-            if let Some(chunk) = catalog.take_prepared().or_else(|| self.make_chunk(CHUNK)) {
-                catalog.add_chunk(chunk);
-                return catalog.lease(body, before).map(Lease::new);
-            }
+        if catalog.may_grow(CHUNK)
+            && let Some(chunk) = catalog.take_prepared().or_else(|| self.make_chunk(CHUNK))
+        {
+            catalog.add_chunk(chunk);
+            return catalog.lease(body, before).map(Lease::new);
         }
         if let Some(segment) = catalog.lease_any(body) {
             return Some(Lease::new(segment));

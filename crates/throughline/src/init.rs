@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use throughline_spool::{Identity, Limits, Manifest, Root, Settings, Spool};
 
@@ -24,10 +24,8 @@ use crate::{clock, tracer};
 /// what this one could not.
 ///
 /// ```no_run
-/// fn main() {
-///     let _tracing = throughline::init("orders");
-///     let _span = throughline::span!("work").enter();
-/// }
+/// let _tracing = throughline::init("orders");
+/// let _span = throughline::span!("work").enter();
 /// ```
 pub fn init(service_name: &str) -> Tracing {
     builder(service_name).init()
@@ -195,10 +193,27 @@ fn start(config: &Config, limits: Limits) {
 /// What the spool's helper thread does for us, every 5 ms to 1 s.
 fn tick() {
     clock::tick();
-    if Spool::current().is_some_and(Spool::is_failing) {
+    let Some(spool) = Spool::current() else { return };
+    if spool.is_failing() {
         notice(format_args!(
             "the spool's files cannot be written any more: {IN_MEMORY}"
         ));
+    }
+    prune_now_and_then(spool);
+}
+
+/// Keeps the history of dead processes within its limits: at the start, and every ten minutes.
+fn prune_now_and_then(spool: &Spool) {
+    const EVERY: Duration = Duration::from_secs(600);
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+
+    let Some(root) = &spool.settings().root else { return };
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.is_none_or(|last| last.elapsed() >= EVERY) {
+        *last = Some(Instant::now());
+        if let Err(error) = root.prune_history(&spool.settings().limits) {
+            notice(format_args!("old history cannot be removed: {error}"));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Distributed tracing: one call sets it up, a span costs two clock reads, and none is lost silently.
 #![forbid(unsafe_code)]
 
+mod adopted;
 mod clock;
 mod config;
 mod context;

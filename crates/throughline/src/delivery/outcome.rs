@@ -53,6 +53,7 @@ pub(crate) enum Cause {
 }
 
 impl Outcome {
+    #[cfg(test)]
     pub(crate) fn success() -> Self {
         Self::Accepted {
             rejected: 0,
