@@ -150,7 +150,7 @@ pub(crate) fn rename(span: &mut OpenSpan, new: &str) {
         .find(|(tag, _)| *tag == tag::NAME)
         .map_or(0..0, |(_, range)| range);
     span.splice(old, encode::text_len(new), |out| {
-        encode::write_text(out, tag::NAME, new)
+        encode::write_text(out, tag::NAME, new);
     });
 }
 
@@ -298,7 +298,7 @@ fn append_rare(span: &mut OpenSpan) {
     }
     let message = if code == StatusCode::Error { rare.as_str() } else { "" };
     if !span.append(encode::status_len(code, message), |out| {
-        encode::write_status(out, code, message)
+        encode::write_status(out, code, message);
     }) {
         span.append(encode::status_len(code, ""), |out| encode::write_status(out, code, ""));
     }

@@ -143,7 +143,7 @@ impl Span {
         if open.is_recording() {
             let state = relay.trace_state();
             open.append(encode::text_len(state), |out| {
-                encode::write_text(out, tag::TRACE_STATE, state)
+                encode::write_text(out, tag::TRACE_STATE, state);
             });
         }
         open.rare_mut().relay = Some(relay);
