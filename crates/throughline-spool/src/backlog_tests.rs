@@ -121,6 +121,24 @@ fn nothing_is_removed_that_some_destination_has_not_got() {
 }
 
 #[test]
+fn a_cursor_that_was_torn_falls_back_to_the_one_before() {
+    let fixture = Fixture::new();
+    let directory = fixture.dead(1, &[("chunk-0000", &segment(1, UNIT, &spans(1..11)))]);
+    let mut backlog = open(&directory);
+    for _ in 0..3 {
+        let portion = backlog.next(0, 2, 1 << 20).expect("there are records");
+        backlog.settle(&portion, 0).expect("the cursor can be stored");
+    }
+    assert_eq!(backlog.pending(0), 4);
+    drop(backlog);
+    let path = directory.path().join("chunk-0000");
+    let mut bytes = fs::read(&path).expect("it is there");
+    bytes[Cursor::position(0, 3)] ^= 1;
+    fs::write(&path, &bytes).expect("it can be written");
+    assert_eq!(open(&directory).pending(0), 6, "two come again, none is lost");
+}
+
+#[test]
 fn what_is_settled_is_counted_by_what_became_of_it() {
     let fixture = Fixture::new();
     let directory = fixture.dead(1, &[("chunk-0000", &segment(1, UNIT, &spans(1..11)))]);

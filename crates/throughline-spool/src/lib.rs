@@ -19,6 +19,8 @@ mod entered;
 mod epoch;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod format_tests;
 mod history;
 mod keeper;
 mod lease;

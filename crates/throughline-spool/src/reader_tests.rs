@@ -169,6 +169,15 @@ fn a_directory_is_read_as_far_as_it_goes() {
 }
 
 #[test]
+fn slots_are_void_where_an_adopter_has_made_records_of_them() {
+    let fixture = Fixture::new();
+    let slot = slot(&span(7, "open"), None);
+    let recovered = segment(1, UNIT, &spans(1..4));
+    fixture.dead(0, &[("open-0000", &slot), ("chunk-recovered", &recovered)]);
+    assert_eq!(ids(&read(&fixture)), BTreeSet::from([1, 2, 3]));
+}
+
+#[test]
 fn any_file_cut_anywhere_is_read_without_a_panic() {
     let fixture = Fixture::new();
     let files = [

@@ -310,6 +310,20 @@ mod tests {
     }
 
     #[test]
+    fn a_torn_record_cannot_smuggle_another_one_in() {
+        let at = HEADER_LEN + HEADER + FRAME;
+        // The body that begins at `at` holds, further on, a record that would verify at its place.
+        let mut body = span(1, "");
+        body.resize(body.len().next_multiple_of(ALIGN), 0);
+        let smuggled = record::build(record::Kind::Finished, 0, &span(99, ""), GENERATION, at + body.len());
+        body.extend_from_slice(&smuggled);
+        let mut bytes = segment(GENERATION, UNIT, &[body, span(2, "")]);
+        assert_eq!(found(&bytes), (vec![1, 2], 0));
+        bytes[at + 1] ^= 1;
+        assert_eq!(found(&bytes), (vec![2], 1));
+    }
+
+    #[test]
     fn what_an_earlier_use_of_the_segment_left_behind_is_no_record() {
         let mut bytes = segment(GENERATION, UNIT, &bodies(64));
         let young = segment(GENERATION + 1, UNIT, &bodies(3));
