@@ -2,5 +2,6 @@
 
 pub mod demo;
 pub mod ls;
+pub mod recover;
 pub mod run;
 pub mod view;

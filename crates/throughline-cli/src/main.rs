@@ -1,7 +1,7 @@
 //! The `throughline` command: what it can do, and where each part lives.
 //!
 //! A command is a file in [`cmd`]. What they share: [`store`] reads the spool, [`trace`] makes trees of spans,
-//! [`waterfall`] draws one, [`screen`] knows the terminal, [`text`] and [`time`] write for people, [`exit`] ends.
+//! [`waterfall`] draws one with its [`details`], [`table`] draws lists, [`screen`] knows the terminal, [`text`] and [`time`] write for people, [`exit`] ends.
 #![forbid(unsafe_code)]
 
 mod cmd;
@@ -10,6 +10,7 @@ mod exit;
 mod redact;
 mod screen;
 mod store;
+mod table;
 mod text;
 mod time;
 mod trace;
@@ -52,6 +53,7 @@ enum Command {
     DemoServer(cmd::demo::server::Server),
     #[command(hide = true)]
     DemoWorker(cmd::demo::worker::Worker),
+    Recover(cmd::recover::Recover),
     Run(cmd::run::Run),
     Ls(cmd::ls::Ls),
     View(cmd::view::View),
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::DemoCompress(part) => part.execute(),
         Command::DemoServer(part) => part.execute(),
         Command::DemoWorker(part) => part.execute(),
+        Command::Recover(recover) => recover.execute(spool),
         Command::Run(run) => run.execute(spool),
         Command::Ls(ls) => ls.execute(spool),
         Command::View(view) => view.execute(spool),

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use throughline_spool::{Contents, Reader};
+use throughline_spool::{Contents, ProcessReport, Reader};
 pub use throughline_spool::{Place, State};
 use throughline_wire::{SpanView, TraceId};
 
@@ -65,6 +65,13 @@ pub fn read(spool: &Path) -> Vec<Stored> {
 /// The spans of one trace.
 pub fn read_trace(spool: &Path, id: TraceId) -> Vec<Stored> {
     stored(Reader::new(spool).read_where(|span| SpanView::new(&span.body).trace_id() == Some(id)))
+}
+
+/// The processes of a spool.
+pub fn processes(spool: &Path) -> Vec<ProcessReport> {
+    let contents = Reader::new(spool).read_where(|_| false);
+    contents.problems.iter().for_each(|problem| say(problem));
+    contents.processes
 }
 
 fn stored(contents: Contents) -> Vec<Stored> {

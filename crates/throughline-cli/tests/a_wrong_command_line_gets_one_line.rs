@@ -1,5 +1,7 @@
 //! What cannot be meant is said in one line, with exit code 2; help is complete.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use common::run;
@@ -28,6 +30,11 @@ fn wrong_arguments_are_named_with_what_is_wrong() {
         (&["demo", "/no/such/directory"], "/no/such/directory is not a directory"),
         (&["demo", "/dev/null"], "/dev/null is not a directory"),
         (&["demo", "--kil"], "--kil"),
+        (&["recover", "--to", ""], "--to"),
+        (&["recover", "--header", "x"], "NAME=VALUE"),
+        (&["recover", "--header", "=x"], "NAME=VALUE"),
+        (&["recover", "--json", "--to", "http://h"], "--json"),
+        (&["recover", "--list", "--to", "http://h"], "--list"),
     ] {
         let finished = run(&spool, arguments);
         assert_eq!(
@@ -63,6 +70,10 @@ fn help_names_every_command_and_option() {
         (
             &["run", "--help"],
             &["--name", "--service", "TRACEPARENT", "127", "126", "Examples"],
+        ),
+        (
+            &["recover", "--help"],
+            &["--to", "--header", "--list", "--json", "exit code is 1"],
         ),
         (&["ls", "--help"], &["--json", "--number", "newest first"]),
         (&["view", "--help"], &["--json", "--attributes", "last"]),

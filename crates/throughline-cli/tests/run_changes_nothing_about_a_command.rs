@@ -1,5 +1,7 @@
 //! `throughline run`: the outcome of a command is that of the command, and its span tells the rest.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use std::fs::{self, File};

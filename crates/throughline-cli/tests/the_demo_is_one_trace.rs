@@ -1,5 +1,7 @@
 //! `throughline demo`, end to end: one trace through four programs, whole also when one of them is killed.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use std::fs;

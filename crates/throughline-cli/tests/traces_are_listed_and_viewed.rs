@@ -1,5 +1,7 @@
 //! `throughline ls` and `throughline view`, on spools that `throughline run` has filled.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use std::process::{Command, Stdio};

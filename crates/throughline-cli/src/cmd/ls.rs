@@ -7,7 +7,8 @@ use serde_json::json;
 use crate::exit::{Failure, print};
 use crate::screen::{Ink, Screen};
 use crate::store;
-use crate::text::{cut, escaped, fit, width};
+use crate::table::Table;
+use crate::text::{cut, escaped};
 use crate::time::{duration, moment};
 use crate::trace::{self, Trace};
 
@@ -86,43 +87,22 @@ fn json_line(trace: &Trace) -> String {
     format!("{line}\n")
 }
 
-const HEADINGS: [&str; 7] = ["trace", "start", "took", "spans", "", "services", "name"];
-const IS_RIGHT: [bool; 7] = [false, false, true, true, false, false, false];
-/// Services get no more than this, however many there are.
+/// Services get no more columns than this, however many they are.
 const SERVICES: usize = 32;
 
 fn table(traces: &[Trace], prefix: usize, screen: Screen) -> String {
-    let rows: Vec<_> = traces.iter().map(|trace| cells(trace, prefix)).collect();
-    let mut widths = HEADINGS.map(width);
-    for row in &rows {
-        for (column, cell) in row.iter().enumerate() {
-            widths[column] = widths[column].max(width(cell));
-        }
-    }
-    let line = |cells: &[String; 7]| {
-        let padded = cells.iter().enumerate().map(|(column, cell)| match IS_RIGHT[column] {
-            true => format!(
-                "{:missing$}{cell}",
-                "",
-                missing = widths[column].saturating_sub(width(cell))
-            ),
-            false => fit(cell, widths[column]),
-        });
-        let line = padded.collect::<Vec<_>>().join("  ");
-        cut(line.trim_end(), screen.columns).into_owned()
-    };
-    let heading = screen.paint(Ink::Faint, &line(&HEADINGS.map(str::to_owned)));
-    let mut out = format!("{heading}\n");
-    for (trace, row) in traces.iter().zip(&rows) {
+    let mut table = Table::new(["trace", "start", "took", "spans", "", "services", "name"])
+        .right_aligned(2)
+        .right_aligned(3);
+    for trace in traces {
         let ink = match (trace.errors(), trace.unfinished()) {
             (0, 0) => Ink::Plain,
             (0, _) => Ink::Warning,
             _ => Ink::Error,
         };
-        out.push_str(&screen.paint(ink, &line(row)));
-        out.push('\n');
+        table.row(ink, cells(trace, prefix));
     }
-    out
+    table.draw(screen)
 }
 
 fn cells(trace: &Trace, prefix: usize) -> [String; 7] {

@@ -16,7 +16,7 @@ use throughline::{Context, Span, span};
 use throughline_wire::environment::{EnvWriter, pairs};
 
 use self::signals::Signals;
-use crate::exit::{Failure, NOT_EXECUTABLE, NOT_FOUND};
+use crate::exit::{Failure, NOT_EXECUTABLE, NOT_FOUND, USAGE};
 use crate::{redact, text};
 
 /// Trace a command: same output, exit code and signals.
@@ -58,6 +58,14 @@ pub struct Run {
 impl Run {
     pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
         let (program, arguments) = self.command.split_first().expect("clap asks for at least one");
+        if program.as_encoded_bytes().starts_with(b"-") {
+            let program = program.to_string_lossy();
+            let message = format!(
+                "unexpected option '{}': a command does not begin so (see `throughline run --help`)",
+                text::escaped(&program)
+            );
+            return Err(Failure::with_code(USAGE, message));
+        }
         let file_name = Path::new(program).file_name().unwrap_or(program).to_string_lossy();
         let mut builder = throughline::builder(&file_name);
         if let Some(service) = &self.service {

@@ -189,7 +189,7 @@ async fn enqueue(payload: Bytes, shared: &Shared) -> io::Result<String> {
     let headers: HeaderList = span.context().inject(Vec::new());
     let (queue, name) = (shared.queue.clone(), id.clone());
     let put = spawn_blocking(move || queue.put(&name, &headers, &payload)).await;
-    let put = put.map_err(io::Error::other).flatten();
+    let put = put.map_err(io::Error::other).and_then(|put| put);
     put.inspect_err(|error| span.error(error))?;
     Ok(id)
 }

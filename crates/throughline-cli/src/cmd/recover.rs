@@ -1,0 +1,172 @@
+//! `throughline recover`: what dead processes left undelivered.
+
+mod listing;
+
+use std::collections::BTreeSet;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use throughline_spool::{Life, ProcessReport};
+
+use self::listing::Group;
+use crate::exit::{FAILURE, Failure, print};
+use crate::screen::Screen;
+use crate::store;
+use crate::text::{count, escaped};
+
+/// How often it is looked how much is left.
+const LOOK: Duration = Duration::from_millis(50);
+/// A backend that takes nothing for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the last report may take.
+const REPORT: Duration = Duration::from_millis(200);
+
+/// Deliver what processes that have ended could not, or list it.
+///
+/// A process whose backend cannot be reached leaves its spans in the spool. The next process that starts with the same
+/// endpoint and headers delivers them; this command is one that does nothing else. Without an endpoint it lists what is
+/// left and where it was to go.
+///
+/// Spans only go where they were to go: those of processes that had another endpoint or other headers stay, and those of
+/// processes that had none are local history and wait for nothing. It ends when all is delivered, or when the backend has
+/// taken nothing for 5 seconds; the exit code is 1 if something is left then.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  throughline recover --list
+  throughline recover --to http://localhost:4318
+  throughline recover --to https://otel.example --header 'authorization=Bearer x'")]
+pub struct Recover {
+    /// The endpoint, a base URL [default: $OTEL_EXPORTER_OTLP_ENDPOINT or its kin]
+    #[arg(long, value_name = "URL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    to: Option<String>,
+
+    /// A header of each request; may be given again for others
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_header)]
+    header: Vec<(String, String)>,
+
+    /// Only list what is left
+    #[arg(long, conflicts_with_all = ["to", "header"])]
+    list: bool,
+
+    /// The list as one JSON object a line; times in nanoseconds since 1970
+    #[arg(long, conflicts_with_all = ["to", "header"])]
+    json: bool,
+}
+
+fn parse_header(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = pair.ok_or("a header is given as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl Recover {
+    pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
+        let spool = store::directory(spool)?;
+        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let by_variable = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
+            .into_iter()
+            .any(is_set);
+        if self.list || self.json || self.to.is_none() && !by_variable {
+            let groups = listing::group(&left(&spool));
+            return match self.json {
+                true => print(&groups.iter().map(Group::json_line).collect::<String>()),
+                false => print(&listing::text(&groups, &spool, Screen::of_stdout())),
+            };
+        }
+        self.deliver(&spool)
+    }
+
+    /// Tracing delivers for dead processes as soon as it is on; here it has nothing else to do.
+    fn deliver(&self, spool: &Path) -> Result<u8, Failure> {
+        let mut builder = throughline::builder("throughline-recover").spool_dir(spool);
+        if let Some(to) = &self.to {
+            builder = builder.endpoint(to);
+        }
+        for (name, value) in &self.header {
+            builder = builder.header(name, value);
+        }
+        // Looked at first: delivery begins at once.
+        let left = left(spool);
+        let tracing = builder.init();
+        let Some(ours) = own_destination(spool) else {
+            return Err(Failure::new(
+                "nothing can be delivered: tracing is off, or the spool cannot be used",
+            ));
+        };
+        let is_ours =
+            |process: &ProcessReport| process.destinations.iter().any(|to| to.fingerprint == ours.fingerprint);
+        let (for_us, for_others): (Vec<_>, Vec<_>) = left.into_iter().partition(is_ours);
+        let (before, others) = (total(&for_us), total(&for_others));
+        let names: BTreeSet<_> = for_us.into_iter().map(|process| process.name).collect();
+
+        let rest = wait(spool, &names, before);
+        let report = tracing.shutdown(REPORT).wait();
+        let mut out = format!("{} delivered to {}", spans(before - rest), escaped(&ours.name));
+        if rest > 0 {
+            let trouble = report.trouble().unwrap_or("the backend takes nothing");
+            out.push_str(&format!("; {rest} left: {}", escaped(trouble)));
+        }
+        out.push_str(".\n");
+        if others > 0 {
+            let others = spans(others);
+            out.push_str(&format!(
+                "{others} for other backends are left: see `throughline recover --list`.\n"
+            ));
+        }
+        print(&out)?;
+        Ok(if rest > 0 { FAILURE } else { 0 })
+    }
+}
+
+/// Waits until nothing of these processes is left, or for too long nothing has become less. Returns what is left.
+fn wait(spool: &Path, names: &BTreeSet<String>, before: u64) -> u64 {
+    let mut rest = before;
+    let mut changed = Instant::now();
+    while rest > 0 && changed.elapsed() < PATIENCE {
+        sleep(LOOK);
+        // What somebody else delivers for is not in the list while he does: the lock is the adopter's.
+        let now = store::processes(spool)
+            .iter()
+            .filter(|process| names.contains(&process.name))
+            .map(waiting)
+            .sum();
+        if now < rest {
+            changed = Instant::now();
+        }
+        rest = now;
+    }
+    rest
+}
+
+/// Where this process delivers, as its own directory in the spool says.
+fn own_destination(spool: &Path) -> Option<throughline_spool::Destination> {
+    let own = |process: &ProcessReport| process.life == Life::Living && process.owner.pid == std::process::id();
+    let process = store::processes(spool).into_iter().find(own)?;
+    process.destinations.into_iter().next()
+}
+
+/// The dead processes of which spans wait for a backend.
+fn left(spool: &Path) -> Vec<ProcessReport> {
+    let is_left = |process: &ProcessReport| process.life == Life::Dead && waiting(process) > 0;
+    store::processes(spool).into_iter().filter(is_left).collect()
+}
+
+/// Spans that a backend has not got; those that were open when the process died are delivered as unfinished ones.
+fn waiting(process: &ProcessReport) -> u64 {
+    if process.destinations.is_empty() {
+        0
+    } else {
+        process.pending + process.open
+    }
+}
+
+fn total(processes: &[ProcessReport]) -> u64 {
+    processes.iter().map(waiting).sum()
+}
+
+fn spans(number: u64) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), "span")
+}

@@ -1,0 +1,98 @@
+//! What is left, as a list: a line for each service and backend.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+use throughline_spool::ProcessReport;
+
+use super::{spans, waiting};
+use crate::screen::{Ink, Screen};
+use crate::table::Table;
+use crate::text::escaped;
+use crate::time::moment;
+
+/// What processes of one service left for the same backends.
+pub struct Group {
+    service: String,
+    /// Kind and endpoint of each backend.
+    destinations: Vec<String>,
+    processes: usize,
+    spans: u64,
+    /// When the first of the processes began, in nanoseconds since 1970.
+    since: u64,
+}
+
+/// The groups, the one with the oldest process first.
+pub fn group(left: &[ProcessReport]) -> Vec<Group> {
+    let mut groups: BTreeMap<_, Group> = BTreeMap::new();
+    for process in left {
+        let destinations: Vec<_> = process.destinations.iter().map(|to| to.name.clone()).collect();
+        let key = (process.service.clone(), destinations.clone());
+        let group = groups.entry(key).or_insert_with(|| Group {
+            service: process.service.clone(),
+            destinations,
+            processes: 0,
+            spans: 0,
+            since: u64::MAX,
+        });
+        group.processes += 1;
+        group.spans += waiting(process);
+        group.since = group.since.min(unix_nano(process.created));
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    groups.sort_by_key(|group| group.since);
+    groups
+}
+
+impl Group {
+    pub fn json_line(&self) -> String {
+        let line = json!({
+            "service": self.service,
+            "destinations": self.destinations,
+            "processes": self.processes,
+            "spans": self.spans,
+            "sinceUnixNano": self.since.to_string(),
+        });
+        format!("{line}\n")
+    }
+}
+
+/// The groups for people.
+pub fn text(groups: &[Group], spool: &Path, screen: Screen) -> String {
+    let place = spool.display().to_string();
+    let place = escaped(&place);
+    if groups.is_empty() {
+        return format!("Nothing of a process that ended waits for delivery in {place}.\n");
+    }
+    let mut table = Table::new(["spans", "processes", "service", "since", "for"])
+        .right_aligned(0)
+        .right_aligned(1);
+    for group in groups {
+        // The kind is the same for all, so far: the endpoint tells them apart.
+        let endpoints = group.destinations.iter().filter_map(|name| name.rsplit(' ').next());
+        let endpoints: Vec<_> = endpoints.collect();
+        table.row(
+            Ink::Plain,
+            [
+                group.spans.to_string(),
+                group.processes.to_string(),
+                escaped(&group.service).into_owned(),
+                moment(group.since),
+                escaped(&endpoints.join(", ")).into_owned(),
+            ],
+        );
+    }
+    format!(
+        "{} of processes that ended wait for delivery in {place}:\n\n{}\n\
+         `throughline recover --to URL` delivers them, and so does the next process with the same endpoint and headers.\n",
+        spans(groups.iter().map(|group| group.spans).sum()),
+        table.draw(screen)
+    )
+}
+
+fn unix_nano(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}

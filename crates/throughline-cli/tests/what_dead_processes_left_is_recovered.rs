@@ -1,0 +1,88 @@
+//! `throughline recover`: what processes left that could not deliver.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use common::{only_span, run, throughline};
+use serde_json::Value;
+use throughline_testkit::{Receiver, Spool};
+
+/// A spool with a span that waits for this receiver, which is stopped, and one that is local.
+fn left_for(receiver: &mut Receiver) -> Spool {
+    let spool = Spool::new().unwrap();
+    receiver.stop();
+    run(&spool, &["run", "--service", "local", "true"]).expect_success();
+    let program = throughline(&spool, &["run", "--service", "shop", "true"]);
+    let program = program.env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint());
+    program.run().unwrap().expect_success();
+    spool
+}
+
+#[test]
+fn what_is_left_is_listed_with_where_it_was_to_go() {
+    let spool = Spool::new().unwrap();
+    let nothing = run(&spool, &["recover"]).expect_success().stdout;
+    assert!(
+        nothing.starts_with("Nothing of a process that ended waits for delivery in"),
+        "{nothing}"
+    );
+
+    let mut receiver = Receiver::start().unwrap();
+    let spool = left_for(&mut receiver);
+    let listed = run(&spool, &["recover"]).expect_success().stdout;
+    assert!(listed.starts_with("1 span of processes that ended"), "{listed}");
+    assert!(listed.contains("shop") && !listed.contains("local "), "{listed}");
+    assert!(
+        listed.contains(&format!("{}/v1/traces", receiver.endpoint())),
+        "{listed}"
+    );
+
+    let listed = run(&spool, &["recover", "--list", "--json"]).expect_success().stdout;
+    let left: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(
+        (&left["service"], &left["spans"], &left["processes"]),
+        (&"shop".into(), &1.into(), &1.into())
+    );
+}
+
+#[test]
+fn what_is_left_is_delivered_once_and_nothing_else_is() {
+    let mut receiver = Receiver::start().unwrap();
+    let spool = left_for(&mut receiver);
+    let span_id = only_span(&spool)["spanId"].as_str().unwrap().to_owned();
+    receiver.restart().unwrap();
+    for delivered in ["1 span delivered to ", "0 spans delivered to "] {
+        let recovered = run(&spool, &["recover", "--to", &receiver.endpoint()]).expect_success();
+        assert!(
+            recovered.stdout.starts_with(delivered) && recovered.stderr.is_empty(),
+            "{recovered}"
+        );
+    }
+    let received: Vec<_> = receiver.spans().iter().map(|span| span.span_id()).collect();
+    assert_eq!(received, [span_id]);
+    let listed = run(&spool, &["recover", "--list"]).expect_success().stdout;
+    assert!(listed.starts_with("Nothing"), "{listed}");
+}
+
+#[test]
+fn a_backend_that_is_still_down_is_told_with_the_reason() {
+    let mut receiver = Receiver::start().unwrap();
+    let spool = left_for(&mut receiver);
+    let recovered = run(&spool, &["recover", "--to", &receiver.endpoint()]);
+    assert_eq!(recovered.code, Some(1), "{recovered}");
+    assert!(recovered.stdout.contains("; 1 left: connection refused"), "{recovered}");
+    // It goes nowhere but where it was to go: another endpoint, or the same with another header.
+    let other = Receiver::start().unwrap();
+    for options in [
+        &["--to", &other.endpoint()][..],
+        &["--to", &receiver.endpoint(), "--header", "authorization=x"],
+    ] {
+        let recovered = run(&spool, &[&["recover"], options].concat()).expect_success();
+        assert!(
+            recovered.stdout.contains("1 span for other backends are left"),
+            "{recovered}"
+        );
+    }
+    assert!(other.spans().is_empty());
+}
