@@ -21,6 +21,9 @@ mod epoch;
 mod fixture;
 #[cfg(test)]
 mod format_tests;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
 mod keeper;
 mod lease;

@@ -85,8 +85,9 @@ impl<'a> Iterator for Fields<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         let (key, value) = varint::read(self.0)?;
+        let number = u32::try_from(key).ok()? >> 3;
         let rest = match key & 7 {
-            _ if key >> 3 == 0 => return None,
+            _ if number == 0 => return None,
             0 => varint::read(value)?.1,
             1 => value.get(8..)?,
             2 => {
@@ -152,6 +153,22 @@ mod tests {
         let closed = close(&body, 0).expect("it is a span");
         assert_eq!(SpanView::new(&closed).status(), (StatusCode::Error, MESSAGE));
         assert_eq!(Fields(&closed).filter(|field| field[0] == tag::STATUS).count(), 1);
+    }
+
+    #[test]
+    fn what_no_reader_takes_for_a_field_ends_the_body() {
+        // A tag of more than 32 bits, field 0, a group, a wire type that is none.
+        for bad in [
+            &b"\xf5\xfe\xff\xff\xf6\x3f12345678"[..],
+            b"\x02\x01a",
+            b"\x0b\x0c",
+            b"\x0e",
+        ] {
+            let body = [open(), bad.to_vec()].concat();
+            assert_eq!(so_far(&body), Some(&open()[..]), "{bad:?}");
+            let closed = close(&body, 0).expect("it is a span");
+            assert!(SpanView::new(&closed).attribute(MARK).is_some(), "{bad:?}");
+        }
     }
 
     #[test]
