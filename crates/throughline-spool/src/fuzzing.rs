@@ -25,7 +25,12 @@ pub fn chunk(bytes: &[u8]) {
             assert_eq!(record.payload.len(), record.body().len() + 4);
             before = records.at();
         }
-        assert!(records.torn().iter().all(|torn| torn.start < torn.end && torn.end <= segment.len()));
+        assert!(
+            records
+                .torn()
+                .iter()
+                .all(|torn| torn.start < torn.end && torn.end <= segment.len())
+        );
     }
 }
 

@@ -395,7 +395,7 @@ mod tests {
         let mut records = records(&bytes, 1, 0);
         assert_eq!(records.next(), None);
         assert!(records.budget < len, "the search was given up");
-        assert_eq!(records.torn(), [HEADER_LEN..len]);
+        assert_eq!(records.torn().first(), Some(&(HEADER_LEN..len)));
     }
 
     proptest::proptest! {

@@ -122,7 +122,7 @@ mod tests {
             dropped_attributes: 0,
         };
         append(&mut body, encode::event_len(&event), |out| {
-            encode::write_event(out, &event)
+            encode::write_event(out, &event);
         });
         body
     }

@@ -85,7 +85,7 @@ fn spans_are_written_read_and_settled_in_memory() {
     let mut long = start("", MANY);
     (0..20).for_each(|_| assert!(field(&mut long, 100)));
     assert!(long.splice(2..102, 200, |out| {
-        out.copy_from_slice(&[&[0xfa, 0x07, 0xc4, 0x01], &[0; 196][..]].concat())
+        out.copy_from_slice(&[&[0xfa, 0x07, 0xc4, 0x01], &[0; 196][..]].concat());
     }));
     assert!(long.splice(2..202, 0, |_| ()));
     assert_eq!(long.fields().len(), 2 + 1900);
