@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use throughline::Tracing;
 use throughline_spool::{Life, ProcessReport};
 
 use self::listing::Group;
@@ -18,8 +19,11 @@ use crate::text::{count, escaped};
 
 /// How often it is looked how much is left.
 const LOOK: Duration = Duration::from_millis(50);
-/// A backend that takes nothing for so long is given up.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A backend that does not work and takes nothing for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// One with which nothing is wrong is waited for a little longer than the 30 s in which dead processes are looked for
+/// again: somebody else may have had their spans in hand the first time.
+const PATIENCE_WITHOUT_TROUBLE: Duration = Duration::from_secs(35);
 /// How long the last report may take.
 const REPORT: Duration = Duration::from_millis(200);
 
@@ -31,7 +35,7 @@ const REPORT: Duration = Duration::from_millis(200);
 ///
 /// Spans only go where they were to go: those of processes that had another endpoint or other headers stay, and those of
 /// processes that had none are local history and wait for nothing. It ends when all is delivered, or when the backend has
-/// taken nothing for 5 seconds; the exit code is 1 if something is left then.
+/// failed and taken nothing for 3 seconds; the exit code is 1 if something is left then.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -102,7 +106,7 @@ impl Recover {
         let (before, others) = (total(&for_us), total(&for_others));
         let names: BTreeSet<_> = for_us.into_iter().map(|process| process.name).collect();
 
-        let rest = wait(spool, &names, before);
+        let rest = wait(spool, &names, before, &tracing);
         let report = tracing.shutdown(REPORT).wait();
         let mut out = format!("{} delivered to {}", spans(before - rest), escaped(&ours.name));
         if rest > 0 {
@@ -122,13 +126,13 @@ impl Recover {
 }
 
 /// Waits until nothing of these processes is left, or for too long nothing has become less. Returns what is left.
-fn wait(spool: &Path, names: &BTreeSet<String>, before: u64) -> u64 {
+fn wait(spool: &Path, names: &BTreeSet<String>, before: u64, tracing: &Tracing) -> u64 {
     let mut rest = before;
     let mut changed = Instant::now();
-    while rest > 0 && changed.elapsed() < PATIENCE {
+    while rest > 0 {
         sleep(LOOK);
-        // What somebody else delivers for is not in the list while he does: the lock is the adopter's.
-        let now = store::processes(spool)
+        let processes = store::processes(spool);
+        let now = processes
             .iter()
             .filter(|process| names.contains(&process.name))
             .map(waiting)
@@ -137,6 +141,11 @@ fn wait(spool: &Path, names: &BTreeSet<String>, before: u64) -> u64 {
             changed = Instant::now();
         }
         rest = now;
+        let waited = changed.elapsed();
+        let is_over = waited > PATIENCE && tracing.flush(Duration::ZERO).wait().trouble().is_some();
+        if is_over || waited > PATIENCE_WITHOUT_TROUBLE {
+            break;
+        }
     }
     rest
 }
