@@ -266,24 +266,27 @@ impl OpenSpan {
         &open.slot.body()[prefix::LEN..open.len as usize]
     }
 
-    /// Room for `len` more bytes of fields, `skip` bytes behind the last one, as long as that stays in the slot.
+    /// The slot's bytes, where in them the next field goes, and where they end; for writing several fields in one go.
     ///
-    /// What is written there counts with [`wrote`](Self::wrote). `None`: [`append`](Self::append) finds room elsewhere.
+    /// What is written there counts with [`wrote_to`](Self::wrote_to). When the two places are equal, nothing can be written
+    /// here any more: [`append`](Self::append) finds room elsewhere.
     #[inline(always)]
-    pub fn room(&mut self, skip: usize, len: usize) -> Option<&mut [u8]> {
+    pub fn room(&mut self) -> (&mut [u8], usize, usize) {
         let open = self.open_mut();
-        let at = open.len as usize + skip;
-        if at + len > slot::CAPACITY || open.has_overflow || !open.is_ours() {
-            return None;
-        }
-        open.slot.body_mut().get_mut(at..at + len)
+        let at = open.len as usize;
+        let end = if open.has_overflow || !open.is_ours() {
+            at
+        } else {
+            slot::CAPACITY
+        };
+        (&mut open.slot.body_mut()[..], at, end)
     }
 
-    /// Counts `len` bytes that were written into [`room`](Self::room), and shows them to others.
+    /// Counts what was written into [`room`](Self::room) up to this place, and shows it to others.
     #[inline(always)]
-    pub fn wrote(&mut self, len: usize) {
+    pub fn wrote_to(&mut self, at: usize) {
         let open = self.open_mut();
-        let len = (open.len as usize + len).min(slot::CAPACITY);
+        let len = at.min(slot::CAPACITY);
         open.len = len as u32;
         open.slot.open(open.used, len);
     }
@@ -293,9 +296,10 @@ impl OpenSpan {
     /// `false`: the span would become longer than a record can be ([`MAX_BODY`]), and is left as it is.
     #[inline]
     pub fn append(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
-        if let Some(room) = self.room(0, len) {
-            write(room);
-            self.wrote(len);
+        let (room, at, end) = self.room();
+        if at + len <= end && at < end {
+            write(&mut room[at..at + len]);
+            self.wrote_to(at + len);
             return true;
         }
         // Inherited over a fork, it takes nothing any more.
@@ -312,8 +316,8 @@ impl OpenSpan {
             return true;
         }
         let old = open.len as usize;
-        let new = old - range.len() + len;
-        if new > slot::CAPACITY || open.has_overflow {
+        // `len` is that of the whole body only as long as the body is in the slot.
+        if open.has_overflow || old - range.len() + len > slot::CAPACITY {
             self.move_to_overflow();
             let overflow = &mut self.rare_mut().overflow;
             if overflow.len() - range.len() + len > MAX_BODY - prefix::LEN {
@@ -324,6 +328,7 @@ impl OpenSpan {
             write(&mut overflow[start..start + len]);
             return true;
         }
+        let new = old - range.len() + len;
         let body = open.slot.body_mut();
         // While bytes move the slot shows the prefix only: a reader must not see half a field.
         open.slot.open(open.used, prefix::LEN);

@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::fmt::Write;
 
-use throughline_spool::OpenSpan;
+use throughline_spool::{MAX_BODY, OpenSpan};
 use throughline_wire::encode::{self, KeyValue, tag};
 use throughline_wire::{StatusCode, Value, varint};
 
@@ -17,6 +17,9 @@ use crate::context::Context;
 const ATTRIBUTES: u32 = 128;
 const EVENTS: u32 = 128;
 const LINKS: u32 = 128;
+
+/// The most bytes of what users set: the rest of a record is for the fixed fields, the dropped counts and the status.
+const MOST_FIELDS: usize = MAX_BODY - 256;
 
 /// The bit that stands for a key in `Notes::keys`: from its length, its first and its last bytes.
 #[doc(hidden)]
@@ -36,7 +39,9 @@ pub const fn key_bit(key: &str) -> u64 {
         },
     };
     let mixed = first.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ last.wrapping_add(bytes.len() as u64);
-    1 << (mixed.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 58)
+    // Both halves of the product: the upper one alone maps keys that count up onto few bits.
+    let product = mixed as u128 * 0xd6e8_feb8_6659_fd93;
+    1 << ((((product >> 64) as u64 ^ product as u64) >> 29) & 63)
 }
 
 /// Sets one attribute.
@@ -56,18 +61,21 @@ pub struct Batch<'a> {
     span: &'a mut OpenSpan,
     keys: u64,
     attributes: u32,
-    /// Bytes written behind the span's fields that it does not count yet.
-    written: usize,
+    /// Where the next field goes in the span's bytes, which count it only when all is written.
+    at: usize,
+    end: usize,
 }
 
 impl<'a> Batch<'a> {
     #[inline(always)]
     pub(crate) fn new(span: &'a mut OpenSpan) -> Self {
+        let (_, at, end) = span.room();
         let notes = span.notes();
         Self {
             keys: notes.keys,
             attributes: notes.attributes,
-            written: 0,
+            at,
+            end,
             span,
         }
     }
@@ -78,10 +86,11 @@ impl<'a> Batch<'a> {
     pub fn put(&mut self, key: &str, bit: u64, value: &Value<'_>) {
         if self.keys & bit == 0 && self.attributes < ATTRIBUTES && !key.is_empty() {
             let attribute = KeyValue::new(key, value);
-            let len = attribute.len();
-            if let Some(room) = self.span.room(self.written, len) {
-                attribute.write(room, tag::ATTRIBUTE);
-                self.written += len;
+            let next = self.at + attribute.len();
+            if next <= self.end {
+                let (room, ..) = self.span.room();
+                attribute.write(&mut room[self.at..next], tag::ATTRIBUTE);
+                self.at = next;
                 self.attributes += 1;
                 self.keys |= bit;
                 return;
@@ -91,8 +100,8 @@ impl<'a> Batch<'a> {
         let value = *value;
         set_slowly(self.span, key, bit, &value);
         let notes = self.span.notes();
-        self.keys = notes.keys;
-        self.attributes = notes.attributes;
+        (self.keys, self.attributes) = (notes.keys, notes.attributes);
+        (_, self.at, self.end) = self.span.room();
     }
 
     #[inline(always)]
@@ -105,16 +114,15 @@ impl<'a> Batch<'a> {
         let notes = self.span.notes_mut();
         notes.keys = self.keys;
         notes.attributes = self.attributes;
-        if self.written > 0 {
-            self.span.wrote(self.written);
-            self.written = 0;
+        if self.at < self.end {
+            self.span.wrote_to(self.at);
         }
     }
 }
 
 fn append_slowly(span: &mut OpenSpan, key: &str, value: &Value<'_>) {
     let attribute = KeyValue::new(key, value);
-    if !span.append(attribute.len(), |out| attribute.write(out, tag::ATTRIBUTE)) {
+    if !append(span, attribute.len(), |out| attribute.write(out, tag::ATTRIBUTE)) {
         // The span would be too long for a record.
         span.notes_mut().attributes -= 1;
         span.rare_mut().dropped_attributes += 1;
@@ -127,7 +135,7 @@ fn append_slowly(span: &mut OpenSpan, key: &str, value: &Value<'_>) {
 fn set_slowly(span: &mut OpenSpan, key: &str, bit: u64, value: &Value<'_>) {
     if let Some(range) = find_attribute(span.fields(), key) {
         let len = encode::attribute_len(key, value);
-        if !span.splice(range, len, |out| encode::write_attribute(out, key, value)) {
+        if !splice(span, range, len, |out| encode::write_attribute(out, key, value)) {
             span.rare_mut().dropped_attributes += 1;
         }
         return;
@@ -149,9 +157,19 @@ pub(crate) fn rename(span: &mut OpenSpan, new: &str) {
     let old = fields(span.fields())
         .find(|(tag, _)| *tag == tag::NAME)
         .map_or(0..0, |(_, range)| range);
-    span.splice(old, encode::text_len(new), |out| {
+    splice(span, old, encode::text_len(new), |out| {
         encode::write_text(out, tag::NAME, new);
     });
+}
+
+/// As [`OpenSpan::append`], but leaves room for what is written at the end.
+fn append(span: &mut OpenSpan, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
+    span.fields().len() + len <= MOST_FIELDS && span.append(len, write)
+}
+
+/// As [`OpenSpan::splice`], but leaves room for what is written at the end.
+fn splice(span: &mut OpenSpan, range: std::ops::Range<usize>, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
+    span.fields().len() - range.len() + len <= MOST_FIELDS && span.splice(range, len, write)
 }
 
 pub(crate) fn event(span: &mut OpenSpan, name: &str, attributes: &[(&str, Value<'_>)]) {
@@ -168,7 +186,7 @@ pub(crate) fn event(span: &mut OpenSpan, name: &str, attributes: &[(&str, Value<
     let rare = span.rare_mut();
     let is_kept = rare.events < EVENTS && {
         rare.events += 1;
-        span.append(encode::event_len(&event), |out| encode::write_event(out, &event))
+        append(span, encode::event_len(&event), |out| encode::write_event(out, &event))
     };
     if !is_kept {
         span.rare_mut().dropped_events += 1;
@@ -188,7 +206,7 @@ pub(crate) fn link(span: &mut OpenSpan, to: &Context, attributes: &[(&str, Value
     let rare = span.rare_mut();
     let is_kept = rare.links < LINKS && {
         rare.links += 1;
-        span.append(encode::link_len(&link), |out| encode::write_link(out, &link))
+        append(span, encode::link_len(&link), |out| encode::write_link(out, &link))
     };
     if !is_kept {
         span.rare_mut().dropped_links += 1;
@@ -304,26 +322,78 @@ fn append_rare(span: &mut OpenSpan) {
     }
 }
 
-/// The fields that this module has written: tag and the field's range, tag included.
+/// The fields that this crate has written: tag and the field's range, tag included.
 fn fields(bytes: &[u8]) -> impl Iterator<Item = (u8, std::ops::Range<usize>)> + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {
-        let (&tag, rest) = bytes.get(at..)?.split_first()?;
-        let (value, after) = varint::read(rest)?;
-        let is_delimited = tag & 7 == 2;
         let start = at;
-        at = bytes.len() - after.len() + if is_delimited { value as usize } else { 0 };
-        Some((tag, start..at))
+        at = match *bytes.get(at..)? {
+            // All tags behind the prefix take one byte; most lengths and all small counts do, too.
+            [tag, len @ ..0x80, ..] => start + 2 + if is_delimited(tag) { usize::from(len) } else { 0 },
+            [tag, ref rest @ ..] => {
+                let (value, after) = varint::read(rest)?;
+                bytes.len() - after.len() + if is_delimited(tag) { value as usize } else { 0 }
+            }
+            [] => return None,
+        };
+        Some((bytes[start], start..at))
     })
 }
 
+fn is_delimited(tag: u8) -> bool {
+    tag & 7 == 2
+}
+
 fn find_attribute(bytes: &[u8], key: &str) -> Option<std::ops::Range<usize>> {
-    fields(bytes).find_map(|(tag, range)| {
-        let (_, key_value) = varint::read(&bytes[range.start + 1..range.end])?;
-        let (&0x0a, key_field) = key_value.split_first()? else {
-            return None;
-        };
-        let (len, key_bytes) = varint::read(key_field)?;
-        (tag == tag::ATTRIBUTE && key_bytes.get(..len as usize)? == key.as_bytes()).then_some(range)
-    })
+    let has_key = |range: &std::ops::Range<usize>| match bytes[range.clone()] {
+        [_, ..0x80, 0x0a, len @ ..0x80, ref rest @ ..] => {
+            usize::from(len) == key.len() && rest.starts_with(key.as_bytes())
+        }
+        [_, ref rest @ ..] => {
+            let key_value = varint::read(rest).and_then(|(_, key_value)| key_value.strip_prefix(&[0x0a]));
+            let key_and_rest = key_value.and_then(varint::read);
+            key_and_rest.is_some_and(|(len, rest)| len as usize == key.len() && rest.starts_with(key.as_bytes()))
+        }
+        [] => false,
+    };
+    fields(bytes)
+        .find(|(tag, range)| *tag == tag::ATTRIBUTE && has_key(range))
+        .map(|(_, range)| range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_count_up_have_bits_of_their_own() {
+        for names in [
+            |n| format!("key.{n:02}"),
+            |n| format!("attribute{n}"),
+            |n| format!("{n}"),
+        ] {
+            let bits: std::collections::HashSet<u64> = (0..24).map(|n| key_bit(&names(n))).collect();
+            // 24 of 64 bits at random would collide about 4 times.
+            assert!(bits.len() >= 17, "{} has {} bits", names(0), bits.len());
+        }
+    }
+
+    #[test]
+    fn an_attribute_is_found_by_its_whole_key_whatever_its_length() {
+        let long = "k".repeat(300);
+        let mut bytes = Vec::new();
+        for key in ["a", "ab", long.as_str(), "b"] {
+            for value in [Value::from(1), Value::from(long.as_str())] {
+                let attribute = KeyValue::new(key, &value);
+                let start = bytes.len();
+                bytes.resize(start + attribute.len(), 0);
+                attribute.write(&mut bytes[start..], tag::ATTRIBUTE);
+                let expected = find_attribute(&bytes, key).expect("it is there");
+                let last = find_attribute(&bytes[start..], key).expect("it is there");
+                assert_eq!((last, expected.start <= start), (0..attribute.len(), true), "{key}");
+            }
+        }
+        assert_eq!(find_attribute(&bytes, "abc"), None);
+        assert_eq!(find_attribute(&bytes, ""), None);
+    }
 }
