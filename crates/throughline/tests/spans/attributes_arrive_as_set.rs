@@ -1,0 +1,183 @@
+use throughline::{Context, Value, span};
+use throughline_testkit::otlp::common::v1::any_value::Value as Any;
+use throughline_testkit::otlp::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
+
+use crate::traced::{number, pairs, root, text, traced};
+
+fn array(values: impl IntoIterator<Item = Any>) -> Any {
+    Any::ArrayValue(ArrayValue {
+        values: values
+            .into_iter()
+            .map(|value| AnyValue { value: Some(value) })
+            .collect(),
+    })
+}
+
+fn map(key: &str, value: Any) -> Any {
+    Any::KvlistValue(KeyValueList {
+        values: vec![KeyValue {
+            key: key.to_owned(),
+            value: Some(AnyValue { value: Some(value) }),
+            ..KeyValue::default()
+        }],
+    })
+}
+
+#[test]
+fn every_kind_of_value() {
+    let inner = [("deep", Value::I64(5))];
+    let mixed = [Value::Str("a"), Value::Bool(true), Value::Map(&inner)];
+    #[rustfmt::skip]
+    let cases = [
+        (Value::Str("text"), text("text")),
+        (Value::Str(""), text("")),
+        (Value::Str("Grüße, 你好 🦀 \u{0}\r\n"), text("Grüße, 你好 🦀 \u{0}\r\n")),
+        (Value::Bool(true), Any::BoolValue(true)),
+        (Value::Bool(false), Any::BoolValue(false)),
+        (Value::I64(0), number(0)),
+        (Value::I64(-1), number(-1)),
+        (Value::I64(i64::MIN), number(i64::MIN)),
+        (Value::I64(i64::MAX), number(i64::MAX)),
+        (Value::from(u64::MAX), Any::DoubleValue(18_446_744_073_709_551_615.0)),
+        (Value::F64(0.0), Any::DoubleValue(0.0)),
+        (Value::F64(-1.5), Any::DoubleValue(-1.5)),
+        (Value::F64(f64::INFINITY), Any::DoubleValue(f64::INFINITY)),
+        (Value::Bytes(&[]), Any::BytesValue(vec![])),
+        (Value::Bytes(&[0, 255, 128]), Any::BytesValue(vec![0, 255, 128])),
+        (Value::StrArray(&["a", ""]), array([text("a"), text("")])),
+        (Value::StrArray(&[]), array([])),
+        (Value::I64Array(&[1, -2]), array([number(1), number(-2)])),
+        (Value::F64Array(&[0.5]), array([Any::DoubleValue(0.5)])),
+        (Value::BoolArray(&[true, false]), array([Any::BoolValue(true), Any::BoolValue(false)])),
+        (Value::Array(&mixed), array([text("a"), Any::BoolValue(true), map("deep", number(5))])),
+        (Value::Map(&inner), map("deep", number(5))),
+    ];
+    let keys: Vec<String> = (0..cases.len()).map(|at| format!("key.{at}")).collect();
+    let mut span = root("values");
+    for ((value, _), key) in cases.iter().zip(&keys) {
+        span.set(key, *value);
+    }
+    let received = traced().end(span);
+    let expected: Vec<_> = cases
+        .into_iter()
+        .zip(&keys)
+        .map(|((_, value), key)| (key.as_str(), value))
+        .collect();
+    assert_eq!(pairs(&received.attributes), expected);
+    assert_eq!(received.dropped_attributes_count, 0);
+}
+
+#[test]
+fn nothing_and_not_a_number_are_values_too() {
+    let mut span = root("odd values");
+    span.set("nothing", None::<&str>);
+    span.set("nan", f64::NAN);
+    let received = traced().end(span);
+    assert_eq!(received.attributes[0].value.clone().and_then(|value| value.value), None);
+    assert!(matches!(pairs(&received.attributes)[1].1, Any::DoubleValue(nan) if nan.is_nan()));
+}
+
+#[test]
+fn the_macro_and_the_builder_set_what_the_methods_set() {
+    let root_context = Context::root();
+    let size = 640_u32;
+    traced();
+    let by_macro = span!(parent: &root_context, kind: Client, "made", http.route = "/x", "odd key" = 5, user.type = size, flag = true,);
+    let by_builder = throughline::Span::builder("made")
+        .parent(&root_context)
+        .set("http.route", "/x")
+        .set("odd key", 5)
+        .set("user.type", size)
+        .set("flag", true)
+        .start();
+    let by_macro = traced().end(by_macro);
+    let by_builder = traced().end(by_builder);
+    let expected = [
+        ("http.route", text("/x")),
+        ("odd key", number(5)),
+        ("user.type", number(640)),
+        ("flag", Any::BoolValue(true)),
+    ];
+    assert_eq!(pairs(&by_macro.attributes), expected);
+    assert_eq!(pairs(&by_builder.attributes), expected);
+}
+
+/// Around the slot's 1 KiB, and around lengths whose own length takes another byte.
+const LENGTHS: [usize; 9] = [0, 1, 100, 127, 128, 700, 1000, 5000, 20_000];
+
+#[test]
+fn a_key_set_again_has_the_last_value_whatever_its_length() {
+    let mut made = Vec::new();
+    for first in LENGTHS {
+        for second in LENGTHS {
+            let mut span = root("twice");
+            span.set("before", 1);
+            span.set("key", &"a".repeat(first));
+            span.set("after", &"c".repeat(50));
+            span.set("key", &"b".repeat(second));
+            span.set("end", true);
+            made.push((first, second, span.context()));
+        }
+    }
+    for (first, second, context) in made {
+        let received = traced().span(&context);
+        let expected = [
+            ("before", number(1)),
+            ("key", text(&"b".repeat(second))),
+            ("after", text(&"c".repeat(50))),
+            ("end", Any::BoolValue(true)),
+        ];
+        assert!(
+            pairs(&received.attributes) == expected,
+            "{first} then {second}: {:?}",
+            received.attributes
+        );
+        assert_eq!(received.name, "twice");
+    }
+}
+
+#[test]
+fn a_key_twice_in_the_macro_has_the_last_value_of_whatever_kind() {
+    traced();
+    let long = "x".repeat(3000);
+    let span = span!(parent: &Context::root(), "twice", a = 1, b = "b", a = "two", b = &long, c = 0.5, a = false);
+    let received = traced().end(span);
+    assert_eq!(
+        pairs(&received.attributes),
+        [
+            ("a", Any::BoolValue(false)),
+            ("b", text(&long)),
+            ("c", Any::DoubleValue(0.5))
+        ]
+    );
+}
+
+#[test]
+fn keys_that_share_a_hash_stay_apart() {
+    // 64 bits stand for all keys: among 100 keys there are many that share one.
+    let keys: Vec<String> = (0..100).map(|at| format!("k{at}")).collect();
+    let mut span = root("many keys");
+    for (at, key) in keys.iter().enumerate() {
+        span.set(key, at);
+    }
+    for (at, key) in keys.iter().enumerate().filter(|(at, _)| at % 3 == 0) {
+        span.set(key, at + 1000);
+    }
+    let received = traced().end(span);
+    let expected: Vec<_> = keys
+        .iter()
+        .enumerate()
+        .map(|(at, key)| (key.as_str(), number(if at % 3 == 0 { at + 1000 } else { at } as i64)))
+        .collect();
+    assert_eq!(pairs(&received.attributes), expected);
+}
+
+#[test]
+fn nearly_two_mebibytes_in_one_span() {
+    let large = "0123456789abcdef".repeat(1_900_000 / 16);
+    let mut span = root("large");
+    span.set("small", 1);
+    span.set("large", &large);
+    let received = traced().end(span);
+    assert!(pairs(&received.attributes) == [("small", number(1)), ("large", text(&large))]);
+}

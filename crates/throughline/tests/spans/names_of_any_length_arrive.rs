@@ -1,0 +1,50 @@
+use crate::traced::{number, pairs, root, traced};
+
+fn names() -> Vec<String> {
+    let of_length = [0, 1, 5, 6, 7, 8, 14, 126, 127, 128, 129, 900, 1000, 5000];
+    let mut names: Vec<String> = of_length
+        .into_iter()
+        .map(|len| "abcdefghijklmnopqrstuvwxyz".chars().cycle().take(len).collect())
+        .collect();
+    names.extend(["GET /注文/{id}", "🦀".repeat(32).as_str(), "a\u{0}b\r\n\"\\"].map(str::to_owned));
+    names
+}
+
+#[test]
+fn a_span_has_the_name_it_started_with() {
+    let started: Vec<_> = names()
+        .into_iter()
+        .map(|name| {
+            let mut span = root(&name);
+            span.set("after", 1);
+            (name, span.context())
+        })
+        .collect();
+    for (name, context) in started {
+        let received = traced().span(&context);
+        assert_eq!(received.name, name);
+        assert_eq!(pairs(&received.attributes), [("after", number(1))]);
+    }
+}
+
+#[test]
+fn a_renamed_span_has_the_last_name_and_all_else() {
+    let mut renamed = Vec::new();
+    for first in names() {
+        for second in names() {
+            let mut span = root(&first);
+            span.set("after", 1);
+            span.rename("between");
+            span.event("an event", []);
+            span.rename(&second);
+            span.set("last", 2);
+            renamed.push((first.len(), second, span.context()));
+        }
+    }
+    for (first, second, context) in renamed {
+        let received = traced().span(&context);
+        assert_eq!(received.name, second, "after a name of {first} bytes");
+        assert_eq!(pairs(&received.attributes), [("after", number(1)), ("last", number(2))]);
+        assert_eq!(received.events.len(), 1);
+    }
+}
