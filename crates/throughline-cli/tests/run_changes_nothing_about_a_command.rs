@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{attribute, only_span, run, spans, throughline};
+use common::{attribute, only_span, run, spans, throughline, wait_until};
 use throughline_testkit::{Answer, Receiver, Signal, Spool};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -265,6 +265,39 @@ fn signals_to_us_reach_the_command() {
         assert_eq!(finished.stdout, format!("ready\ngot {name}\n"));
         assert_eq!(attribute(&only_span(&spool), "process.exit.code").unwrap(), "7");
     }
+}
+
+#[test]
+fn it_stops_and_goes_on_with_the_command() {
+    let spool = Spool::new().unwrap();
+    let running = throughline(&spool, &["run", "sh", "-c", "echo $$; sleep 60"])
+        .spawn()
+        .unwrap();
+    running.wait_for_stdout("\n").unwrap();
+    let command: u32 = running.stdout().trim().parse().unwrap();
+    for (signal, is_stopped) in [
+        (Signal::TSTP, true),
+        (Signal::CONT, false),
+        (Signal::TSTP, true),
+        (Signal::CONT, false),
+    ] {
+        running.signal(signal).unwrap();
+        for process in [command, running.id()] {
+            wait_until(&format!("{signal:?} to have reached {process}"), || {
+                (state(process) == 'T') == is_stopped
+            });
+        }
+    }
+    running.signal(Signal::TERM).unwrap();
+    // The shell is dead, and with it what is asked of us; its child holds the pipes until the group is killed.
+    wait_until("our end", || state(running.id()) == 'Z');
+}
+
+/// The state of a process, as proc(5) calls it; a process that is gone counts as a zombie.
+fn state(process: u32) -> char {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    state.unwrap_or('Z')
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use common::{attribute, run, spans, throughline};
+use common::{attribute, run, spans, throughline, wait_until};
 use serde_json::Value;
 use throughline_testkit::{Answer, Program, Receiver, Spool};
 
@@ -189,14 +189,6 @@ fn living(directory: &Path) -> usize {
         String::from_utf8_lossy(&arguments).contains(directory.to_str().unwrap())
     };
     fs::read_dir("/proc").unwrap().flatten().filter(of_directory).count()
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let end = std::time::Instant::now() + Duration::from_secs(20);
-    while !is_so() {
-        assert!(std::time::Instant::now() < end, "waited in vain for {what}");
-        std::thread::yield_now();
-    }
 }
 
 fn entries(directory: &Path) -> usize {

@@ -1,6 +1,8 @@
 //! What the tests of the command share.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 use throughline_testkit::{Finished, Program, Spool};
 
@@ -37,6 +39,19 @@ pub fn only_span(spool: &Spool) -> Value {
     let mut spans = spans(spool);
     assert_eq!(spans.len(), 1, "{spans:?}");
     spans.remove(0)
+}
+
+/// Waits for what nothing tells of.
+///
+/// # Panics
+///
+/// When it has not come after 20 seconds.
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        std::thread::yield_now();
+    }
 }
 
 /// An attribute's value as text, arrays with spaces between.

@@ -46,13 +46,21 @@ impl Signals {
         Ok(Self { target, started })
     }
 
-    /// Passes signals on to the child until it has exited. It is left to be reaped: until then its id is nobody else's.
+    /// Passes signals on to the child until it has exited, and stops with it whenever it stops, so that a shell's job
+    /// control sees of us what it would see of the child. The child is left to be reaped: until then its id is nobody
+    /// else's.
     pub fn forward_until_exit(self, child: &Child) {
         let pid = Pid::from_child(child);
         *self.target.lock() = Some(pid);
         let _ = self.started.send(());
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        let _ = retry_on_intr(|| waitid(WaitId::Pid(pid), options)); // fails only if there is no such child
+        let change = || {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+            retry_on_intr(|| waitid(WaitId::Pid(pid), options)).ok().flatten()
+        };
+        while change().is_some_and(|change| change.stopped()) {
+            let _ = waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG); // seen: not told again
+            let _ = emulate_default_handler(SIGTSTP); // returns when we are continued
+        }
         *self.target.lock() = None;
     }
 }
@@ -65,9 +73,6 @@ impl Target {
         let is_known_there = FROM_TERMINAL.contains(&number) && is_in_foreground();
         if let (Some(pid), Some(signal), false) = (*self.lock(), Signal::from_named_raw(number), is_known_there) {
             let _ = kill_process(pid, signal); // fails where the command has become another user
-        }
-        if number == SIGTSTP {
-            let _ = emulate_default_handler(number); // stops us too, until the CONT that is then passed on
         }
     }
 
