@@ -1,0 +1,69 @@
+use std::sync::Barrier;
+
+use throughline::{Context, current, span};
+
+use crate::traced::{root, traced};
+use crate::tree::tree;
+
+#[test]
+fn clones_write_from_all_threads_and_the_last_one_ends_it() {
+    let span = root("shared").share();
+    let context = span.context();
+    let threads: Vec<_> = (0..4)
+        .map(|thread| {
+            let span = span.clone();
+            std::thread::spawn(move || (0..20).for_each(|n| span.set(&format!("{thread}.{n}"), n)))
+        })
+        .collect();
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().expect("it ends well"));
+    assert_eq!(traced().trace(&context).len(), 0, "it has not ended yet");
+    drop(span);
+    let received = traced().span(&context);
+    assert_eq!(received.attributes.len(), 80);
+}
+
+#[test]
+fn it_is_entered_on_two_threads_at_once_and_both_reach_it() {
+    let span = root("shared").share();
+    let context = span.context();
+    let both = Barrier::new(2);
+    std::thread::scope(|scope| {
+        for key in ["a", "b"] {
+            let (span, both) = (span.clone(), &both);
+            scope.spawn(move || {
+                let _entered = span.enter();
+                both.wait();
+                // Another thread may be writing at this moment; then this one is told so.
+                while current(|span| span.set(key, true)).is_none() {}
+                span!(key).end();
+                both.wait();
+            });
+        }
+    });
+    span.end();
+    let found = tree(&context);
+    assert!(found == "shared+a+b(a b)" || found == "shared+b+a(a b)", "{found}");
+}
+
+#[test]
+fn an_explicit_end_is_the_only_one() {
+    let span = root("shared").share();
+    let (context, other) = (span.context(), span.clone());
+    let entered = other.enter();
+    span.set("before", true);
+    span.end();
+    other.set("after", true);
+    other.end();
+    assert_eq!(current(|span| span.set("after", true)), None);
+    assert_eq!(
+        Context::current(),
+        context,
+        "its ids stay current until the guard is dropped"
+    );
+    span!("child").end();
+    drop(entered);
+    drop((span, other));
+    assert_eq!(tree(&context), "shared+before(child)");
+}
