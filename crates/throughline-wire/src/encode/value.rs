@@ -59,35 +59,20 @@ pub struct KeyValue<'a> {
     any: usize,
     /// The length of the `KeyValue`, without tag and length in front of it.
     body: usize,
-    /// With them.
-    len: usize,
 }
-
-/// Up to here all lengths inside a `KeyValue` take one byte, and so does its own.
-const SHORT: usize = 0x80 - 4;
 
 impl<'a> KeyValue<'a> {
     /// Computes the lengths.
     #[inline(always)]
     #[must_use]
     pub fn new(key: &'a str, value: &Value<'a>) -> Self {
-        let any = match *value {
-            // What `any_value_len` says as well, in fewer steps.
-            Value::Str(text) if text.len() < SHORT => 2 + text.len(),
-            _ => any_value_len(value, 1),
-        };
-        let (body, len) = if key.len() < SHORT && key.len() + any < SHORT {
-            (key.len() + any + 4, key.len() + any + 6)
-        } else {
-            let body = body_len(key, any);
-            (body, delimited_len(body))
-        };
+        let any = any_value_len(value, 1);
+        let body = body_len(key, any);
         Self {
             key,
             value: *value,
             any,
             body,
-            len,
         }
     }
 
@@ -96,7 +81,7 @@ impl<'a> KeyValue<'a> {
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a field is never empty")]
     pub fn len(&self) -> usize {
-        self.len
+        delimited_len(self.body)
     }
 
     /// Writes the field with this one-byte tag into the first [`len`](Self::len) bytes of `out`.
@@ -111,9 +96,7 @@ impl<'a> KeyValue<'a> {
             let copy = *self;
             return copy.write_long(out, tag);
         }
-        let Self {
-            key, value, any, body, ..
-        } = *self;
+        let Self { key, value, any, body } = *self;
         let mut out = Writer(&mut out[..2 + body]);
         out.bytes(&[tag, body as u8, 0x0a, key.len() as u8]);
         out.short(key.as_bytes());
