@@ -172,6 +172,22 @@ fn without_tracing_the_job_is_done_all_the_same() {
 }
 
 #[test]
+fn a_spool_that_cannot_be_used_is_told_truthfully() {
+    let spool = Spool::new().unwrap();
+    let file = spool.home().join("file");
+    fs::write(&file, "").unwrap();
+    let finished = demo(&spool, &["--spool", file.to_str().unwrap()]).run().unwrap();
+    assert_eq!(finished.code, Some(1), "{finished}");
+    assert!(finished.stdout.contains("every file is the same"), "{finished}");
+    assert!(
+        finished
+            .stdout
+            .ends_with("15 spans began and ended; the spool has 0: something is missing.\n"),
+        "{finished}"
+    );
+}
+
+#[test]
 fn no_process_of_the_demo_outlives_the_first() {
     let spool = Spool::new().unwrap();
     // The queue's directory is the part's own argument, so its processes can be told from those of other tests.

@@ -16,7 +16,7 @@ use throughline::{Context, Span, span};
 use throughline_wire::environment::{EnvWriter, pairs};
 
 use self::signals::Signals;
-use crate::exit::{Failure, NOT_EXECUTABLE, NOT_FOUND, USAGE};
+use crate::exit::{Failure, NOT_EXECUTABLE, NOT_FOUND, USAGE, say};
 use crate::{redact, text};
 
 /// Trace a command: same output, exit code and signals.
@@ -82,14 +82,16 @@ impl Run {
         describe(&mut span, &file_name, &self.command);
 
         // From here on no signal ends us before the command has ended.
-        let signals =
-            Signals::catch().map_err(|error| Failure::new(format_args!("no signal can be caught: {error}")))?;
+        let signals = Signals::catch();
         let mut command = Command::new(program);
         command.args(arguments);
         hand_down(&span.context(), &mut command);
         let ended = command.spawn().and_then(|mut child| {
             span.set("process.pid", child.id());
-            signals.forward_until_exit(&child);
+            match signals {
+                Ok(signals) => signals.forward_until_exit(&child),
+                Err(error) => say(&format!("signals are not passed on: {error}")),
+            }
             child.wait()
         });
         let result = match ended {

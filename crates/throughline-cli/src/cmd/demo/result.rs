@@ -93,13 +93,19 @@ impl Outcome {
 
     /// Prints all of it; fails if a span is missing.
     pub fn show(&self, story: &Story) -> Result<u8, Failure> {
-        let waterfall = waterfall::draw(&self.trace, Screen::of_stdout(), false);
-        let id = self.trace.id.to_string();
-        let mut out = format!("{story}\n{waterfall}\n{}\n", self.balance());
+        let mut out = format!("{story}\n");
+        if !self.trace.spans.is_empty() {
+            out.push_str(&waterfall::draw(&self.trace, Screen::of_stdout(), false));
+            out.push('\n');
+        }
+        out.push_str(&format!("{}\n", self.balance()));
         if let Some(delivery) = self.delivery() {
             out.push_str(&format!("{delivery}\n"));
         }
-        out.push_str(&format!("See it again: throughline view {}\n", &id[..8]));
+        if !self.trace.spans.is_empty() {
+            let id = self.trace.id.to_string();
+            out.push_str(&format!("See it again: throughline view {}\n", &id[..8]));
+        }
         print(&out)?;
         Ok(if self.is_whole() { 0 } else { FAILURE })
     }
