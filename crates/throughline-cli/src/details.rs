@@ -70,3 +70,77 @@ fn text(value: &AnyValueView<'_>, depth: usize) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use throughline_wire::encode::{self, Event, Link};
+    use throughline_wire::{SpanContext, SpanId, TraceFlags, TraceId, Value};
+
+    use super::*;
+    use crate::trace::tests::span;
+
+    #[test]
+    fn every_kind_of_value_is_shown() {
+        let deep = [Value::I64(1)];
+        let deep = [Value::Array(&deep)];
+        let deep = [Value::Array(&deep)];
+        let deep = [Value::Array(&deep)];
+        let deep = [Value::Array(&deep)];
+        for (value, shown) in [
+            (Value::Empty, "(empty)"),
+            (Value::Str("a b"), "a b"),
+            (Value::Bool(true), "true"),
+            (Value::I64(-7), "-7"),
+            (Value::F64(1.5), "1.5"),
+            (Value::Bytes(&[1, 2]), "(2 bytes)"),
+            (Value::StrArray(&["a", "b"]), "[a, b]"),
+            (
+                Value::Map(&[("k", Value::I64(1)), ("l", Value::Str("x"))]),
+                "{k: 1, l: x}",
+            ),
+            (Value::Array(&deep), "[[[[…]]]]"),
+        ] {
+            let mut field = vec![0; encode::attribute_len("key", &value)];
+            encode::write_attribute(&mut field, "key", &value);
+            assert_eq!(lines(&span(1, "s", 0, 1).with(&field).0), [format!("key = {shown}")]);
+        }
+    }
+
+    #[test]
+    fn events_links_and_what_was_left_out_have_their_lines() {
+        let event = Event {
+            name: "retry",
+            time_unix_nano: 1_002_000_000,
+            attributes: &[("n", Value::I64(2))],
+            dropped_attributes: 0,
+        };
+        let to = SpanContext::new(
+            TraceId::from_bytes([1; 16]).unwrap(),
+            SpanId::from_bytes([2; 8]).unwrap(),
+            TraceFlags::SAMPLED,
+            false,
+        );
+        let link = Link {
+            context: to,
+            trace_state: "",
+            attributes: &[],
+            dropped_attributes: 0,
+        };
+        let mut fields = vec![0; encode::event_len(&event)];
+        encode::write_event(&mut fields, &event);
+        let at = fields.len();
+        fields.resize(at + encode::link_len(&link), 0);
+        encode::write_link(&mut fields[at..], &link);
+        fields.extend([encode::tag::DROPPED_ATTRIBUTES, 3]);
+        let shown = lines(&span(1, "s", 0, 5).with(&fields).0);
+        let linked = format!("linked: span {} of trace {}", "02".repeat(8), "01".repeat(16));
+        assert_eq!(
+            shown,
+            [
+                "after 2.00 ms: retry n=2",
+                &linked,
+                "3 attributes left out: over the limit"
+            ]
+        );
+    }
+}

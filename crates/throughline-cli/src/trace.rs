@@ -240,7 +240,8 @@ pub mod tests {
             self.with(&field)
         }
 
-        fn with(mut self, field: &[u8]) -> Self {
+        /// With these bytes behind those it has.
+        pub fn with(mut self, field: &[u8]) -> Self {
             self.0.body = [&self.0.body, field].concat().into();
             self
         }

@@ -87,3 +87,36 @@ fn colours_add_nothing_but_colours() {
     }
     assert_eq!(plain, drawn(&rich(), 80, true));
 }
+
+#[test]
+fn whatever_a_span_holds_the_drawing_fits() {
+    // A small generator (Knuth's MMIX) is enough to hit every field, and gives the same spans each time.
+    let mut state = 1_u64;
+    let mut random = move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize
+    };
+    for _ in 0..2000 {
+        let mut spans = rich().spans;
+        for span in &mut spans {
+            let mut body = span.body.to_vec();
+            for _ in 0..1 + random() % 8 {
+                let at = random() % body.len();
+                body[at] = random() as u8;
+            }
+            span.body = body.into();
+        }
+        for (id, spans) in crate::trace::group(spans) {
+            let columns = 20 + random() % 100;
+            let trace = Trace::new(id, spans);
+            for line in drawn(&trace, columns, true).lines() {
+                assert!(
+                    width(line) <= columns && !line.contains(char::is_control),
+                    "{columns} columns: {line:?}"
+                );
+            }
+        }
+    }
+}
