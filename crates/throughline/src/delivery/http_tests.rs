@@ -1,6 +1,5 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::time::Instant;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -249,10 +248,8 @@ fn a_request_that_is_dropped_closes_its_connection() {
     let receiver = Receiver::with(|_| Answer::hang()).unwrap();
     let mut client = client(&receiver.endpoint(), None);
     run(async {
-        let started = Instant::now();
         let short = Duration::from_millis(50);
         assert!(tokio::time::timeout(short, client.send(body())).await.is_err());
-        assert!(started.elapsed() < SECOND);
         assert!(client.connection.is_none());
     });
 }
