@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{attribute, run, spans, throughline, wait_until};
 use serde_json::Value;
-use throughline_testkit::{Answer, Program, Receiver, Spool};
+use throughline_testkit::{Answer, Program, Receiver, Signal, Spool};
 
 /// A directory with some files.
 fn packed(spool: &Spool) -> std::path::PathBuf {
@@ -145,6 +145,25 @@ fn a_backend_gets_the_same_trace() {
 }
 
 #[test]
+fn a_backend_gets_each_span_once_also_those_of_the_killed_worker() {
+    let receiver = Receiver::start().unwrap();
+    let spool = Spool::new().unwrap();
+    let program = demo(&spool, &["--kill"]).env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint());
+    program.run().unwrap().expect_success();
+    // The worker that came after may have delivered for the killed one, or have been too short for that.
+    run(&spool, &["recover", "--to", &receiver.endpoint()]).expect_success();
+    let mut received: Vec<_> = receiver.spans().iter().map(|span| span.span_id()).collect();
+    let mut here: Vec<_> = spans(&spool)
+        .iter()
+        .map(|span| span["spanId"].as_str().unwrap().to_owned())
+        .collect();
+    received.sort();
+    here.sort();
+    assert_eq!(received, here);
+    assert_eq!(received.len(), 19);
+}
+
+#[test]
 fn a_backend_that_takes_nothing_is_told_truthfully() {
     let receiver = Receiver::with(|_| Answer::status(503)).unwrap();
     let spool = Spool::new().unwrap();
@@ -196,6 +215,18 @@ fn no_process_of_the_demo_outlives_the_first() {
     wait_until("a process of the demo", || living(&temporary) > 0);
     running.kill9().unwrap();
     wait_until("the end of them all", || living(&temporary) == 0);
+}
+
+#[test]
+fn interrupted_it_leaves_no_files() {
+    let spool = Spool::new().unwrap();
+    let running = demo(&spool, &["--kill"]).spawn().unwrap();
+    let temporary = spool.home().join("tmp");
+    wait_until("a process of the demo", || living(&temporary) > 0);
+    running.signal(Signal::TERM).unwrap();
+    assert_eq!(running.wait().unwrap().signal, Some(15));
+    wait_until("the end of them all", || living(&temporary) == 0);
+    assert_eq!(entries(&temporary), 0);
 }
 
 /// How many processes name something below that directory in their arguments, the demo's first one apart.

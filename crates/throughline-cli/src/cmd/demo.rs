@@ -22,15 +22,18 @@ mod queue;
 mod result;
 mod witness;
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::{fs, io, thread};
 
 use flate2::read::GzDecoder;
 use http::Method;
 use hyper::body::Bytes;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 use throughline::{Context, span};
 use throughline_wire::environment::pairs;
 use tokio::runtime::Runtime;
@@ -38,6 +41,7 @@ use tokio::runtime::Runtime;
 use self::client::call;
 use self::pack::{Packed, pack};
 use self::part::Part;
+use self::queue::Queue;
 use self::result::{Outcome, Story};
 use self::witness::{Account, Witness};
 use crate::exit::{Failure, USAGE, print, say};
@@ -123,7 +127,11 @@ struct Job<'a> {
 impl Job<'_> {
     fn run(&self) -> io::Result<Story> {
         let work = tempfile::Builder::new().prefix("throughline-demo-").tempdir()?;
+        if !self.demo.keep {
+            remove_when_interrupted(work.path().to_owned())?;
+        }
         let queue = work.path().join("queue");
+        Queue::create(&queue)?;
         let (archive, packed) = self.pack()?;
 
         let server = self.start("demo-server", |command| {
@@ -204,6 +212,20 @@ impl Job<'_> {
         span.error(&error);
         Err(error)
     }
+}
+
+/// The job's files go with us, also when a signal ends us; the other processes end by their lifelines.
+fn remove_when_interrupted(work: PathBuf) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::Builder::new().spawn(move || {
+        for number in signals.forever() {
+            // Under another name, so that nobody puts a new file there meanwhile.
+            let gone = work.with_extension("gone");
+            let _ = fs::rename(&work, &gone).and_then(|()| fs::remove_dir_all(&gone));
+            let _ = emulate_default_handler(number);
+        }
+    })?;
+    Ok(())
 }
 
 /// Its child says when it is in the middle of its work.

@@ -45,6 +45,7 @@ impl Compress {
     fn compress(&self, witness: &Witness, lifeline: &Lifeline) -> io::Result<()> {
         let unpacked = self.result.with_extension("unpacked");
         let span = witness.watch(span!("unpack"));
+        fs::create_dir(&unpacked)?;
         tar::Archive::new(File::open(&self.archive)?).unpack(&unpacked)?;
         drop(span);
         if self.stop {

@@ -32,13 +32,20 @@ pub struct Job {
 }
 
 impl Queue {
-    pub fn open(directory: &Path) -> io::Result<Self> {
+    /// Makes a queue.
+    pub fn create(directory: &Path) -> io::Result<Self> {
+        fs::create_dir(directory)?;
         for place in [WAITING, TAKEN] {
-            fs::create_dir_all(directory.join(place))?;
+            fs::create_dir(directory.join(place))?;
         }
-        Ok(Self {
+        Ok(Self::at(directory))
+    }
+
+    /// The queue that was made there.
+    pub fn at(directory: &Path) -> Self {
+        Self {
             directory: directory.to_owned(),
-        })
+        }
     }
 
     /// Puts a job into the queue; when this returns it is on the disk.
@@ -124,7 +131,7 @@ mod tests {
     #[test]
     fn a_job_comes_out_as_it_went_in() {
         let directory = tempfile::tempdir().unwrap();
-        let queue = Queue::open(directory.path()).unwrap();
+        let queue = Queue::create(&directory.path().join("queue")).unwrap();
         let headers = vec![("traceparent".to_owned(), "00-1-2-03".to_owned())];
         for (headers, payload) in [
             (&headers[..], &b"\n\npayload\n\n"[..]),
@@ -144,13 +151,13 @@ mod tests {
     #[test]
     fn what_a_worker_left_is_taken_again_and_what_it_finished_is_not() {
         let directory = tempfile::tempdir().unwrap();
-        let queue = Queue::open(directory.path()).unwrap();
+        let queue = Queue::create(&directory.path().join("queue")).unwrap();
         for id in ["a", "b", "c"] {
             queue.put(id, &[], id.as_bytes()).unwrap();
         }
         queue.take().unwrap().unwrap().done().unwrap();
         drop(queue.take().unwrap().unwrap());
-        let queue = Queue::open(directory.path()).unwrap();
+        let queue = Queue::at(&directory.path().join("queue"));
         queue.put_back().unwrap();
         let jobs = [queue.take().unwrap().unwrap(), queue.take().unwrap().unwrap()];
         assert_eq!(

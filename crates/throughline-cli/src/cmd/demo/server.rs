@@ -41,7 +41,7 @@ pub struct Server {
 impl Server {
     pub fn execute(self) -> Result<u8, Failure> {
         let tracing = throughline::init("demo-server");
-        let queue = Queue::open(&self.queue).map_err(Failure::new)?;
+        let queue = Queue::at(&self.queue);
         let lifeline = Lifeline::of_stdin().map_err(Failure::new)?;
         runtime()?.block_on(serve(queue, lifeline)).map_err(Failure::new)?;
         drop(tracing);

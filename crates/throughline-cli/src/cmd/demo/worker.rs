@@ -46,7 +46,7 @@ impl Worker {
     }
 
     fn work_until_cut(&self, lifeline: &Lifeline) -> io::Result<()> {
-        let queue = Queue::open(&self.queue)?;
+        let queue = Queue::at(&self.queue);
         queue.put_back()?;
         while !lifeline.is_cut_within(POLL) {
             if let Some(job) = queue.take()? {
@@ -88,7 +88,7 @@ impl Worker {
     fn compress(&self, job: &Job, witness: &Witness) -> io::Result<Bytes> {
         let work = self.work.join(format!("{}.{}", job.id, job.attempt));
         let (archive, result) = (work.join("archive.tar"), work.join("result.tar.gz"));
-        fs::create_dir_all(&work)?;
+        fs::create_dir(&work)?;
         fs::write(&archive, &job.payload)?;
         let mut span = witness.watch(span!(
             kind: Client,
