@@ -82,7 +82,8 @@ pub(crate) struct Open {
     /// The epoch it was made in; another one means that it was inherited over a fork.
     epoch: u32,
     is_recording: bool,
-    is_root: bool,
+    /// Where the body begins in the slot: a root leaves the empty parent out.
+    start: u8,
     has_overflow: bool,
     /// The number of the thread that may use the span without owning it, see `entered`; 0 = none.
     pub entered_on: AtomicU32,
@@ -106,7 +107,7 @@ impl Open {
             scope: 0,
             epoch,
             is_recording: false,
-            is_root: false,
+            start: 0,
             has_overflow: false,
             entered_on: AtomicU32::new(0),
             entered_before: None,
@@ -127,7 +128,7 @@ impl Open {
     /// The bytes of the OTLP `Span`.
     #[inline]
     pub fn body(&self) -> Body<'_> {
-        let start = if self.is_root { prefix::ROOT_START } else { 0 };
+        let start = usize::from(self.start);
         if self.has_overflow {
             return Body::new(&self.overflow()[start..]);
         }
@@ -339,13 +340,13 @@ impl OpenSpan {
         true
     }
 
-    /// Commits the span: once this has returned, it survives the death of the process.
+    /// Commits the span: once this has returned, it survives the death of the process. One that is not recorded is over.
     #[inline]
     pub fn end(self, end_unix_nano: u64) {
         let mut this = std::mem::ManuallyDrop::new(self);
         let open = this.open_mut();
-        if !open.is_ours() {
-            return;
+        if !open.is_ours() || !open.is_recording {
+            return thread::give_up(this.0);
         }
         open.slot.write_end(end_unix_nano);
         if open.has_overflow {
@@ -426,7 +427,11 @@ impl Open {
         self.span_id = start.span_id;
         self.start_unix_nano = start.start_unix_nano;
         self.flags = start.flags;
-        self.is_root = start.parent_span_id == [0; 8];
+        self.start = if start.parent_span_id == [0; 8] {
+            prefix::ROOT_START as u8
+        } else {
+            0
+        };
         self.used = self.used.wrapping_add(1);
         self.len = prefix::LEN as u32;
         self.notes.keys = 0;

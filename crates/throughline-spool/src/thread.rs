@@ -19,7 +19,6 @@ thread_local! {
         epoch: Cell::new(epoch::OFF),
         loaded: Cell::new(0),
         refill: Cell::new(1),
-        is_busy: Cell::new(false),
         entered: Cell::new(None),
         number: Cell::new(0),
         counters: Cell::new(&NOBODY),
@@ -52,8 +51,6 @@ struct Thread {
     loaded: Cell<usize>,
     /// How many to fetch when the magazine is empty: grows with use, so that a thread of one span holds one slot.
     refill: Cell<usize>,
-    /// Whether this thread is inside `end`, for a signal handler or destructor that ends a span in there.
-    is_busy: Cell<bool>,
     /// The span that `current` writes to; see `entered`.
     entered: Cell<Option<NonNull<Open>>>,
     /// Unlike that of any other thread, living or dead; 0 until it is asked for.
@@ -74,7 +71,7 @@ pub(crate) fn take(recorded: bool) -> Option<NonNull<Open>> {
         .unwrap_or_else(|_| take_without_thread(recorded))
 }
 
-/// Commits an open span of this process and frees its slot.
+/// Commits an open recorded span of this process and frees its slot.
 #[inline]
 pub(crate) fn end(open: NonNull<Open>) {
     if THREAD.try_with(|thread| thread.end(open)).is_err() {
@@ -157,53 +154,51 @@ impl Thread {
     fn end(&self, open: NonNull<Open>) {
         // SAFETY: `open` is owned by the `OpenSpan` that is being ended.
         let this = unsafe { open.as_ref() };
-        if this.is_recording() {
-            let body = this.body();
-            let lease = if self.is_busy.replace(true) {
-                // A signal handler, inside an `end` of this very thread.
-                &mut None
-            } else {
-                // SAFETY: only this thread uses the cell, and `is_busy` keeps it from doing so twice at a time.
-                unsafe { &mut *self.lease.get() }
-            };
-            let found = match lease {
-                Some(lease) if self.epoch.get() == epoch::current() => {
-                    lease.place(body.len()).map(|place| (lease, place))
-                }
-                _ => None,
-            };
-            match found {
-                Some((lease, place)) => {
-                    commit(this, body, lease, place);
-                    self.is_busy.set(false);
-                }
-                None => self.end_slowly(this),
+        let body = this.body();
+        if self.epoch.get() == epoch::current() {
+            // SAFETY: only this thread uses the cell, and nothing that is called while the reference lives calls anything
+            // outside this crate, which could end a span.
+            let lease = unsafe { &mut *self.lease.get() };
+            if let Some((place, lease)) = lease.as_mut().and_then(|lease| Some((lease.place(body.len())?, lease))) {
+                commit(this, body, lease, place);
+                count(&self.counters.get().ended);
+                return self.give(open);
             }
-            count(&self.counters.get().ended);
         }
-        self.give(open);
+        self.end_slowly(open);
     }
 
     #[cold]
     #[inline(never)]
-    fn end_slowly(&self, open: &Open) {
+    fn end_slowly(&self, open: NonNull<Open>) {
+        // SAFETY: `open` is owned by the `OpenSpan` that is being ended.
+        let this = unsafe { open.as_ref() };
         let Some(spool) = self.attach() else {
-            self.is_busy.set(false);
-            return open.slot.free();
+            return this.slot.free();
         };
-        let body = open.body();
-        // SAFETY: as in `end`; `is_busy` is set, and what is called from here does not end spans.
-        let lease = unsafe { &mut *self.lease.get() };
-        if let Some(full) = lease.take() {
+        let body = this.body();
+        if let Some(full) = self.swap_lease(None) {
             self.lease_size.set(full.segment().len());
             spool.put_back(full, true);
         }
-        *lease = spool.lease(body.len(), self.lease_size.get());
-        match lease.as_mut().and_then(|lease| Some((lease.place(body.len())?, lease))) {
-            Some((place, lease)) => commit(open, body, lease, place),
-            None => spool.end_shared(open),
+        let lease = spool.lease(body.len(), self.lease_size.get());
+        match lease.and_then(|lease| Some((lease.place(body.len())?, lease))) {
+            Some((place, mut lease)) => {
+                commit(this, body, &mut lease, place);
+                // There is one only when what was called above has ended spans: an allocator that traces.
+                if let Some(other) = self.swap_lease(Some(lease)) {
+                    spool.put_back(other, false);
+                }
+            }
+            None => spool.end_shared(this),
         }
-        self.is_busy.set(false);
+        count(&self.counters.get().ended);
+        self.give(open);
+    }
+
+    fn swap_lease(&self, lease: Option<Lease>) -> Option<Lease> {
+        // SAFETY: only this thread uses the cell, and no reference into it is kept.
+        unsafe { std::mem::replace(&mut *self.lease.get(), lease) }
     }
 
     fn give_up(&self, mut open: NonNull<Open>) {
@@ -261,8 +256,8 @@ impl Thread {
             self.refill.set(1);
             self.entered.set(None);
             self.lease_size.set(0);
-            // SAFETY: only this thread uses the cell. The lease is forgotten, not dropped into the parent's spool.
-            unsafe { std::mem::forget((*self.lease.get()).take()) };
+            // Forgotten, not dropped into the parent's spool.
+            std::mem::forget(self.swap_lease(None));
             self.counters.set(spool.counters());
             self.spool.set(Some(spool));
             self.epoch.set(spool.epoch());
