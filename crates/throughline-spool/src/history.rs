@@ -49,6 +49,27 @@ impl Root {
         Ok(removed)
     }
 
+    /// Removes history of some dead processes, when there are more than `most` directories of processes: of up to `at_once`
+    /// of them, wherever the list is begun. Returns how many were removed.
+    ///
+    /// It is made to be called at the start of every process, where [`prune_history`](Self::prune_history) would take too
+    /// long: it holds up a start by little, and removes more than one start adds.
+    ///
+    /// # Errors
+    ///
+    /// The spool cannot be listed.
+    pub fn thin_out(&self, most: usize, at_once: usize) -> io::Result<usize> {
+        let mut processes = self.processes()?;
+        if processes.len() <= most {
+            return Ok(0);
+        }
+        // Some may have to stay; every start begins elsewhere.
+        let begin = std::process::id() as usize % processes.len();
+        processes.rotate_left(begin);
+        let candidates = processes.into_iter().take(at_once);
+        Ok(candidates.filter(|directory| remove(directory).is_ok()).count())
+    }
+
     fn remove_left_over(&self, now: SystemTime) -> io::Result<()> {
         for entry in fs::read_dir(self.path())? {
             let entry = entry?;
@@ -154,6 +175,25 @@ mod tests {
         let mut chunk = segment(1, UNIT, &[span(1, "a span")]);
         chunk.resize(1 << 20, 0);
         chunk
+    }
+
+    #[test]
+    fn the_history_of_very_many_processes_is_thinned_out_start_by_start() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let root = Root::open(directory.path().join("spool")).expect("it can be made");
+        for _ in 0..5 {
+            drop(
+                root.create_process(&crate::fixture::manifest(0))
+                    .expect("it can be made"),
+            );
+        }
+        assert_eq!(
+            root.thin_out(5, 3).expect("it can be listed"),
+            0,
+            "there are not too many"
+        );
+        assert_eq!(root.thin_out(4, 3).expect("it can be listed"), 3);
+        assert_eq!(root.processes().expect("it can be listed").len(), 2);
     }
 
     fn limits(history: u64, days: u64) -> Limits {

@@ -24,8 +24,8 @@ use crate::tier::Tier;
 /// Threads with a lease of their own; further ones share.
 const MOST_LEASES: usize = 256;
 const STRIPES: usize = 32;
-/// The first chunk is small, for programs that make a few spans and end.
-const FIRST_CHUNK: usize = 1 << 20;
+/// The first chunk is small, for programs that make a few spans and end: they leave it behind as it is.
+const FIRST_CHUNK: usize = 128 << 10;
 const CHUNK: usize = 4 << 20;
 
 static CURRENT: AtomicPtr<Spool> = AtomicPtr::new(std::ptr::null_mut());

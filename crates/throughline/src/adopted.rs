@@ -1,17 +1,19 @@
 //! The spans of processes that have died, one process at a time.
 
 use std::collections::{HashSet, VecDeque};
+use std::time::{Duration, Instant};
 
-use throughline_spool::{Backlog, Portion, ProcessDir, Root};
+use throughline_spool::{Backlog, Destination, Limits, Portion, ProcessDir, Root};
 
 use crate::notice::notice;
 
 /// Directories of dead processes whose spans were to go where ours go.
 pub(crate) struct Adopted {
     root: Root,
-    /// What has to be equal for their spans to be sent here.
-    fingerprint: Vec<u8>,
-    keep_history: bool,
+    whose: Whose,
+    limits: Limits,
+    /// When history was last brought within its limits.
+    pruned: Option<Instant>,
     /// Directories that may have something, oldest first.
     candidates: VecDeque<ProcessDir>,
     /// The one that is being delivered, and the number that our destination has there.
@@ -20,14 +22,35 @@ pub(crate) struct Adopted {
     done: HashSet<String>,
 }
 
+/// Whose spans are sent here.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Whose {
+    /// Those that were to go to any backend: the user has said so.
+    Anybodys,
+    /// Those that were to go to this destination, by its fingerprint; where that is empty, nobody's.
+    Of(Vec<u8>),
+}
+
+impl Whose {
+    fn are_to_go_to(&self, destination: &Destination) -> bool {
+        match self {
+            Self::Anybodys => true,
+            Self::Of(fingerprint) => !fingerprint.is_empty() && destination.fingerprint == *fingerprint,
+        }
+    }
+}
+
 impl Adopted {
-    /// `fingerprint` is our destination's; where it is empty nothing can be known to belong there.
-    pub(crate) fn new(root: Root, fingerprint: Vec<u8>, keep_history: bool) -> Self {
-        let (candidates, current, done) = (VecDeque::new(), None, HashSet::new());
+    /// How often history is brought within its limits.
+    const PRUNE: Duration = Duration::from_secs(600);
+
+    pub(crate) fn new(root: Root, whose: Whose, limits: Limits) -> Self {
+        let (candidates, current, done, pruned) = (VecDeque::new(), None, HashSet::new(), None);
         Self {
             root,
-            fingerprint,
-            keep_history,
+            whose,
+            limits,
+            pruned,
             candidates,
             current,
             done,
@@ -36,9 +59,6 @@ impl Adopted {
 
     /// Looks which directories there are. Living processes' are among them; they are skipped when their turn comes.
     pub(crate) fn look(&mut self) {
-        if self.fingerprint.is_empty() {
-            return;
-        }
         let found = match self.root.processes() {
             Ok(found) => found,
             Err(error) => return notice(format_args!("the spool cannot be listed: {error}")),
@@ -48,10 +68,7 @@ impl Adopted {
             .filter(|directory| !self.done.contains(directory.name()))
             .filter_map(|directory| {
                 let manifest = directory.manifest().ok()?;
-                let is_ours = manifest
-                    .destinations
-                    .iter()
-                    .any(|to| to.fingerprint == self.fingerprint);
+                let is_ours = manifest.destinations.iter().any(|to| self.whose.are_to_go_to(to));
                 is_ours.then_some((manifest.created, directory))
             })
             .collect();
@@ -68,8 +85,14 @@ impl Adopted {
                 }
                 self.finish();
             }
-            let directory = self.candidates.pop_front()?;
-            self.current = self.open(&directory);
+            match self.candidates.pop_front() {
+                Some(directory) => self.current = self.open(&directory),
+                None => {
+                    // Only now: whoever prunes has the directories in hand that somebody else wants to adopt.
+                    self.prune();
+                    return None;
+                }
+            }
         }
     }
 
@@ -92,9 +115,13 @@ impl Adopted {
         let adoption = directory.adopt().ok()??;
         match Backlog::open(adoption) {
             Ok(backlog) => {
-                let mut destinations = backlog.manifest().destinations.iter();
-                let destination = destinations.position(|to| to.fingerprint == self.fingerprint)?;
-                Some((backlog, destination))
+                let destinations = backlog.manifest().destinations.iter().enumerate();
+                let mut ours = destinations
+                    .filter(|(_, to)| self.whose.are_to_go_to(to))
+                    .map(|(number, _)| number);
+                let first = ours.next()?;
+                let destination = ours.find(|number| backlog.pending(*number) > 0 && backlog.pending(first) == 0);
+                Some((backlog, destination.unwrap_or(first)))
             }
             Err(error) => {
                 self.done.insert(directory.name().to_owned());
@@ -116,6 +143,15 @@ impl Adopted {
             self.done.insert(backlog.directory().name().to_owned());
         }
         // Where another destination has not got everything, or something cannot be read, it stays for a later adopter.
-        let _ = backlog.finish(self.keep_history);
+        let _ = backlog.finish(self.limits.history > 0);
+    }
+
+    fn prune(&mut self) {
+        if self.pruned.is_none_or(|pruned| pruned.elapsed() >= Self::PRUNE) {
+            self.pruned = Some(Instant::now());
+            if let Err(error) = self.root.prune_history(&self.limits) {
+                notice(format_args!("old history cannot be removed: {error}"));
+            }
+        }
     }
 }

@@ -40,6 +40,7 @@ pub fn builder(service_name: &str) -> Builder {
     Builder {
         settings,
         limits: Limits::default(),
+        delivers_all: false,
     }
 }
 
@@ -48,6 +49,7 @@ pub fn builder(service_name: &str) -> Builder {
 pub struct Builder {
     settings: config::Settings,
     limits: Limits,
+    delivers_all: bool,
 }
 
 impl Builder {
@@ -101,6 +103,15 @@ impl Builder {
         self
     }
 
+    /// Sends here also what dead processes meant for other backends, as `throughline recover --to` does.
+    ///
+    /// Without it a process sends only what was to go to the same endpoint with the same headers: nobody's spans go where
+    /// nobody wanted them. What was recorded for local history only is never sent.
+    pub fn deliver_all(mut self) -> Self {
+        self.delivers_all = true;
+        self
+    }
+
     /// Switches tracing off (or, given `false`, on), whatever a variable says. Off, nothing is made: no file, thread,
     /// socket or span; context still passes through.
     pub fn off(mut self, off: bool) -> Self {
@@ -137,13 +148,13 @@ impl Builder {
         }
         tracer::set_sampler(config.sampler);
         clock::start();
-        start(&config, self.limits);
+        start(&config, self.limits, self.delivers_all);
         Tracing { _private: () }
     }
 }
 
 /// Opens the spool and starts delivery, unless that was done before.
-fn start(config: &Config, limits: Limits) {
+fn start(config: &Config, limits: Limits, delivers_all: bool) {
     let root = config
         .spool_dir
         .clone()
@@ -171,6 +182,7 @@ fn start(config: &Config, limits: Limits) {
     };
     match Spool::install(settings) {
         Ok(spool) => {
+            spool.settings().root.iter().for_each(thin_out);
             if let Some(refusal) = spool.refusal() {
                 notice(format_args!(
                     "the spool directory cannot be written: {refusal}; {IN_MEMORY}"
@@ -179,6 +191,7 @@ fn start(config: &Config, limits: Limits) {
             let plan = config.destination.clone().map(|to| Plan {
                 to,
                 batch: config.batch,
+                is_for_all: delivers_all,
             });
             if PLAN.set(plan).is_ok() {
                 deliver(spool);
@@ -202,18 +215,37 @@ fn tick() {
     prune_now_and_then(spool);
 }
 
-/// Keeps the history of dead processes within its limits: at the start, and every ten minutes.
+/// Keeps the history of dead processes within its limits, where no delivery does so: half a second after the start, when
+/// a short command has ended, and every ten minutes.
 fn prune_now_and_then(spool: &Spool) {
+    const FIRST: Duration = Duration::from_millis(500);
     const EVERY: Duration = Duration::from_secs(600);
-    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    static NEXT: Mutex<Option<Instant>> = Mutex::new(None);
 
-    let Some(root) = &spool.settings().root else { return };
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if last.is_none_or(|last| last.elapsed() >= EVERY) {
-        *last = Some(Instant::now());
+    let Some(root) = spool
+        .settings()
+        .root
+        .as_ref()
+        .filter(|_| spool.settings().manifest.destinations.is_empty())
+    else {
+        return;
+    };
+    let now = Instant::now();
+    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    if now >= *next.get_or_insert(now + FIRST) {
+        *next = Some(now + EVERY);
         if let Err(error) = root.prune_history(&spool.settings().limits) {
             notice(format_args!("old history cannot be removed: {error}"));
         }
+    }
+}
+
+/// Short commands end before history is pruned; where very many have left theirs, each start removes some.
+fn thin_out(root: &Root) {
+    const MOST: usize = 256;
+    const AT_ONCE: usize = 8;
+    if let Err(error) = root.thin_out(MOST, AT_ONCE) {
+        notice(format_args!("the spool cannot be listed: {error}"));
     }
 }
 
@@ -259,6 +291,8 @@ fn destination(to: &config::Destination, root: Option<&Root>) -> throughline_spo
 struct Plan {
     to: config::Destination,
     batch: config::BatchSettings,
+    /// Whether what was meant for other backends goes there too.
+    is_for_all: bool,
 }
 
 static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
@@ -273,7 +307,7 @@ fn deliver(spool: &'static Spool) {
         *delivery() = Some(Delivery::start(
             plan.to.clone(),
             plan.batch,
-            Box::new(SpoolSource::new(spool)),
+            Box::new(SpoolSource::new(spool, plan.is_for_all)),
         ));
     }
 }

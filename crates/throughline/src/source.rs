@@ -3,7 +3,7 @@
 use throughline_spool::{Dropped, Manifest, Portion, Spool, Tail, Unsettled};
 use throughline_wire::request::append_resource_spans;
 
-use crate::adopted::Adopted;
+use crate::adopted::{Adopted, Whose};
 use crate::delivery::{Accounts, Batch, BatchLimits, Pending, Source};
 use crate::notice::notice;
 
@@ -27,11 +27,17 @@ enum Origin {
 }
 
 impl SpoolSource {
-    pub(crate) fn new(spool: &'static Spool) -> Self {
+    /// `is_for_all`: also sends what dead processes meant for other backends.
+    pub(crate) fn new(spool: &'static Spool, is_for_all: bool) -> Self {
         let settings = spool.settings();
         let destination = settings.manifest.destinations.get(DESTINATION);
         let adopted = settings.root.clone().zip(destination).map(|(root, destination)| {
-            Adopted::new(root, destination.fingerprint.clone(), settings.limits.history > 0)
+            let whose = if is_for_all {
+                Whose::Anybodys
+            } else {
+                Whose::Of(destination.fingerprint.clone())
+            };
+            Adopted::new(root, whose, settings.limits)
         });
         Self {
             spool,

@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// A backend that does not work and takes nothing for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// One with which nothing is wrong is waited for a little longer than the 30 s in which dead processes are looked for
-/// again: somebody else may have had their spans in hand the first time.
+/// again: another process may have had their spans in hand the first time.
 const PATIENCE_WITHOUT_TROUBLE: Duration = Duration::from_secs(35);
 /// How long the last report may take.
 const REPORT: Duration = Duration::from_millis(200);
@@ -33,8 +33,9 @@ const REPORT: Duration = Duration::from_millis(200);
 /// endpoint and headers delivers them; this command is one that does nothing else. Without an endpoint it lists what is
 /// left and where it was to go.
 ///
-/// Spans only go where they were to go: those of processes that had another endpoint or other headers stay, and those of
-/// processes that had none are local history and wait for nothing. It ends when all is delivered, or when the backend has
+/// With `--to` all of them go there, whatever backend they were meant for. Without it, by the standard variables, only those
+/// that were to go to the same endpoint with the same headers; others stay. Spans of processes that had no backend are local
+/// history and wait for nothing. It ends when all is delivered, or when the backend has
 /// failed and taken nothing for 3 seconds; the exit code is 1 if something is left then.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -87,7 +88,7 @@ impl Recover {
     fn deliver(&self, spool: &Path) -> Result<u8, Failure> {
         let mut builder = throughline::builder("throughline-recover").spool_dir(spool);
         if let Some(to) = &self.to {
-            builder = builder.endpoint(to);
+            builder = builder.endpoint(to).deliver_all();
         }
         for (name, value) in &self.header {
             builder = builder.header(name, value);
@@ -100,8 +101,9 @@ impl Recover {
                 "nothing can be delivered: tracing is off, or the spool cannot be used",
             ));
         };
-        let is_ours =
-            |process: &ProcessReport| process.destinations.iter().any(|to| to.fingerprint == ours.fingerprint);
+        let is_ours = |process: &ProcessReport| {
+            self.to.is_some() || process.destinations.iter().any(|to| to.fingerprint == ours.fingerprint)
+        };
         let (for_us, for_others): (Vec<_>, Vec<_>) = left.into_iter().partition(is_ours);
         let (before, others) = (total(&for_us), total(&for_others));
         let names: BTreeSet<_> = for_us.into_iter().map(|process| process.name).collect();

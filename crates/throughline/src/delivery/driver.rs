@@ -26,6 +26,8 @@ const BUSY_POLL: Duration = Duration::from_millis(10);
 const IDLE_POLL: Duration = Duration::from_secs(1);
 /// How often the spans of processes that have died are looked for.
 const ADOPT: Duration = Duration::from_secs(30);
+/// When first: a short command has ended by then, and does not wait for it.
+const FIRST_ADOPT: Duration = Duration::from_millis(500);
 
 /// Everything the thread owns.
 pub(super) struct Driver {
@@ -61,7 +63,7 @@ impl Driver {
                 seen: 0,
             },
             adopted: false,
-            adopt_at: Instant::now(),
+            adopt_at: Instant::now() + FIRST_ADOPT,
         }
     }
 
