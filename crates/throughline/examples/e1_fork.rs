@@ -24,6 +24,8 @@ fn main() {
         }
         Ok(Fork::Parent(child)) => {
             inherited.set("set in the parent", true);
+            // As the child does, so that both would make the same ids if they drew from the same numbers.
+            inherited.in_scope(|| span!("below, in the parent").end());
             let status = fork::waitpid(child);
             assert_eq!(status.ok(), Some(0), "the child ends well");
             inherited.end();

@@ -32,7 +32,7 @@ fn parent_and_child_each_send_their_own_spans_once() {
     assert_eq!(named(&spans, "before").len(), 1);
     assert_eq!(named(&spans, "in the parent").len(), 100);
     assert_eq!(named(&spans, "in the child").len(), 100);
-    assert_eq!(spans.len(), 203);
+    assert_eq!(spans.len(), 204);
 
     let inherited = named(&spans, "inherited");
     assert_eq!(inherited.len(), 1, "it ends once, in the parent");
@@ -63,6 +63,6 @@ fn parent_and_child_each_send_their_own_spans_once() {
 fn a_child_that_never_traces_makes_nothing() {
     let (spans, processes) = run("silent");
     assert_eq!(processes, 1);
-    assert_eq!(spans.len(), 102);
+    assert_eq!(spans.len(), 103);
     assert_eq!(named(&spans, "inherited").len(), 1);
 }
