@@ -5,8 +5,8 @@ use std::hash::BuildHasher;
 
 /// Something that holds text under names: what a request, a message or a job is sent with.
 ///
-/// Implemented for the maps and lists of the standard library; a header map of another crate needs
-/// two lines. Object-safe.
+/// Implemented for the maps and lists of the standard library, and for `http::HeaderMap` with the
+/// feature `http` (on in `throughline`); a header map of another crate needs two lines. Object-safe.
 pub trait Carrier {
     /// Sets `name`, which is in lower case, to `value`, in place of what exactly that name had.
     fn set(&mut self, name: &'static str, value: &str);
@@ -43,5 +43,19 @@ impl Carrier for Vec<(String, String)> {
 
     fn remove(&mut self, name: &str) {
         self.retain(|(found, _)| !found.eq_ignore_ascii_case(name));
+    }
+}
+
+#[cfg(feature = "http")]
+impl Carrier for http::HeaderMap {
+    fn set(&mut self, name: &'static str, value: &str) {
+        // A value that no header can hold is left out: it never breaks the request.
+        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::try_from(value)) {
+            self.insert(name, value);
+        }
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.remove(name);
     }
 }

@@ -96,6 +96,22 @@ fn every_container_is_written_and_rid_of_what_it_had() {
     let tree: BTreeMap<String, String> = context.inject(before.iter().cloned().collect());
     assert_eq!(tree, expected.iter().cloned().collect());
 
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in &before {
+        let name = http::HeaderName::try_from(name.as_str()).expect("a header's name");
+        headers.append(name, value.parse().expect("a header's value"));
+    }
+    let headers = context.inject(headers);
+    let mut list: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().expect("text")))
+        .collect();
+    list.sort_unstable();
+    assert!(
+        list.into_iter()
+            .eq(expected.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    );
+
     // Nothing to say: nothing is touched.
     assert!(Context::current().is_empty());
     assert_eq!(inject(before.clone()), before);
