@@ -94,7 +94,7 @@ impl Ids {
         u64::from_ne_bytes(self.span_id) != 0
     }
 
-    /// Whether the current context has a [`Relay`] beside these ids.
+    /// Whether the current context has a [`Relay`](crate::Relay) beside these ids.
     #[inline]
     #[must_use]
     pub const fn has_relay(&self) -> bool {
