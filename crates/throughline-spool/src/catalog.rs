@@ -91,9 +91,13 @@ impl Catalog {
         segment
     }
 
-    /// Whether another chunk of this length keeps the files within the limit. One chunk always may be.
-    pub fn may_grow(&self, len: usize) -> bool {
-        self.chunk_bytes == 0 || self.limits.allows_files_of((self.chunk_bytes + len) as u64)
+    /// How long another chunk may be, up to `wanted`, so that the files keep within the limit. One chunk always may be.
+    pub fn growth(&self, wanted: usize) -> Option<usize> {
+        if self.chunk_bytes == 0 {
+            return Some(wanted);
+        }
+        let room = self.limits.room_for_files(self.chunk_bytes as u64).min(wanted as u64) as usize;
+        Some(room / UNIT * UNIT).filter(|room| *room > 0)
     }
 
     /// Puts a new chunk into use, when the one being carved has no room for `len` bytes.
@@ -117,7 +121,10 @@ impl Catalog {
             .carving
             .as_ref()
             .is_none_or(|(chunk, used)| *used * 2 > chunk.len());
-        self.prepared.is_none() && half_used && self.free.iter().all(Vec::is_empty) && self.may_grow(chunk_len)
+        self.prepared.is_none()
+            && half_used
+            && self.free.iter().all(Vec::is_empty)
+            && self.growth(chunk_len) == Some(chunk_len)
     }
 
     /// Evicts the oldest segments until the limits are kept with `wanted` bytes more.

@@ -44,8 +44,8 @@ impl Limits {
         }
     }
 
-    pub(crate) fn allows_files_of(&self, bytes: u64) -> bool {
-        bytes <= self.total
+    pub(crate) fn room_for_files(&self, bytes: u64) -> u64 {
+        self.total.saturating_sub(bytes)
     }
 
     pub(crate) fn exceeds_history(&self, sizes: Sizes) -> bool {

@@ -369,11 +369,13 @@ impl Spool {
         if let Some(segment) = catalog.lease(body, before) {
             return Some(Lease::new(segment));
         }
-        if catalog.may_grow(CHUNK)
-            && let Some(chunk) = catalog.take_prepared().or_else(|| self.make_chunk(CHUNK))
+        if let Some(len) = catalog.growth(CHUNK)
+            && let Some(chunk) = catalog.take_prepared().or_else(|| self.make_chunk(len))
         {
             catalog.add_chunk(chunk);
-            return catalog.lease(body, before).map(Lease::new);
+            if let Some(segment) = catalog.lease(body, before) {
+                return Some(Lease::new(segment));
+            }
         }
         if let Some(segment) = catalog.lease_any(body) {
             return Some(Lease::new(segment));
