@@ -63,6 +63,10 @@ if [ -n "$nightly" ]; then
   # Isolation off: the spool asks the system for random numbers and the time.
   MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR=target/miri \
     cargo "+$nightly" miri test --package throughline-spool --test the_unsafe_code_is_sound
+  # Recovery has no unsafe code, and is slow there: what it reads of memory and records, and the walk over a chunk.
+  MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR=target/miri \
+    cargo "+$nightly" miri test --package throughline-spool --lib -- a_torn_record_cannot_smuggle \
+    what_an_earlier_use a_chunk_is_walked_past a_built_record_is_read a_slot_says short_names the_prefix_says
 
   step "Fuzzing every reader of bytes from outside, $fuzz_seconds s each"
   if ! [ -x "$tools/bin/cargo-fuzz" ]; then
