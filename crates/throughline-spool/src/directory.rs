@@ -367,7 +367,9 @@ impl Identity {
         let Ok(me) = Identity::of_this_process() else {
             return false;
         };
-        me.boot_id == self.boot_id
+        // Where the system does not tell of this process, it would not of another one either.
+        me.start_time != 0
+            && me.boot_id == self.boot_id
             && me.pid_namespace == self.pid_namespace
             && start_time(self.pid).is_none_or(|started| started != self.start_time)
     }
