@@ -1,0 +1,75 @@
+//! Does what its arguments say, one after the other; what a test wants to know is on stdout.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use throughline::{Context, Span, Tracing, span};
+use throughline_spool::Spool;
+
+fn main() {
+    let mut tracing = Some(throughline::init("steps"));
+    // Spans that are open when `main` returns end then, before tracing is flushed.
+    let mut open: Vec<Span> = Vec::new();
+    for step in std::env::args().skip(1) {
+        let (verb, argument) = step.split_once('=').unwrap_or((&step, ""));
+        let number = argument.parse().unwrap_or(0);
+        match verb {
+            // So many spans, ended.
+            "spans" => (0..number).for_each(|n| span!(parent: &Context::root(), "ended", number = n).end()),
+            // So many, each of a kilobyte.
+            "large" => (0..number).for_each(|n| {
+                let mut span = span!(parent: &Context::root(), "large", number = n);
+                span.set("text", &"x".repeat(1000));
+            }),
+            "open" => open.push(span!(parent: &Context::root(), "open")),
+            "flush" => flush(tracing.as_ref(), number),
+            "account" => account(),
+            "init" => drop(throughline::init("another")),
+            "forget" => drop(tracing.take()),
+            "say" => say(argument),
+            // Until the file is there.
+            "until" => {
+                while !Path::new(argument).exists() {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+            "park" => std::thread::park_timeout(Duration::from_secs(60)),
+            "exit" => std::process::exit(number as i32),
+            "abort" => std::process::abort(),
+            "panic" => panic!("as the test wants it"),
+            unknown => panic!("there is no step {unknown}"),
+        }
+    }
+}
+
+fn flush(tracing: Option<&Tracing>, milliseconds: u64) {
+    if let Some(tracing) = tracing {
+        let report = tracing.flush(Duration::from_millis(milliseconds)).wait();
+        say(&format!(
+            "report delivered={} pending={} dropped={} complete={}: {report}",
+            report.delivered(),
+            report.pending(),
+            report.dropped(),
+            report.is_complete()
+        ));
+    }
+}
+
+fn account() {
+    if let Some(spool) = Spool::current() {
+        let account = spool.account(0);
+        say(&format!(
+            "account started={} live={} delivered={} pending={} dropped={}",
+            account.started,
+            account.live,
+            account.delivered,
+            account.pending,
+            account.dropped.iter().sum::<u64>()
+        ));
+    }
+}
+
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
