@@ -1,4 +1,46 @@
-//! Distributed tracing: one call sets it up, a span costs two clock reads, and none is lost silently.
+//! Distributed tracing in one line, at little more than two clock reads a span, that loses nothing silently.
+//!
+//! ```no_run
+//! use throughline::span;
+//!
+//! let _tracing = throughline::init("orders"); // reads OTEL_*; with nothing set, spans stay in local history
+//! let order = span!("handle order", order.id = 1234).enter();
+//! let mut charge = span!(kind: Client, "charge card");
+//! charge.status_error("declined");
+//! drop(charge);
+//! order.set("order.lines", 3);
+//! ```
+//!
+//! # A span is owned, and current only when it is said to be
+//!
+//! [`span!`] returns a [`Span`]: 8 bytes that may move between threads and end when they are dropped. It becomes the parent of
+//! other spans by [`Span::enter`] (a guard), [`Span::in_scope`] (a closure) or [`FutureExt::in_span`] (a future), or when it is
+//! named as their parent. [`current`] reaches the current span from far below; [`Span::share`] makes one that several owners
+//! write to.
+//!
+//! # Context over borders
+//!
+//! [`inject`] writes the current context into headers, a map, or the environment of a child process; [`extract`] reads it there.
+//! W3C Trace Context (Level 2) and Baggage; tracestate and baggage travel through all local spans. [`Context`] is the same as a
+//! value, to hand to a task or a thread.
+//!
+//! # Where spans go
+//!
+//! A span that has ended lies in the *spool*, files of this user that are mapped into memory, where it survives the process. With
+//! an endpoint set (`OTEL_EXPORTER_OTLP_ENDPOINT`, or [`Builder::endpoint`]) a thread of its own delivers it over OTLP
+//! http/protobuf; what it cannot deliver goes with the next start of a program that has the same endpoint and headers, or with
+//! `throughline recover`. Without an endpoint `throughline view` shows it. [`Tracing::flush`] says what became of all.
+//!
+//! # Variables
+//!
+//! `OTEL_SDK_DISABLED`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_EXPORTER`, `OTEL_TRACES_SAMPLER` and its
+//! `_ARG`, `OTEL_PROPAGATORS`, `OTEL_BSP_*`, and of `OTEL_EXPORTER_OTLP_*` and `OTEL_EXPORTER_OTLP_TRACES_*` `ENDPOINT`, `HEADERS`,
+//! `TIMEOUT`, `PROTOCOL` and `COMPRESSION`; `THROUGHLINE_SPOOL_DIR`. Code beats environment. A value that cannot be used is said
+//! in one line on stderr, with what is used instead; telemetry never stops a program.
+//!
+//! # What it does not do yet
+//!
+//! gRPC, http/json and gzip; limits by variable; `#[traced]`; bridges to `tracing` and the OpenTelemetry API.
 #![forbid(unsafe_code)]
 
 mod adopted;
