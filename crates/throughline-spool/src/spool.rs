@@ -84,9 +84,10 @@ pub struct Account {
     pub started: u64,
     /// Of these, those that are open.
     pub live: u64,
-    /// Those that the destination has got; without a destination, those that were kept as local history.
+    /// Those that the destination has got; without a destination, those that local history has evicted.
     pub delivered: u64,
-    /// Those that are committed and that the destination has not got. Counted from the records.
+    /// Those that are committed and that the destination has not got; without a destination, those that are in local
+    /// history. Counted from the records.
     pub pending: u64,
     /// Those that were lost, by reason, in the order of [`Dropped::ALL`].
     pub dropped: [u64; Dropped::ALL.len()],
@@ -237,16 +238,17 @@ impl Spool {
 
     /// What became of the spans so far, for one destination (by its number in the manifest).
     ///
-    /// Without destinations, `delivered` is what was kept as local history.
+    /// Without such a destination, of the local history.
     #[must_use]
     pub fn account(&self, destination: usize) -> Account {
         let (started, ended) = self.counts();
         let dropped = Dropped::ALL.map(|reason| self.ledger.dropped(reason));
         let live = started.saturating_sub(ended);
         let is_local = destination >= self.settings.manifest.destinations.len();
-        let pending = if is_local { 0 } else { self.count_pending(destination) };
+        // Without destinations no cursor ever moves, the first one neither.
+        let pending = self.count_pending(if is_local { 0 } else { destination });
         let delivered = if is_local {
-            ended.saturating_sub(dropped.iter().sum())
+            ended.saturating_sub(dropped.iter().sum::<u64>() + pending)
         } else {
             self.ledger.delivered(destination)
         };

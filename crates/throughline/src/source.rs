@@ -90,12 +90,10 @@ fn request<'a>(manifest: &Manifest, runs: impl Iterator<Item = (&'a [u8], &'a [u
 /// What became of the spans of this process.
 pub(crate) fn accounts(spool: &Spool) -> Accounts {
     let account = spool.account(DESTINATION);
-    let is_local = spool.settings().manifest.destinations.is_empty();
     let dropped = Dropped::ALL.into_iter().zip(account.dropped);
     Accounts {
-        delivered: if is_local { 0 } else { account.delivered },
-        // What is kept as history is what a program without a destination has.
-        pending: if is_local { account.delivered } else { account.pending },
+        delivered: account.delivered,
+        pending: account.pending,
         dropped: dropped
             .filter(|(_, count)| *count > 0)
             .map(|(reason, count)| (reason.name(), count))

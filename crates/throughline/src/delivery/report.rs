@@ -49,7 +49,7 @@ impl Report {
         self
     }
 
-    /// Spans that the backend has taken.
+    /// Spans that the backend has taken. Without a destination: those that the local history has evicted to keep its limit.
     #[must_use]
     pub fn delivered(&self) -> u64 {
         self.accounts.delivered
@@ -92,7 +92,12 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.destination {
-            None => write!(f, "{} in the local history", Spans(self.pending()))?,
+            None => {
+                write!(f, "{} in the local history", Spans(self.pending()))?;
+                if self.delivered() > 0 {
+                    write!(f, ", {} older ones evicted", self.delivered())?;
+                }
+            }
             Some(destination) => {
                 write!(f, "{} delivered to {destination}", Spans(self.delivered()))?;
                 if self.pending() > 0 {
