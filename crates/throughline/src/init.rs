@@ -160,17 +160,15 @@ fn start(config: &Config, limits: Limits, delivers_all: bool) {
         .clone()
         .or_else(default_spool_dir)
         .map_or_else(no_root, |path| open_root(&path));
+    let key = root.as_ref().filter(|_| config.destination.is_some()).map(Root::key);
+    let known_key = key.as_ref().and_then(|key| key.as_ref().ok());
     let manifest = Manifest {
         owner: Identity::default(),
         created: UNIX_EPOCH,
         service: config.resource.service_name().to_owned(),
         resource: config.resource.encode(),
         schema_url: String::new(),
-        destinations: config
-            .destination
-            .iter()
-            .map(|to| destination(to, root.as_ref()))
-            .collect(),
+        destinations: config.destination.iter().map(|to| destination(to, known_key)).collect(),
     };
     let settings = Settings {
         root,
@@ -183,10 +181,15 @@ fn start(config: &Config, limits: Limits, delivers_all: bool) {
     match Spool::install(settings) {
         Ok(spool) => {
             spool.settings().root.iter().for_each(thin_out);
-            if let Some(refusal) = spool.refusal() {
-                notice(format_args!(
+            // One cause, one line: where nothing can be written there is no key either.
+            match (spool.refusal(), &key) {
+                (Some(refusal), _) => notice(format_args!(
                     "the spool directory cannot be written: {refusal}; {IN_MEMORY}"
-                ));
+                )),
+                (None, Some(Err(error))) => notice(format_args!(
+                    "the spool's key cannot be read: {error}; no other process delivers this one's spans"
+                )),
+                (None, _) => {}
             }
             let plan = config.destination.clone().map(|to| Plan {
                 to,
@@ -268,17 +271,10 @@ fn open_root(path: &Path) -> Option<Root> {
 }
 
 /// How the destination is known to later processes: by what tells it from others, without its secrets.
-fn destination(to: &config::Destination, root: Option<&Root>) -> throughline_spool::Destination {
-    let fingerprint = match root.map(Root::key) {
-        Some(Ok(key)) => to.fingerprint(&key).to_vec(),
-        Some(Err(error)) => {
-            notice(format_args!(
-                "the spool's key cannot be read: {error}; no other process delivers this one's spans"
-            ));
-            Vec::new()
-        }
-        None => Vec::new(),
-    };
+///
+/// Without a key it is known to nobody.
+fn destination(to: &config::Destination, key: Option<&[u8; 32]>) -> throughline_spool::Destination {
+    let fingerprint = key.map(|key| to.fingerprint(key).to_vec()).unwrap_or_default();
     let mut name = format!("{} {}", config::Destination::KIND, to.endpoint);
     let headers = to.header_names();
     if !headers.is_empty() {

@@ -135,7 +135,11 @@ impl Source for SpoolSource {
     fn rejected(&mut self, batch: &Batch, reason: &str) {
         if let Some(root) = &self.spool.settings().root {
             match root.keep_rejected(&batch.body, reason) {
-                Ok(path) => notice(format_args!("the refused spans are kept in {}", path.display())),
+                // The directory, so that a backend that refuses batch after batch is told of once.
+                Ok(path) => notice(format_args!(
+                    "the refused spans are kept in {}",
+                    path.parent().unwrap_or(&path).display()
+                )),
                 Err(error) => notice(format_args!("the refused spans cannot be kept: {error}")),
             }
         }
