@@ -22,7 +22,7 @@ fn ten_of_ten_spans_arrive_whatever_the_runtime() {
             let spool = Spool::new().expect("a private directory");
             let receiver = Receiver::start().expect("loopback has a free port");
             let endpoint = receiver.endpoint();
-            let finished = program("e2_runtimes", &spool, &endpoint)
+            let finished = program("program_runtimes", &spool, &endpoint)
                 .args([runtime, if flushes { "flush" } else { "leave" }])
                 .run()
                 .expect("it runs")
@@ -46,7 +46,7 @@ fn ten_of_ten_spans_arrive_whatever_the_runtime() {
 fn one_span_makes_one_request_and_no_more() {
     let spool = Spool::new().expect("a private directory");
     let receiver = Receiver::start().expect("loopback has a free port");
-    let running = program("e2_steps", &spool, &receiver.endpoint())
+    let running = program("program_steps", &spool, &receiver.endpoint())
         .env("OTEL_BSP_SCHEDULE_DELAY", "20")
         .args(["spans=1", "flush=5000", "park"])
         .spawn()

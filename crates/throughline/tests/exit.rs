@@ -12,7 +12,7 @@ use throughline_testkit::{Answer, Finished, Program, Receiver, Signal, Spool};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn steps(spool: &Spool, receiver: &Receiver) -> Program {
-    Program::example("e2_steps", spool)
+    Program::example("program_steps", spool)
         .expect("Cargo builds the examples of this package")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint())
 }

@@ -121,7 +121,7 @@ fn down() -> Receiver {
 
 /// A process that makes no span of its own, and lives on.
 fn adopter(spool: &Spool, receiver: &Receiver) -> Program {
-    Program::example("e2_steps", spool)
+    Program::example("program_steps", spool)
         .expect("Cargo builds the examples of this package")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint())
         .arg("park")
@@ -129,7 +129,7 @@ fn adopter(spool: &Spool, receiver: &Receiver) -> Program {
 
 /// Runs the writer, and kills it 1 to 60 ms after both its threads have begun. Returns how many spans of each had ended.
 fn kill_a_writer(spool: &Spool, receiver: &Receiver, random: &mut Random) -> Vec<u64> {
-    let running = Program::example("e2_writer", spool)
+    let running = Program::example("program_writer", spool)
         .expect("Cargo builds the examples of this package")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint())
         .arg(spool.home())

@@ -9,7 +9,7 @@ use throughline_testkit::{Program, ReceivedSpan, Receiver, Spool};
 fn run(argument: &str) -> (Vec<ReceivedSpan>, usize) {
     let receiver = Receiver::start().expect("loopback has a free port");
     let spool = Spool::new().expect("a private directory");
-    Program::example("e1_fork", &spool)
+    Program::example("program_fork", &spool)
         .expect("Cargo builds the examples of this package")
         .arg(argument)
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint())

@@ -5,7 +5,7 @@ use std::fs;
 use throughline_testkit::{Finished, Program, Receiver, Spool};
 
 fn run(switch: &str, variables: &[(&str, &str)], spool: &Spool) -> Finished {
-    let mut program = Program::example("e1_off", spool).expect("Cargo builds the examples of this package");
+    let mut program = Program::example("program_off", spool).expect("Cargo builds the examples of this package");
     for (name, value) in variables {
         program = program.env(name, value);
     }

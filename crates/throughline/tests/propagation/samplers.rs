@@ -22,7 +22,7 @@ fn an_unsampled_span_hands_its_ids_on_and_leaves_no_record() {
     for (sampler, argument, flags, of_caller, of_root) in cases {
         let receiver = Receiver::start().expect("loopback has a free port");
         let spool = Spool::new().expect("a private directory");
-        let finished = Program::example("e1_propagate", &spool)
+        let finished = Program::example("program_propagate", &spool)
             .expect("Cargo builds the examples of this package")
             .arg(format!("00-{REMOTE}-{flags}"))
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint())

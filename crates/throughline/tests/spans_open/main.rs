@@ -32,7 +32,7 @@ fn it_is_seen_at_once_and_after_a_kill_it_arrives_as_unfinished() {
             .expect("Cargo builds the examples of this package")
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
     };
-    let running = program("e1_open").spawn().expect("it runs");
+    let running = program("program_open").spawn().expect("it runs");
     running.wait_for_stdout("all open").expect("it says so");
 
     let seen = decoded(&spool);
@@ -61,7 +61,7 @@ fn it_is_seen_at_once_and_after_a_kill_it_arrives_as_unfinished() {
 
     receiver.restart().expect("the port is still free");
     // One that lives on: a short program does not wait for what it has taken over.
-    let next = program("e1_open").spawn().expect("it runs");
+    let next = program("program_open").spawn().expect("it runs");
     let mut spans = receiver
         .wait_for(4, Duration::from_secs(20))
         .expect("3 spans, and the next one's own");

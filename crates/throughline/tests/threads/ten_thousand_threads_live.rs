@@ -9,7 +9,7 @@ const MOST_KIB: u64 = 64 * 1024;
 /// Resident memory and the spool's files, in KiB, while all spans are open.
 fn run(endpoint: &str, is_off: bool) -> (u64, u64) {
     let spool = Spool::new().expect("a private directory");
-    let finished = Program::example("e1_threads", &spool)
+    let finished = Program::example("program_threads", &spool)
         .expect("Cargo builds the examples of this package")
         .arg(THREADS.to_string())
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)

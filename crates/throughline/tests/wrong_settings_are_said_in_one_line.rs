@@ -26,7 +26,7 @@ struct Case<'a> {
 }
 
 fn run(spool: &Spool, variables: &[(&str, &str)]) -> throughline_testkit::Finished {
-    let mut program = Program::example("e2_steps", spool).expect("Cargo builds the examples of this package");
+    let mut program = Program::example("program_steps", spool).expect("Cargo builds the examples of this package");
     for (name, value) in variables {
         program = program.env(name, value);
     }
