@@ -372,7 +372,7 @@ impl Spool {
             return Some(Lease::new(segment));
         }
         if let Some(len) = catalog.growth(CHUNK)
-            && let Some(chunk) = catalog.take_prepared().or_else(|| self.make_chunk(len))
+            && let Some(chunk) = catalog.take_prepared().or_else(|| self.make_chunk_up_to(len))
         {
             catalog.add_chunk(chunk);
             if let Some(segment) = catalog.lease(body, before) {
@@ -384,6 +384,13 @@ impl Spool {
         }
         self.ledger.add_dropped(Dropped::Quota, catalog.make_room(body));
         catalog.lease_any(body).map(Lease::new)
+    }
+
+    /// A new chunk of this length, or of what a disk that is nearly full has left.
+    fn make_chunk_up_to(&self, len: usize) -> Option<Arc<Chunk>> {
+        [len, len.min(CHUNK / 8), len.min(FIRST_CHUNK)]
+            .into_iter()
+            .find_map(|len| self.make_chunk(len))
     }
 
     /// A new chunk in the directory or in memory. `None`: the file system has no room.
