@@ -86,6 +86,30 @@ impl Tail {
         pending
     }
 
+    /// What is committed and not settled at this moment: by segment, up to where.
+    ///
+    /// Batches come segment by segment, not in the order in which spans ended; so a number of records would not do.
+    pub fn mark(&mut self) -> Vec<(u64, u32)> {
+        self.pending();
+        let is_pending = |counted: &Counted| counted.records > counted.settled_records;
+        let pending = self.counted.iter().filter(|(_, counted)| is_pending(counted));
+        pending.map(|(generation, counted)| (*generation, counted.to)).collect()
+    }
+
+    /// Whether all that was marked is settled, or evicted.
+    #[must_use]
+    pub fn is_settled(&self, mark: &[(u64, u32)]) -> bool {
+        let catalog = self.spool.catalog();
+        let is_settled = |(generation, to): &(u64, u32)| {
+            let segment = catalog
+                .segments()
+                .iter()
+                .find(|segment| segment.generation() == *generation);
+            segment.is_none_or(|segment| segment.cursor(self.destination) >= *to)
+        };
+        mark.iter().all(is_settled)
+    }
+
     /// The oldest records that are not settled, up to a number and a size in bytes, but at least one. `None`: there are
     /// none.
     ///

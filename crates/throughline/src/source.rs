@@ -4,7 +4,7 @@ use throughline_spool::{Dropped, Manifest, Portion, Spool, Tail, Unsettled};
 use throughline_wire::request::append_resource_spans;
 
 use crate::adopted::{Adopted, Whose};
-use crate::delivery::{Accounts, Batch, BatchLimits, Pending, Source};
+use crate::delivery::{Accounts, Batch, BatchLimits, Mark, Pending, Source};
 use crate::notice::notice;
 
 /// The number of the one destination that there is.
@@ -105,6 +105,14 @@ impl Source for SpoolSource {
     fn pending(&mut self) -> Pending {
         let (spans, bytes) = self.own.pending();
         Pending { spans, bytes }
+    }
+
+    fn mark(&mut self) -> Option<Mark> {
+        Some(Mark(self.own.mark()))
+    }
+
+    fn is_settled(&mut self, mark: &Mark) -> bool {
+        self.own.is_settled(&mark.0)
     }
 
     fn accounts(&mut self) -> Accounts {

@@ -111,11 +111,15 @@ impl Driver {
         let own = self.source.pending();
         self.shared.known().set_pending(own.spans);
         for request in requests {
-            self.waiting.add(request, own.spans);
+            let mark = self.source.mark();
+            self.waiting.add(request, own.spans, mark);
         }
         self.machine.set_haste(!self.waiting.is_empty());
         let now = Instant::now();
-        let released = self.waiting.release(now, own.spans, &self.machine);
+        let source = &mut self.source;
+        let released = self
+            .waiting
+            .release(now, own.spans, &self.machine, |mark| source.is_settled(mark));
         if !released.waiters.is_empty() {
             self.publish();
             let report = self.shared.known().clone();

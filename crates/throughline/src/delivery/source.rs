@@ -36,10 +36,25 @@ pub(crate) struct Accounts {
     pub(crate) dropped: Vec<(&'static str, u64)>,
 }
 
+/// The source's own note of what was pending at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Mark(pub(crate) Vec<(u64, u32)>);
+
 /// Spans to deliver. All calls come from the delivery thread, one at a time.
 pub(crate) trait Source: Send {
     /// A cheap count of this process's own spans that are committed and not settled.
     fn pending(&mut self) -> Pending;
+
+    /// What is committed and not settled of this process's own spans. `None`: batches come in the order in which spans ended,
+    /// so that their number tells when all of it is settled.
+    fn mark(&mut self) -> Option<Mark> {
+        None
+    }
+
+    /// Whether all that was marked is settled.
+    fn is_settled(&mut self, _mark: &Mark) -> bool {
+        true
+    }
 
     /// What became of this process's own spans. Called at the end of a flush.
     fn accounts(&mut self) -> Accounts;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::flush::Waiter;
 use super::machine::Machine;
+use super::source::Mark;
 
 /// Why somebody waits, and so when it is time to let him go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ struct Entry {
     request: Request,
     /// Own spans that were pending when the request came and are not settled yet.
     remaining: u64,
+    /// The same by the source's own note, which then decides.
+    mark: Option<Mark>,
 }
 
 /// Who need not wait any longer.
@@ -46,10 +49,11 @@ pub(super) struct Released {
 
 impl Waiting {
     /// Adds a request that came when `pending` own spans were not settled.
-    pub(super) fn add(&mut self, request: Request, pending: u64) {
+    pub(super) fn add(&mut self, request: Request, pending: u64, mark: Option<Mark>) {
         self.list.push(Entry {
             request,
             remaining: pending,
+            mark,
         });
     }
 
@@ -70,22 +74,35 @@ impl Waiting {
     }
 
     /// Takes out all whose spans are settled or for whom nothing more can be done in time.
-    pub(super) fn release(&mut self, now: Instant, pending: u64, machine: &Machine) -> Released {
+    pub(super) fn release(
+        &mut self,
+        now: Instant,
+        pending: u64,
+        machine: &Machine,
+        mut is_settled: impl FnMut(&Mark) -> bool,
+    ) -> Released {
         let mut released = Released::default();
-        self.list.retain(|Entry { request, remaining }| {
-            let hopeless = match request.purpose {
-                Purpose::Exit => machine.is_down(),
-                Purpose::Flush | Purpose::Shutdown => {
-                    machine.not_before().is_some_and(|until| until > request.deadline)
+        self.list.retain(
+            |Entry {
+                 request,
+                 remaining,
+                 mark,
+             }| {
+                let hopeless = match request.purpose {
+                    Purpose::Exit => machine.is_down(),
+                    Purpose::Flush | Purpose::Shutdown => {
+                        machine.not_before().is_some_and(|until| until > request.deadline)
+                    }
+                };
+                let waits = mark.as_ref().map_or(*remaining > 0, |mark| !is_settled(mark));
+                let stays = waits && pending > 0 && now < request.deadline && !hopeless;
+                if !stays {
+                    released.waiters.push(request.waiter.clone());
+                    released.shutdown |= request.purpose == Purpose::Shutdown;
                 }
-            };
-            let stays = *remaining > 0 && pending > 0 && now < request.deadline && !hopeless;
-            if !stays {
-                released.waiters.push(request.waiter.clone());
-                released.shutdown |= request.purpose == Purpose::Shutdown;
-            }
-            stays
-        });
+                stays
+            },
+        );
         released
     }
 
