@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use throughline_spool::Reader;
 use throughline_testkit::otlp::collector::trace::v1::ExportTraceServiceRequest;
@@ -79,7 +79,11 @@ fn each_answer_has_its_consequence_and_the_account_is_exact() {
         times: usize,
         /// Lines on stderr.
         said: usize,
+        /// How long it takes at least.
+        lasts: Duration,
     }
+    // Longer than what is waited of one's own accord after one failure, and after two: 3 s at most.
+    const ASKED: Duration = Duration::from_secs(2);
     let cases = [
         Case {
             what: "all is well",
@@ -88,11 +92,12 @@ fn each_answer_has_its_consequence_and_the_account_is_exact() {
             dropped: 0,
             times: 1,
             said: 0,
+            lasts: Duration::ZERO,
         },
         Case {
             what: "503 twice, with Retry-After",
             answer: |request| match request.number {
-                1 | 2 => Answer::status(503).retry_after(Duration::from_secs(1)),
+                1 | 2 => Answer::status(503).retry_after(ASKED),
                 _ => Answer::to(request),
             },
             spans: 700,
@@ -100,6 +105,7 @@ fn each_answer_has_its_consequence_and_the_account_is_exact() {
             times: 1,
             // Down, and well again.
             said: 2,
+            lasts: 2 * ASKED,
         },
         Case {
             what: "connections are reset three times",
@@ -111,6 +117,7 @@ fn each_answer_has_its_consequence_and_the_account_is_exact() {
             dropped: 0,
             times: 1,
             said: 2,
+            lasts: Duration::ZERO,
         },
         Case {
             what: "the answer is lost after the spans were taken",
@@ -123,6 +130,7 @@ fn each_answer_has_its_consequence_and_the_account_is_exact() {
             // Nothing is lost; that some are there twice nobody can prevent.
             times: 2,
             said: 2,
+            lasts: Duration::ZERO,
         },
         Case {
             what: "partial success",
@@ -134,6 +142,7 @@ fn each_answer_has_its_consequence_and_the_account_is_exact() {
             dropped: 1,
             times: 1,
             said: 1,
+            lasts: Duration::ZERO,
         },
         Case {
             what: "413 above a hundred spans",
@@ -145,6 +154,7 @@ fn each_answer_has_its_consequence_and_the_account_is_exact() {
             dropped: 0,
             times: 1,
             said: 0,
+            lasts: Duration::ZERO,
         },
         Case {
             what: "400",
@@ -154,17 +164,20 @@ fn each_answer_has_its_consequence_and_the_account_is_exact() {
             times: 0,
             // That spans are refused, and where they are kept; not once a batch.
             said: 2,
+            lasts: Duration::ZERO,
         },
     ];
     for case in cases {
         let what = case.what;
         let spool = Spool::new().expect("a private directory");
         let receiver = Receiver::with(case.answer).expect("loopback has a free port");
+        let started = Instant::now();
         let finished = steps(&spool, &receiver)
             .args([&format!("spans={}", case.spans), "flush=20000", "account"])
             .run()
             .expect("it runs")
             .expect_success();
+        assert!(started.elapsed() >= case.lasts, "{what}: after {:?}", started.elapsed());
         check_account(&finished);
         let report = ["delivered", "pending", "dropped"].map(|name| number(&finished, "report", name));
         let delivered = case.spans - case.dropped;
@@ -178,16 +191,20 @@ fn each_answer_has_its_consequence_and_the_account_is_exact() {
     }
 }
 
-/// The payloads that are kept as refused for good.
+/// The payloads that are kept as refused for good, each with the reason beside it.
 fn rejected(root: &Path) -> Vec<ExportTraceServiceRequest> {
     let Ok(entries) = fs::read_dir(root.join("rejected")) else {
         return Vec::new();
     };
     let paths = entries.map(|entry| entry.expect("it can be listed").path());
-    let bytes = paths.map(|path| (path.extension().is_some_and(|e| e == "txt"), fs::read(&path)));
-    let payloads = bytes.filter_map(|(is_text, bytes)| bytes.ok().filter(|_| !is_text));
+    let payloads = paths.filter(|path| path.extension().is_some_and(|extension| extension == "pb"));
     payloads
-        .filter_map(|bytes| ExportTraceServiceRequest::decode(&*bytes).ok())
+        .map(|path| {
+            let reason = fs::read_to_string(path.with_extension("txt")).expect("the reason is kept too");
+            assert!(reason.contains("400") && reason.contains("bad ids"), "{reason}");
+            let bytes = fs::read(path).expect("it can be read");
+            ExportTraceServiceRequest::decode(&*bytes).expect("it is a whole request")
+        })
         .collect()
 }
 

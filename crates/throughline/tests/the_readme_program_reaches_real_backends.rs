@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use throughline_testkit::otlp::common::v1::any_value::Value;
 use throughline_testkit::{Collector, Finished, Jaeger, Program, Spool, require_tool};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,7 +29,14 @@ fn an_opentelemetry_collector_gets_the_whole_trace() {
     let order = spans.iter().find(|span| span.name == "handle order").expect("the root");
     assert_eq!(order.service(), Some("orders"));
     assert_eq!(order.parent_span_id(), "");
+    assert_eq!(order.attribute("order.id"), Some(&Value::IntValue(1234)));
+    assert_eq!(order.attribute("customer"), Some(&Value::StringValue("ada".into())));
+    assert_eq!(order.attribute("order.lines"), Some(&Value::IntValue(3)));
     let charges: Vec<_> = spans.iter().filter(|span| span.name == "charge card").collect();
+    let attempts: Vec<_> = charges.iter().map(|span| span.attribute("attempt")).collect();
+    for attempt in 1..=2 {
+        assert!(attempts.contains(&Some(&Value::IntValue(attempt))), "{attempts:?}");
+    }
     assert_eq!(charges.len(), 2);
     for charge in charges {
         assert_eq!(
@@ -61,7 +69,9 @@ fn jaeger_shows_the_whole_trace() {
             .collect::<Vec<_>>()
     };
     let order = named("handle order")[0];
-    for charge in named("charge card") {
+    let charges = named("charge card");
+    assert_eq!(charges.len(), 2, "{trace:#}");
+    for charge in charges {
         assert_eq!(charge["references"][0]["spanID"], order["spanID"]);
     }
     let processes = trace["processes"].as_object().expect("its services");

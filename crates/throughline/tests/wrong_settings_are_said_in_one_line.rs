@@ -121,7 +121,7 @@ fn each_wrong_setting_is_said_in_one_line_and_spans_are_kept() {
             spans: Spans::Arrived,
         },
         Case {
-            variables: &[(ENDPOINT, &up), ("OTEL_EXPORTER_OTLP_HEADERS", "no equals sign")],
+            variables: &[(ENDPOINT, &up), ("OTEL_EXPORTER_OTLP_HEADERS", "api-key hunter2")],
             says: &["OTEL_EXPORTER_OTLP_HEADERS"],
             spans: Spans::Arrived,
         },
@@ -146,6 +146,7 @@ fn each_wrong_setting_is_said_in_one_line_and_spans_are_kept() {
         let before = plain.spans().len();
         let finished = run(&spool, variables);
         check_line(&finished.stderr, says, &format!("{variables:?}"));
+        assert!(!finished.stderr.contains("hunter2"), "a secret is shown: {finished}");
         assert_eq!(Reader::new(spool.path()).read().spans.len(), 3, "{variables:?}");
         let arrived = plain.spans().len() - before;
         assert_eq!(arrived, if spans == Spans::Arrived { 3 } else { 0 }, "{variables:?}");
