@@ -3,6 +3,9 @@
 //! The current context lies in the thread-local by value, and each guard remembers by value what it replaced: entering
 //! is a few stores. Guards that end out of order are the cold path: their frames wait in a list until the frame above
 //! them ends.
+//!
+//! The end of a scope ends all frames inside it, whatever their guards do later. Each guard therefore remembers the
+//! scope it was entered in, and does nothing when that has ended.
 
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
@@ -12,8 +15,10 @@ use crate::hook::hook;
 use crate::ids::{Ids, RELAYS};
 use crate::relay::Relay;
 
-/// The number of the frame below all guards.
-const BOTTOM: u32 = 0;
+/// The number of the frame below all guards, and of the scope around all scopes.
+const BOTTOM: u64 = 0;
+/// Scopes inside each other that are noted without an allocation.
+const NEAR: usize = 32;
 
 thread_local! {
     static CURRENT: Current = const { Current {
@@ -23,9 +28,15 @@ thread_local! {
         frame: Cell::new(BOTTOM),
         entered: Cell::new(BOTTOM),
         has_gone: Cell::new(false),
+        scope: Cell::new(BOTTOM),
+        depth: Cell::new(0),
+        scopes: [const { Cell::new(BOTTOM) }; NEAR],
     } };
     static RELAY: RefCell<Option<Arc<Relay>>> = const { RefCell::new(None) };
+    /// In the order in which they were entered. No two are neighbours, so there are at most as many as frames that live.
     static GONE: RefCell<Vec<Gone>> = const { RefCell::new(Vec::new()) };
+    /// The scopes inside the innermost of `Current::scopes`.
+    static DEEP: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One field a cell, so that each is read with the width it was written with.
@@ -34,23 +45,30 @@ struct Current {
     span_id: Cell<[u8; 8]>,
     bits: Cell<u32>,
     /// The frame that is current.
-    frame: Cell<u32>,
-    /// The frames entered so far on this thread; wraps, past 0.
-    entered: Cell<u32>,
+    frame: Cell<u64>,
+    /// The frames entered so far on this thread: the number of the youngest.
+    entered: Cell<u64>,
     /// Whether `GONE` holds anything.
     has_gone: Cell<bool>,
+    /// The innermost scope that has not ended, by the number of its frame.
+    scope: Cell<u64>,
+    /// How many scopes have not ended.
+    depth: Cell<usize>,
+    /// `scopes[..depth]` are these scopes, outermost first; those beyond `NEAR` are in `DEEP`.
+    scopes: [Cell<u64>; NEAR],
 }
 
 /// A frame that ended while another stood above it.
 struct Gone {
-    frame: u32,
+    frame: u64,
     below: Below,
 }
 
 /// What a frame replaced.
+#[derive(Default)]
 struct Below {
     ids: Ids,
-    frame: u32,
+    frame: u64,
     relay: Option<Arc<Relay>>,
 }
 
@@ -123,7 +141,7 @@ pub fn ids() -> Ids {
 /// current. A guard that is leaked (`mem::forget`) leaves its context current until a [`scope`] around it ends.
 #[inline]
 pub fn enter(ids: Ids, relay: Option<Arc<Relay>>) -> Entered {
-    Entered::new(ids, relay, false)
+    Entered(Frame::enter(ids, relay))
 }
 
 /// Runs `f` with a context current, and puts back what was current before, whatever guards `f` has left behind.
@@ -131,7 +149,18 @@ pub fn enter(ids: Ids, relay: Option<Arc<Relay>>) -> Entered {
 /// This is what one poll of a future and one call of a closure want: nothing leaks out of them.
 #[inline]
 pub fn scope<R>(ids: Ids, relay: Option<Arc<Relay>>, f: impl FnOnce() -> R) -> R {
-    let _scope = Entered::new(ids, relay, true);
+    struct Scope(Frame);
+
+    impl Drop for Scope {
+        #[inline]
+        fn drop(&mut self) {
+            self.0.end_scope();
+        }
+    }
+
+    let frame = Frame::enter(ids, relay);
+    frame.begin_scope();
+    let _scope = Scope(frame);
     f()
 }
 
@@ -147,111 +176,217 @@ pub fn suppress() -> Entered {
 ///
 /// It stays on its thread: it is not `Send`, so it cannot be held over an `.await` in a spawned task.
 #[must_use = "the context is current only as long as the guard lives"]
-pub struct Entered {
-    below: Below,
-    frame: u32,
-    /// Whether the end of this guard ends all that was entered above it.
-    is_scope: bool,
-    token: usize,
-    not_send: PhantomData<*const ()>,
-}
+pub struct Entered(Frame);
 
 impl std::fmt::Debug for Entered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Entered")
-            .field("frame", &self.frame)
+            .field("frame", &self.0.number)
             .finish_non_exhaustive()
-    }
-}
-
-impl Entered {
-    #[inline]
-    fn new(ids: Ids, relay: Option<Arc<Relay>>, is_scope: bool) -> Self {
-        let mut below = Below {
-            ids: self::ids(),
-            frame: BOTTOM,
-            relay: None,
-        };
-        let mut ids = ids;
-        ids.bits &= !RELAYS;
-        if relay.is_some() || below.ids.has_relay() {
-            below.relay = swap_relay(&mut ids, relay);
-        }
-        let frame = CURRENT
-            .try_with(|current| {
-                below.frame = current.frame.get();
-                let frame = current.entered.get().wrapping_add(1).max(BOTTOM + 1);
-                current.entered.set(frame);
-                current.frame.set(frame);
-                frame
-            })
-            .unwrap_or(BOTTOM);
-        set(ids);
-        let token = match hook() {
-            None => 0,
-            Some(hook) => hook.entered(&current()),
-        };
-        Self {
-            below,
-            frame,
-            is_scope,
-            token,
-            not_send: PhantomData,
-        }
     }
 }
 
 impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
-        let in_order = CURRENT
-            .try_with(|current| current.frame.get() == self.frame && !current.has_gone.get())
-            .unwrap_or(true);
-        if in_order && !ids().has_relay() && !self.below.ids.has_relay() {
+        self.0.end();
+    }
+}
+
+/// One context that was entered, by a guard or for a scope.
+struct Frame {
+    below: Below,
+    /// Unlike that of any other frame of the thread; a frame above has a greater one.
+    number: u64,
+    /// The scope it was entered in.
+    scope: u64,
+    token: usize,
+    not_send: PhantomData<*const ()>,
+}
+
+impl Frame {
+    #[inline]
+    fn enter(mut ids: Ids, relay: Option<Arc<Relay>>) -> Self {
+        let before = self::ids();
+        ids.bits &= !RELAYS;
+        // `None` for `None`, where nothing is swapped: moved either way, so that nothing remains to be dropped.
+        let relay = if relay.is_some() || before.has_relay() {
+            swap_relay(&mut ids, relay)
+        } else {
+            relay
+        };
+        let (frame, number, scope) = CURRENT
+            .try_with(|current| {
+                let frame = current.frame.get();
+                let number = current.entered.get() + 1;
+                current.entered.set(number);
+                current.frame.set(number);
+                (frame, number, current.scope.get())
+            })
+            .unwrap_or_default();
+        set(ids);
+        let token = match hook() {
+            None => 0,
+            Some(hook) => hook.entered(&current()),
+        };
+        Self {
+            below: Below {
+                ids: before,
+                frame,
+                relay,
+            },
+            number,
+            scope,
+            token,
+            not_send: PhantomData,
+        }
+    }
+
+    #[inline]
+    fn begin_scope(&self) {
+        let _ = CURRENT.try_with(|current| {
+            let depth = current.depth.get();
+            match current.scopes.get(depth) {
+                Some(scope) => scope.set(self.number),
+                None => push_deep(depth, self.number),
+            }
+            current.scope.set(self.number);
+            current.depth.set(depth + 1);
+        });
+    }
+
+    /// The guard of this frame is dropped.
+    #[inline]
+    fn end(&mut self) {
+        if self.is_simple() {
             restore_ids(self.below.ids, self.below.frame);
         } else {
-            self.leave_slowly();
+            self.end_slowly();
         }
         if let Some(hook) = hook() {
             hook.exited(self.token, &current());
         }
     }
-}
 
-impl Entered {
+    /// The scope of this frame ends, and with it all that was entered inside.
+    #[inline]
+    fn end_scope(&mut self) {
+        if self.is_simple() {
+            restore_ids(self.below.ids, self.below.frame);
+            let _ = CURRENT.try_with(|current| {
+                // No frame is above this one, so no scope is.
+                current.scope.set(self.scope);
+                current.depth.set(current.depth.get().wrapping_sub(1));
+            });
+        } else {
+            self.end_scope_slowly();
+        }
+        if let Some(hook) = hook() {
+            hook.exited(self.token, &current());
+        }
+    }
+
+    /// Whether this is the current frame, all frames below it live, and no relay changes.
+    #[inline]
+    fn is_simple(&self) -> bool {
+        CURRENT
+            .try_with(|current| {
+                let has_relay = (current.bits.get() | self.below.ids.bits) & RELAYS != 0;
+                current.frame.get() == self.number && !current.has_gone.get() && !has_relay
+            })
+            .unwrap_or(false)
+    }
+
     #[cold]
-    fn leave_slowly(&mut self) {
-        let mut below = Below {
-            ids: self.below.ids,
-            frame: self.below.frame,
-            relay: self.below.relay.take(),
-        };
-        let is_top = self.is_scope
-            || CURRENT
-                .try_with(|current| current.frame.get() == self.frame)
-                .unwrap_or(true);
-        let _ = GONE.try_with(|gone| {
-            let mut gone = gone.borrow_mut();
-            if !is_top {
-                gone.push(Gone {
-                    frame: self.frame,
-                    below,
-                });
-                return set_has_gone(true);
+    fn end_slowly(&mut self) {
+        let _ = CURRENT.try_with(|current| {
+            if current.scope_depth(self.scope).is_none() {
+                // It ended with the scope it was entered in.
+                return;
             }
-            // Frames below that have ended already are skipped, however many there are.
-            while let Some(at) = gone.iter().position(|gone| gone.frame == below.frame) {
-                below = gone.swap_remove(at).below;
+            let below = std::mem::take(&mut self.below);
+            if current.frame.get() == self.number {
+                return current.return_to(below);
             }
-            if below.frame == BOTTOM {
-                // Nothing is entered any more: what is left belongs to guards that were leaked.
-                gone.clear();
-            }
-            set_has_gone(!gone.is_empty());
-            restore_ids(below.ids, below.frame);
-            let _ = RELAY.try_with(|relay| relay.replace(below.relay));
+            let _ = GONE.try_with(|gone| current.note_gone(&mut gone.borrow_mut(), self.number, below));
         });
     }
+
+    #[cold]
+    fn end_scope_slowly(&mut self) {
+        let _ = CURRENT.try_with(|current| {
+            let Some(depth) = current.scope_depth(self.number) else {
+                return;
+            };
+            current.scope.set(self.scope);
+            current.depth.set(depth - 1);
+            let _ = GONE.try_with(|gone| {
+                let mut gone = gone.borrow_mut();
+                let outside = gone.partition_point(|gone| gone.frame < self.number);
+                gone.truncate(outside);
+            });
+            current.return_to(std::mem::take(&mut self.below));
+        });
+    }
+}
+
+impl Current {
+    /// How many scopes there are up to this one; `None` when it has ended.
+    fn scope_depth(&self, scope: u64) -> Option<usize> {
+        let depth = self.depth.get();
+        if scope == self.scope.get() {
+            return Some(depth);
+        }
+        if scope == BOTTOM {
+            return Some(0);
+        }
+        let near = &self.scopes[..depth.min(NEAR)];
+        let position = near.binary_search_by_key(&scope, Cell::get).ok().or_else(|| {
+            let deep = DEEP.try_with(|deep| deep.borrow().binary_search(&scope));
+            deep.ok()?.ok().map(|at| NEAR + at).filter(|at| *at < depth)
+        });
+        position.map(|at| at + 1)
+    }
+
+    /// Makes current what the frame that was current had replaced. Where that frame has ended as well, it is skipped.
+    fn return_to(&self, mut below: Below) {
+        if self.has_gone.get() {
+            let _ = GONE.try_with(|gone| {
+                let mut gone = gone.borrow_mut();
+                // All the others are further below.
+                if let Some(last) = gone.pop_if(|last| last.frame == below.frame) {
+                    below = last.below;
+                }
+                self.has_gone.set(!gone.is_empty());
+            });
+        }
+        restore_ids(below.ids, below.frame);
+        let _ = RELAY.try_with(|relay| relay.replace(below.relay));
+    }
+
+    /// Notes that a frame has ended which is not the current one. With neighbours that have ended it becomes one entry.
+    fn note_gone(&self, gone: &mut Vec<Gone>, frame: u64, mut below: Below) {
+        let mut at = gone.partition_point(|gone| gone.frame < frame);
+        if at > 0 && gone[at - 1].frame == below.frame {
+            at -= 1;
+            below = gone.remove(at).below;
+        }
+        match gone.get_mut(at) {
+            Some(above) if above.below.frame == frame => above.below = below,
+            _ => gone.insert(at, Gone { frame, below }),
+        }
+        self.has_gone.set(true);
+    }
+}
+
+#[cold]
+fn push_deep(depth: usize, scope: u64) {
+    let _ = DEEP.try_with(|deep| {
+        let mut deep = deep.borrow_mut();
+        // What ended since is still there.
+        deep.truncate(depth - NEAR);
+        deep.push(scope);
+    });
 }
 
 #[inline]
@@ -264,13 +399,9 @@ fn set(ids: Ids) {
 }
 
 #[inline]
-fn restore_ids(ids: Ids, frame: u32) {
+fn restore_ids(ids: Ids, frame: u64) {
     set(ids);
     let _ = CURRENT.try_with(|current| current.frame.set(frame));
-}
-
-fn set_has_gone(has_gone: bool) {
-    let _ = CURRENT.try_with(|current| current.has_gone.set(has_gone));
 }
 
 #[cold]
@@ -402,5 +533,150 @@ mod tests {
         });
         assert_eq!(top(), 0);
         assert_eq!(GONE.with_borrow(Vec::len), 0, "nothing piles up");
+    }
+
+    /// As in a task that is polled under a guard of the executor's, and holds a guard of its own over each await.
+    #[test]
+    fn guards_held_over_polls_leave_nothing_behind() {
+        let outer = enter(span(1), None);
+        let mut held = None;
+        for _ in 0..10_000 {
+            scope(span(2), None, || {
+                drop(held.take());
+                assert_eq!(top(), 2);
+                held = Some(enter(span(3), None));
+            });
+            assert_eq!(top(), 1);
+            assert_eq!(GONE.with_borrow(Vec::len), 0, "nothing piles up");
+        }
+        drop(held);
+        drop(outer);
+        assert_eq!(top(), 0);
+    }
+
+    #[test]
+    fn guards_that_replace_each_other_leave_nothing_behind() {
+        let outer = enter(span(1), None);
+        let mut guard = enter(span(2), None);
+        for _ in 0..10_000 {
+            // The new one is entered before the old one is dropped.
+            guard = enter(span(3), None);
+            assert_eq!(top(), 3);
+            assert!(GONE.with_borrow(Vec::len) <= 1, "nothing piles up");
+        }
+        drop(guard);
+        assert_eq!(top(), 1);
+        drop(outer);
+        assert_eq!(GONE.with_borrow(Vec::len), 0);
+    }
+
+    /// Enters, drops, leaks and begins scopes at random, beside a plain list of the frames that live.
+    struct Run {
+        random: u64,
+        steps: usize,
+        /// How many scopes to begin inside each other before all else.
+        nested: usize,
+        last: u8,
+        /// Number and context of each frame that has not ended, oldest first.
+        live: Vec<(u64, Context)>,
+        held: Vec<Entered>,
+    }
+
+    impl Run {
+        fn draw(&mut self, below: usize) -> usize {
+            // SplitMix64.
+            self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = self.random;
+            mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((mixed ^ mixed >> 31) % below as u64) as usize
+        }
+
+        fn context(&mut self) -> Context {
+            self.last = self.last % 250 + 1;
+            let relay = (self.draw(4) == 0).then(|| Arc::new(Relay::new("", format!("n={}", self.last))));
+            Context::new(span(self.last), relay)
+        }
+
+        fn enter(&mut self) {
+            let context = self.context();
+            let guard = enter(context.ids(), context.relay().cloned());
+            self.live.push((guard.0.number, context));
+            self.held.push(guard);
+        }
+
+        fn drop_one(&mut self, at: usize) {
+            let guard = self.held.remove(at);
+            self.live.retain(|(number, _)| *number != guard.0.number);
+        }
+
+        fn scope(&mut self, scopes: usize) {
+            let context = self.context();
+            scope(context.ids(), context.relay().cloned(), || {
+                let number = CURRENT.with(|current| current.frame.get());
+                self.live.push((number, context));
+                self.run(scopes + 1);
+                self.live.retain(|(inside, _)| *inside < number);
+            });
+        }
+
+        fn run(&mut self, scopes: usize) {
+            self.check();
+            if scopes < self.nested {
+                self.enter();
+                self.scope(scopes);
+                self.check();
+            }
+            while self.steps > 0 {
+                self.steps -= 1;
+                match self.draw(10) {
+                    0..=2 => self.enter(),
+                    3..=5 if !self.held.is_empty() => {
+                        let at = self.draw(self.held.len());
+                        self.drop_one(at);
+                    }
+                    6 if !self.held.is_empty() => self.drop_one(self.held.len() - 1),
+                    7 if scopes > 0 && !self.held.is_empty() && self.draw(4) == 0 => {
+                        let at = self.draw(self.held.len());
+                        // Its frame lives on until a scope around it ends; one outside of all would do so for ever.
+                        if self.held[at].0.scope != BOTTOM {
+                            std::mem::forget(self.held.remove(at));
+                        }
+                    }
+                    8 => self.scope(scopes),
+                    9 if scopes > 0 && self.draw(2) == 0 => return,
+                    _ => continue,
+                }
+                self.check();
+            }
+        }
+
+        fn check(&self) {
+            let expected = self.live.last().map(|(_, context)| context.clone()).unwrap_or_default();
+            assert_eq!(current(), expected);
+            assert!(GONE.with_borrow(Vec::len) <= self.live.len(), "ended frames pile up");
+        }
+    }
+
+    #[test]
+    fn current_context_is_that_of_a_plain_list_of_frames() {
+        for seed in 0..2_000 {
+            let (last, live, held) = (0, Vec::new(), Vec::new());
+            let mut run = Run {
+                random: seed,
+                steps: 200,
+                // More than are noted without an allocation, in some.
+                nested: if seed % 4 == 0 { NEAR + 4 } else { 0 },
+                last,
+                live,
+                held,
+            };
+            run.run(0);
+            while !run.held.is_empty() {
+                run.drop_one(0);
+                run.check();
+            }
+            assert!(current().is_empty() && GONE.with_borrow(Vec::is_empty), "seed {seed}");
+        }
     }
 }
