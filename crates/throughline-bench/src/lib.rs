@@ -37,12 +37,14 @@
 pub mod allocations;
 pub mod cases;
 pub mod instructions;
+pub mod machine;
 pub mod measure;
 pub mod options;
 pub mod process;
 pub mod table;
 pub mod targets;
 pub mod threads;
+pub mod verdict;
 
 use std::io::{self, Write as _};
 use std::path::Path;

@@ -5,8 +5,10 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use crate::cases::clock::YARDSTICK;
+use crate::machine::machine;
 use crate::measure::Time;
-use crate::targets::{self, Verdict};
+use crate::targets;
+use crate::verdict::{self, Verdict};
 
 /// What was measured of one case. All figures are per span.
 #[derive(Clone, Debug)]
@@ -70,19 +72,11 @@ impl Table {
                 "native_over_this": self.native_over(row),
             })
         });
-        let targets = targets::verdicts(self).into_iter().map(|verdict| {
-            json!({
-                "what": verdict.what,
-                "limit": verdict.limit,
-                "limit_is_lower": verdict.at_least,
-                "measured": verdict.measured,
-                "met": verdict.met(),
-            })
-        });
+        let targets = targets::verdicts(self);
         let document = json!({
             "machine": machine(),
             "cases": cases.collect::<Vec<Value>>(),
-            "targets": targets.collect::<Vec<Value>>(),
+            "targets": targets.iter().map(Verdict::json).collect::<Vec<Value>>(),
         });
         format!("{document:#}\n")
     }
@@ -122,35 +116,13 @@ impl fmt::Display for Table {
             writeln!(f, "{complaint}")?;
         }
 
-        let verdicts = targets::verdicts(self);
-        if !verdicts.is_empty() {
-            writeln!(f, "\n{:<58} {:>8} {:>8}", "target", "limit", "measured")?;
-        }
-        verdicts.iter().try_for_each(|verdict| write_verdict(f, verdict))
+        verdict::write_all(f, &targets::verdicts(self))
     }
 }
 
-fn write_verdict(f: &mut fmt::Formatter<'_>, verdict: &Verdict) -> fmt::Result {
-    let relation = if verdict.at_least { ">=" } else { "<=" };
-    let limit = format!("{relation} {}", verdict.limit);
-    let met = if verdict.met() { "met" } else { "NOT MET" };
-    writeln!(f, "{:<58} {limit:>8} {:>8.2} {met}", verdict.what, verdict.measured)
-}
-
 /// A figure, or a dash where there is none.
-fn figure(value: Option<f64>, decimals: usize) -> String {
+pub(crate) fn figure(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}"))
-}
-
-/// The processor's name as far as the system tells it, and how many there are.
-fn machine() -> String {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let described = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = described.lines().find(|line| line.starts_with("model name"));
-    let model = model
-        .and_then(|line| line.split(": ").nth(1))
-        .unwrap_or(std::env::consts::ARCH);
-    format!("{model}, {processors} processors")
 }
 
 #[cfg(test)]

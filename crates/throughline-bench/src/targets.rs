@@ -2,31 +2,7 @@
 
 use crate::cases::clock::YARDSTICK;
 use crate::table::Table;
-
-/// A target and what was measured of it.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    /// What is compared, in words.
-    pub what: String,
-    /// The limit, in the unit that [`what`](Self::what) names.
-    pub limit: f64,
-    /// The figure.
-    pub measured: f64,
-    /// Whether the limit is a lower one.
-    pub at_least: bool,
-}
-
-impl Verdict {
-    /// Whether the figure keeps to the limit.
-    #[must_use]
-    pub fn met(&self) -> bool {
-        if self.at_least {
-            self.measured >= self.limit
-        } else {
-            self.measured <= self.limit
-        }
-    }
-}
+use crate::verdict::Verdict;
 
 /// The verdict on each target whose cases were run.
 #[must_use]

@@ -132,8 +132,9 @@ fn nested(depth: u32) {
     }
 }
 
+/// A child with the five attributes.
 #[inline]
-fn five_attributes(order: &Order) -> Span {
+pub(crate) fn five_attributes(order: &Order) -> Span {
     span!(
         "child",
         order.customer = order.customer.as_str(),

@@ -30,19 +30,24 @@ pub const CASES: &[Entry] = &[
         prepare: |_| {
             let order = Order::new();
             children(move |tracer, parent| {
-                let attributes = [
-                    KeyValue::new("order.customer", order.customer.clone()),
-                    KeyValue::new("http.path", order.path.clone()),
-                    KeyValue::new("order.items", order.items),
-                    KeyValue::new("order.express", order.express),
-                    KeyValue::new("order.total", order.total),
-                ];
-                let builder = tracer.span_builder("child").with_attributes(attributes);
+                let builder = tracer.span_builder("child").with_attributes(five_attributes(&order));
                 builder.start_with_context(tracer, parent)
             })
         },
     },
 ];
+
+/// The five attributes, in one allocation of the right size when a builder takes them.
+#[inline]
+pub(crate) fn five_attributes(order: &Order) -> [KeyValue; 5] {
+    [
+        KeyValue::new("order.customer", order.customer.clone()),
+        KeyValue::new("http.path", order.path.clone()),
+        KeyValue::new("order.items", order.items),
+        KeyValue::new("order.express", order.express),
+        KeyValue::new("order.total", order.total),
+    ]
+}
 
 /// A tracer whose spans go nowhere.
 pub(super) fn tracer(sampler: Sampler) -> SdkTracer {
