@@ -35,6 +35,7 @@
 //! What the figures are not: the cost of exporting, which a thread of its own pays everywhere.
 
 pub mod allocations;
+pub mod bursts;
 pub mod cases;
 pub mod instructions;
 pub mod machine;
@@ -132,7 +133,7 @@ fn be_called(name: &str, options: &Options, home: &Path) -> io::Result<()> {
 }
 
 /// Where Cargo put this program: on a disk, where a system's temporary directory often is not.
-fn beside_the_program() -> io::Result<std::path::PathBuf> {
+pub(crate) fn beside_the_program() -> io::Result<std::path::PathBuf> {
     let program = std::env::current_exe()?;
     Ok(program.parent().unwrap_or(Path::new(".")).to_path_buf())
 }

@@ -179,7 +179,8 @@ impl Time {
     }
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// The middle value, or the upper of two; none of none.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied()
 }

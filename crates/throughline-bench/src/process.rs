@@ -1,11 +1,15 @@
 //! Cases that need a process of their own, since tracing is configured once per process.
 //!
-//! The bench starts itself again and asks for a sample whenever it is that case's turn, so that
-//! the case still takes turns with the others. A line in asks, a line out answers: nanoseconds and
-//! allocations.
+//! The hot path's bench starts itself again and asks for a sample whenever it is that case's turn,
+//! so that the case still takes turns with the others. A line in asks, a line out answers:
+//! nanoseconds and allocations. The other benches start themselves with [`again`] for a single
+//! answer, by [`answer_within`].
 
+use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use crate::allocations;
@@ -41,6 +45,54 @@ pub fn answer(case: &mut Case, questions: impl BufRead, mut answers: impl Write)
         answers.flush()?;
     }
     Ok(())
+}
+
+/// This program once more, as `wrapper` followed by its own path; no wrapper, no more than that.
+///
+/// What the environment says about tracing is left out: a bench measures its own settings.
+///
+/// # Errors
+///
+/// If this program cannot be found.
+pub fn again(wrapper: &[&OsStr]) -> io::Result<Command> {
+    let program = std::env::current_exe()?;
+    let mut words = wrapper.iter().copied().chain([program.as_os_str()]);
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words);
+    for (name, _) in std::env::vars_os() {
+        let is_setting = |prefix| name.as_encoded_bytes().starts_with(prefix);
+        if is_setting(b"OTEL_") || is_setting(b"THROUGHLINE_") {
+            command.env_remove(name);
+        }
+    }
+    Ok(command)
+}
+
+/// Runs a program to its end and returns what it writes to its standard output.
+///
+/// # Errors
+///
+/// If it cannot be started, fails, or takes longer than `limit`: then it is killed.
+pub fn answer_within(limit: Duration, command: &mut Command) -> io::Result<String> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let output = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let (send, receive) = sync_channel(1);
+    // It ends with the other end of the pipe, and may then find nobody there who waits.
+    thread::spawn(move || _ = send.send(io::read_to_string(output)));
+    let text = match receive.recv_timeout(limit) {
+        Ok(text) => text?,
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+            child.kill()?;
+            child.wait()?;
+            let message = format!("a process of the bench did not end within {limit:?}");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+        }
+    };
+    let status = child.wait()?;
+    match status.success() {
+        true => Ok(text),
+        false => Err(io::Error::other(format!("a process of the bench failed: {status}"))),
+    }
 }
 
 struct Process {
@@ -123,6 +175,18 @@ mod tests {
             assert_eq!(effort.allocations_elsewhere, u64::from(ROOTS));
             assert!(!effort.time.is_zero());
         }
+    }
+
+    #[test]
+    fn process_that_does_not_end_is_killed() {
+        let mut command = Command::new("sleep");
+        let error = answer_within(Duration::from_millis(1), command.arg("60")).expect_err("it sleeps longer");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn process_that_fails_gives_no_answer() {
+        assert!(answer_within(Duration::from_secs(60), &mut Command::new("false")).is_err());
     }
 
     #[test]

@@ -46,14 +46,14 @@ impl fmt::Display for Verdict {
         let relation = if self.at_least { ">=" } else { "<=" };
         let limit = format!("{relation} {}", self.limit);
         let met = if self.met() { "met" } else { "NOT MET" };
-        write!(f, "{:<58} {limit:>10} {:>10.2} {met}", self.what, self.measured)
+        write!(f, "{:<62} {limit:>10} {:>10.2} {met}", self.what, self.measured)
     }
 }
 
 /// Writes the verdicts as a block below a table; nothing where there are none.
 pub(crate) fn write_all(f: &mut fmt::Formatter<'_>, verdicts: &[Verdict]) -> fmt::Result {
     if !verdicts.is_empty() {
-        writeln!(f, "\n{:<58} {:>10} {:>10}", "target", "limit", "measured")?;
+        writeln!(f, "\n{:<62} {:>10} {:>10}", "target", "limit", "measured")?;
     }
     verdicts.iter().try_for_each(|verdict| writeln!(f, "{verdict}"))
 }
