@@ -32,12 +32,15 @@
 //!   that matters most there is a second row, called warm, whose samples follow upon another of
 //!   their own.
 //!
-//! What the figures are not: the cost of exporting, which a thread of its own pays everywhere.
+//! What the figures are not: the cost of exporting, which a thread of its own pays everywhere; and
+//! what users meet where memory is not warm. Two further benches measure that: [`bursts`], and
+//! [`life`] for whole processes from their start to what they leave behind.
 
 pub mod allocations;
 pub mod bursts;
 pub mod cases;
 pub mod instructions;
+pub mod life;
 pub mod machine;
 pub mod measure;
 pub mod options;

@@ -1,0 +1,62 @@
+//! The cases, in the order of the table.
+
+use std::io;
+use std::path::Path;
+
+use super::{delivery, disk, idle, start};
+
+/// What is measured together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Case {
+    /// A million spans over HTTP to a process of its own.
+    Delivery,
+    /// The time that `init` takes, beside what dead processes have left.
+    Init,
+    /// Processes that have a maintenance thread.
+    Threads,
+    /// Wake-ups of a process at rest.
+    Idle,
+    /// What short processes leave on disk.
+    Disk,
+}
+
+/// One line of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// What was measured, in words, with its unit.
+    pub what: &'static str,
+    /// The value.
+    pub value: f64,
+}
+
+impl Case {
+    /// Every case.
+    pub const ALL: [Self; 5] = [Self::Delivery, Self::Init, Self::Threads, Self::Idle, Self::Disk];
+
+    /// The word to choose it by.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivery => "delivery",
+            Self::Init => "init",
+            Self::Threads => "threads",
+            Self::Idle => "idle",
+            Self::Disk => "disk",
+        }
+    }
+
+    /// Runs the case; `home` is for files.
+    ///
+    /// # Errors
+    ///
+    /// If a process cannot be started, fails, or does not end in time.
+    pub fn run(self, home: &Path, quick: bool) -> io::Result<Vec<Figure>> {
+        match self {
+            Self::Delivery => delivery::run(home, if quick { 1 } else { 5 }),
+            Self::Init => start::init(home, if quick { 10 } else { 30 }),
+            Self::Threads => start::threads(home, if quick { 100 } else { 1000 }),
+            Self::Idle => idle::run(home, quick),
+            Self::Disk => disk::run(home),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! A million spans over HTTP to a process of its own.
+
+use std::io;
+use std::path::Path;
+
+use super::case::Figure;
+use super::new_root;
+use super::receiver::Receiver;
+use super::role::{Role, Setting};
+use crate::measure::median;
+
+/// How many spans are delivered.
+pub const SPANS: u32 = 1_000_000;
+
+/// Processor time of the tracing process, less that of an empty one.
+pub const CPU: &str = "1,000,000 spans over HTTP, CPU s beyond an empty program";
+/// Peak memory of the tracing process.
+pub const PEAK: &str = "1,000,000 spans over HTTP, peak resident MiB";
+/// Spans that the backend has counted.
+pub const ARRIVED: &str = "1,000,000 spans over HTTP, spans that arrive";
+
+/// Runs the case so many times; the figures are the medians, but of arrivals the fewest.
+///
+/// # Errors
+///
+/// If a process fails.
+pub fn run(home: &Path, rounds: u32) -> io::Result<Vec<Figure>> {
+    let (mut cpu, mut peak, mut make, mut all) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut arrived = u64::MAX;
+    for round in 0..rounds {
+        let receiver = Receiver::start()?;
+        let root = new_root(home, &format!("delivery-{round}"))?;
+        let setting = Setting {
+            root: Some(root.clone()),
+            endpoint: Some(receiver.endpoint()),
+            spans: SPANS,
+            ..Setting::default()
+        };
+        let empty = Role::Empty.ask(&Setting::default())?;
+        let answer = Role::Deliver.ask(&setting)?;
+        cpu.push(answer["cpu_seconds"] - empty["cpu_seconds"]);
+        peak.push(answer["peak_mib"]);
+        make.push(answer["seconds_to_make"]);
+        all.push(answer["seconds"]);
+        arrived = arrived.min(receiver.stop()?);
+        std::fs::remove_dir_all(root)?;
+    }
+    let figure = |what, value: Option<f64>| Figure {
+        what,
+        value: value.unwrap_or_default(),
+    };
+    Ok(vec![
+        figure(CPU, median(cpu)),
+        figure(PEAK, median(peak)),
+        figure(ARRIVED, Some(arrived as f64)),
+        figure("1,000,000 spans over HTTP, s to make them", median(make)),
+        figure("1,000,000 spans over HTTP, s until the flush ends", median(all)),
+    ])
+}
