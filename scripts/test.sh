@@ -47,7 +47,8 @@ fi
 step 'Tests'
 # Programs that tests of other packages start.
 cargo build --quiet --workspace --examples --bins
-cargo test --workspace
+# The random walk over a store goes on for half a minute; a failure prints the seed that repeats it.
+THROUGHLINE_WALK_SECONDS=${THROUGHLINE_WALK_SECONDS:-30} cargo test --workspace
 
 step 'Every interleaving of the commit and slot protocols (loom)'
 (cd crates/throughline-spool && RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=../../target/loom \
@@ -61,12 +62,15 @@ if [ -n "$nightly" ]; then
   step 'The unsafe code under Miri'
   rustup component add miri rust-src --toolchain "$nightly" 2>/dev/null
   # Isolation off: the spool asks the system for random numbers and the time.
-  MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR=target/miri \
-    cargo "+$nightly" miri test --package throughline-spool --test the_unsafe_code_is_sound
-  # Recovery has no unsafe code, and is slow there: what it reads of memory and records, and the walk over a chunk.
-  MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR=target/miri \
-    cargo "+$nightly" miri test --package throughline-spool --lib -- a_torn_record_cannot_smuggle \
-    what_an_earlier_use a_chunk_is_walked_past a_built_record_is_read a_slot_says short_names the_prefix_says
+  miri() {
+    MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR=target/miri \
+      cargo "+$nightly" miri test --package throughline-spool "$@"
+  }
+  miri --test unsafe_code_is_sound
+  # Of the rest what touches memory, and the walk over records; sweeps over every byte and random ones are too slow there.
+  miri --lib -- a_torn_record_cannot_smuggle what_an_earlier_use a_chunk_is_walked_past a_built_record_is_read \
+    sealed_part_is_read cursor_falls_back recorder::slot recorder::scopes store::allocator store::segment store::stock \
+    store::sync store::tests::power_cut files::fake
 
   step "Fuzzing every reader of bytes from outside, $fuzz_seconds s each"
   if ! [ -x "$tools/bin/cargo-fuzz" ]; then

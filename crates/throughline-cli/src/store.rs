@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use throughline_spool::{Contents, ProcessReport, Reader};
+use throughline_spool::{Contents, ProcessReport, Reader, Source};
 pub use throughline_spool::{Place, State};
 use throughline_wire::{SpanView, TraceId};
 
@@ -15,11 +15,8 @@ use crate::exit::{Failure, say};
 pub struct Stored {
     /// An encoded OTLP `Span`.
     pub body: Arc<[u8]>,
-    /// Its encoded `InstrumentationScope`.
-    pub scope: Arc<[u8]>,
-    /// Its encoded `Resource`.
-    pub resource: Arc<[u8]>,
-    pub schema_url: Arc<str>,
+    /// Its resource and scope.
+    pub source: Arc<Source>,
     /// The service's name, also in the resource.
     pub service: Arc<str>,
     pub state: State,
@@ -83,9 +80,7 @@ fn stored(contents: Contents) -> Vec<Stored> {
         .collect();
     let stored = contents.spans.into_iter().map(|span| Stored {
         body: span.body.into(),
-        scope: span.scope,
-        resource: span.resource,
-        schema_url: span.schema_url,
+        source: span.source,
         service: services.get(span.process).cloned().unwrap_or_default(),
         state: span.state,
         place: span.place,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use throughline_spool::Source;
 use throughline_wire::{SpanId, StatusCode, TraceId, request, varint};
 
 use crate::store::{Place, State, Stored};
@@ -95,19 +96,30 @@ impl Trace {
 
     /// The trace as an OTLP `TracesData` message.
     pub fn to_otlp(&self) -> Vec<u8> {
-        type Scopes<'a> = BTreeMap<&'a [u8], Vec<u8>>;
-        let mut resources: BTreeMap<(&[u8], &str), Scopes<'_>> = BTreeMap::new();
+        let mut sources: BTreeMap<&Source, Vec<u8>> = BTreeMap::new();
         for span in &self.spans {
-            let scopes = resources.entry((&span.resource, &span.schema_url)).or_default();
-            let spans = scopes.entry(&span.scope).or_default();
+            let spans = sources.entry(&span.source).or_default();
             spans.push(request::SPAN_TAG);
             varint::push(spans, span.body.len() as u64);
             spans.extend_from_slice(&span.body);
         }
+        let sources: Vec<_> = sources
+            .iter()
+            .map(|(source, spans)| (*source, [spans.as_slice()]))
+            .collect();
         let mut out = Vec::new();
-        for ((resource, schema_url), scopes) in resources {
-            let scopes: Vec<_> = scopes.iter().map(|(scope, spans)| (*scope, spans.as_slice())).collect();
-            request::append_resource_spans(&mut out, resource, schema_url, &scopes);
+        // Sources are sorted by their resource first.
+        for group in sources.chunk_by(|(a, _), (b, _)| (&a.resource, &a.schema_url) == (&b.resource, &b.schema_url)) {
+            let scopes: Vec<_> = group
+                .iter()
+                .map(|(source, spans)| request::ScopeSpans {
+                    scope: &source.scope,
+                    schema_url: &source.scope_schema_url,
+                    spans,
+                })
+                .collect();
+            let (source, _) = group[0];
+            request::append_resource_spans(&mut out, &source.resource, &source.schema_url, &scopes);
         }
         out
     }
@@ -201,9 +213,7 @@ pub mod tests {
         }
         Made(Stored {
             body: body.into(),
-            scope: Arc::from([]),
-            resource: Arc::from([]),
-            schema_url: "".into(),
+            source: Arc::default(),
             service: "a".into(),
             state: State::Finished,
             place: Place::Local,
@@ -314,7 +324,10 @@ pub mod tests {
     #[test]
     fn a_trace_is_otlp_with_each_resource_and_scope_once() {
         let other = |mut made: Made| {
-            made.0.scope = b"\x0a\x01x"[..].into();
+            made.0.source = Arc::new(Source {
+                scope: b"\x0a\x01x"[..].into(),
+                ..Source::default()
+            });
             made
         };
         let trace = trace([span(1, "1", 0, 1), other(span(2, "2", 0, 1)), span(3, "3", 0, 1)]);

@@ -24,14 +24,14 @@ fn what_is_left_is_listed_with_where_it_was_to_go() {
     let spool = Spool::new().unwrap();
     let nothing = run(&spool, &["recover"]).expect_success().stdout;
     assert!(
-        nothing.starts_with("Nothing of a process that ended waits for delivery in"),
+        nothing.starts_with("No undelivered spans of ended processes in"),
         "{nothing}"
     );
 
     let mut receiver = Receiver::start().unwrap();
     let spool = left_for(&mut receiver);
     let listed = run(&spool, &["recover"]).expect_success().stdout;
-    assert!(listed.starts_with("1 span of processes that ended"), "{listed}");
+    assert!(listed.starts_with("1 span of ended processes"), "{listed}");
     assert!(listed.contains("shop") && !listed.contains("local "), "{listed}");
     assert!(
         listed.contains(&format!("{}/v1/traces", receiver.endpoint())),
@@ -62,7 +62,7 @@ fn what_is_left_is_delivered_once_and_nothing_else_is() {
     let received: Vec<_> = receiver.spans().iter().map(|span| span.span_id()).collect();
     assert_eq!(received, [span_id]);
     let listed = run(&spool, &["recover", "--list"]).expect_success().stdout;
-    assert!(listed.starts_with("Nothing"), "{listed}");
+    assert!(listed.starts_with("No undelivered spans"), "{listed}");
 }
 
 #[test]

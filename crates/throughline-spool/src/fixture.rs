@@ -1,76 +1,64 @@
-//! Spools of dead processes, made byte by byte, for tests.
-
-use std::fs;
-use std::time::SystemTime;
+//! Segments, slots and spans made byte by byte, for tests.
 
 use throughline_wire::{encode, prefix};
 
-use crate::directory::{self, ProcessDir, Root};
-use crate::ledger::Ledger;
-use crate::manifest::{Destination, Identity, Manifest};
-use crate::record::{self, Kind};
-use crate::segment::{HEADER_LEN, Header};
-use crate::slot;
+use crate::format::header::{HEADER_LEN, Header, Signal};
+use crate::format::manifest::{Destination, Manifest};
+use crate::format::record::{self, Kind};
+use crate::format::slot;
+use crate::format::source::Source;
 
-/// A spool in a temporary directory.
-pub(crate) struct Fixture {
-    pub root: Root,
-    _directory: tempfile::TempDir,
-}
+/// Random numbers that a seed repeats (SplitMix64).
+pub(crate) struct Random(u64);
 
-impl Fixture {
-    pub fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let root = Root::open(directory.path().join("spool")).expect("it can be made");
-        Self {
-            root,
-            _directory: directory,
-        }
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
     }
 
-    /// The directory of a dead process with these files besides the usual ones.
-    pub fn dead(&self, destinations: usize, files: &[(&str, &[u8])]) -> ProcessDir {
-        let owned = self
-            .root
-            .create_process(&manifest(destinations))
-            .expect("it can be made");
-        for (name, bytes) in files {
-            directory::write_file(&owned.path.join(name), bytes).expect("it can be made");
-        }
-        Ledger::create(Some(&owned.path));
-        let scopes = [
-            8_u32.to_le_bytes(),
-            crc32c::crc32c(b"scope no").to_le_bytes(),
-            *b"scop",
-            *b"e no",
-        ]
-        .concat();
-        fs::write(owned.path.join(directory::SCOPES), scopes).expect("it can be written");
-        let name = owned.path.file_name().expect("it has a name").to_owned();
-        drop(owned);
-        let processes = self.root.processes().expect("it can be listed");
-        let found = processes.into_iter().find(|found| name == *found.name());
-        found.expect("it was made above")
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 
-    /// How many files are in quarantine.
-    pub fn quarantined(&self) -> usize {
-        fs::read_dir(self.root.path().join("quarantine")).map_or(0, Iterator::count)
+    /// `0 <= number < end`.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    pub(crate) fn is_heads(&mut self) -> bool {
+        self.next() & 1 == 1
+    }
+
+    /// True once in so many times.
+    pub(crate) fn one_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
     }
 }
 
 pub(crate) fn manifest(destinations: usize) -> Manifest {
-    let destination = |number: usize| Destination {
-        name: format!("destination {number}"),
-        fingerprint: vec![number as u8],
-    };
     Manifest {
-        owner: Identity::default(),
-        created: SystemTime::UNIX_EPOCH,
         service: "service".into(),
-        resource: b"resource".to_vec(),
-        schema_url: String::new(),
         destinations: (0..destinations).map(destination).collect(),
+        ..Manifest::default()
+    }
+}
+
+pub(crate) fn destination(number: usize) -> Destination {
+    Destination {
+        name: format!("destination {number}"),
+        identity: [number as u8 + 1; 16],
+        credentials: [7; 16],
+    }
+}
+
+pub(crate) fn source(scope: &str) -> Source {
+    Source {
+        resource: b"resource".as_slice().into(),
+        scope: scope.as_bytes().into(),
+        ..Source::default()
     }
 }
 
@@ -95,9 +83,19 @@ pub(crate) fn id(body: &[u8]) -> u64 {
     u64::from_be_bytes(id.to_bytes())
 }
 
+/// A header without destinations.
+pub(crate) fn header(generation: u64, len: usize) -> Header {
+    Header {
+        generation,
+        len,
+        signal: Signal::Traces,
+        ..Header::free(len)
+    }
+}
+
 /// A segment with these bodies.
 pub(crate) fn segment(generation: u64, len: usize, bodies: &[Vec<u8>]) -> Vec<u8> {
-    let mut segment = Header { generation, len }.to_bytes().to_vec();
+    let mut segment = header(generation, len).to_bytes().to_vec();
     for body in bodies {
         let record = record::build(Kind::Finished, 0, body, generation, segment.len());
         segment.extend_from_slice(&record);
@@ -120,7 +118,7 @@ pub(crate) fn slot(body: &[u8], closing: Option<(u64, u32)>) -> Vec<u8> {
     slot
 }
 
-/// Where the records of a segment begin, given their bodies.
+/// Where the records of a segment made by `segment` begin, given their bodies.
 pub(crate) fn offsets(bodies: &[Vec<u8>]) -> Vec<usize> {
     let mut at = HEADER_LEN;
     bodies

@@ -2,36 +2,42 @@
 
 use throughline_wire::SpanView;
 
-use crate::manifest::Manifest;
-use crate::segment::{Cursor, MAX_DESTINATIONS};
-use crate::{recovery, scopes, slot, unfinished};
+use crate::format::header::{Cursor, HEADER_LEN, MAX_DESTINATIONS, Sealed};
+use crate::format::manifest::Manifest;
+use crate::format::source::Source;
+use crate::format::{recovery, slot, unfinished};
+use crate::store::ledger::Counts;
 
-/// Walks a chunk.
-pub fn chunk(bytes: &[u8]) {
-    let chunk = recovery::chunk(bytes);
-    let mut end = 0;
-    for placed in &chunk.segments {
-        assert!(placed.range.start >= end && placed.range.end <= bytes.len());
-        end = placed.range.end;
-        let segment = &bytes[placed.range.clone()];
-        for destination in 0..MAX_DESTINATIONS {
-            let cursor = Cursor::read(segment, destination, placed.generation);
-            assert!(cursor.offset as usize <= segment.len().max(crate::segment::HEADER_LEN));
+/// Walks a file of segments, in which they begin at multiples of 16384 or, in an archive file, of 64.
+pub fn segments(bytes: &[u8]) {
+    for unit in [16 << 10, 64] {
+        let found = recovery::segments(bytes, unit);
+        let mut end = 0;
+        for placed in &found.placed {
+            assert!(placed.range.start >= end && placed.range.end <= bytes.len());
+            end = placed.range.end;
+            records(&bytes[placed.range.clone()], placed.header.generation);
+            let cursors = Cursor::read_all(&bytes[placed.range.clone()], &placed.header);
+            assert_eq!(cursors.len(), MAX_DESTINATIONS);
+            for cursor in cursors {
+                assert!((HEADER_LEN..=placed.header.len.max(HEADER_LEN)).contains(&(cursor.offset as usize)));
+            }
+            let _ = Sealed::read(&bytes[placed.range.clone()], placed.header.generation);
         }
-        let mut records = recovery::records(segment, placed.generation, 0);
-        let mut before = 0;
-        while let Some((offset, record)) = records.next() {
-            assert!(offset >= before && offset.is_multiple_of(8));
-            assert_eq!(record.payload.len(), record.body().len() + 4);
-            before = records.at();
-        }
-        assert!(
-            records
-                .torn()
-                .iter()
-                .all(|torn| torn.start < torn.end && torn.end <= segment.len())
-        );
     }
+}
+
+fn records(segment: &[u8], generation: u64) {
+    let mut records = recovery::records(segment, generation, 0);
+    let mut before = 0;
+    while let Some((offset, record)) = records.next() {
+        assert!(offset >= before && offset.is_multiple_of(8));
+        assert_eq!(record.payload.len(), record.body().len() + 4);
+        let _ = crate::store::segment::times(record.body());
+        before = records.at();
+    }
+    let is_in_segment = |torn: &std::ops::Range<usize>| torn.start < torn.end && torn.end <= segment.len();
+    assert!(records.torn().iter().all(is_in_segment));
 }
 
 /// Reads slots, and closes what is open; and the small files, which begin with their magic anyway.
@@ -43,7 +49,9 @@ pub fn slots(bytes: &[u8]) {
             assert!(unfinished::so_far(seen.body).is_some());
         }
     }
-    let _ = Manifest::from_bytes(bytes);
-    let read: usize = scopes::read(bytes).iter().map(|scope| scope.len() + 8).sum();
-    assert!(read <= bytes.len());
+    let _ = (
+        Manifest::from_bytes(bytes),
+        Source::from_bytes(bytes),
+        Counts::from_bytes(bytes),
+    );
 }

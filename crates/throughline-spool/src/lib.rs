@@ -1,80 +1,71 @@
-//! A crash-safe queue of encoded spans in mapped files.
+//! A crash-safe queue of encoded spans in files.
 //!
 //! A span is written once, as OTLP bytes, into memory that is already the queue: while it is open into a *slot*
 //! ([`OpenSpan`]), and when it ends into a *segment* of records. Both lie in files that are mapped shared, so what was
 //! committed is the kernel's, and survives the process however it dies. `docs/spool-format.md` describes the files.
 //!
-//! This is the one crate of Throughline that holds unsafe code: the mapped memory (`memory`, `chunk`, `segment`, `lease`,
-//! `slot`, `ledger`), the handles that point into it (`open`, `entered`, `thread`, `depot`), the time stamp counter
-//! ([`counter`]) and the fork hook (`epoch`). It knows nothing of tracers, clocks, exporters or configuration.
+//! Three parts, none of which knows the next:
+//!
+//! * `store`: one writer's directory of segments ([`Store`]). An ordinary value: there may be many in a process.
+//! * `recorder`: this process's spans ([`Recorder`], [`OpenSpan`]): threads, open slots, forks. The only singleton.
+//! * `archive`: what dead processes leave ([`Archive`], [`Backlog`]), in one bounded place for the whole root.
+//!
+//! Below them lie `format` (bytes and what they mean, without any I/O), `files` (every system call on a file) and `directory`
+//! (the user's [`Root`], and who lives). [`Reader`] shows everything and changes nothing.
+//!
+//! This is the one crate of Throughline that holds unsafe code: the mapped memory (`store::{memory, segment, lease, crc,
+//! ledger}`), the handles that point into it (`recorder::{open, entered, thread, slot, slot_pool}`), what is never freed
+//! (`recorder::{recorder, scopes}`), the time stamp counter ([`counter`]) and forks (`recorder::epoch`). It knows nothing of
+//! tracers, clocks, exporters or configuration.
 
-mod backlog;
-mod catalog;
-mod chunk;
-pub mod counter;
-mod crc;
-mod depot;
+mod archive;
 mod directory;
-mod entered;
-mod epoch;
+mod files;
 #[cfg(test)]
 mod fixture;
+mod format;
 #[cfg(test)]
 mod format_tests;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod history;
-mod keeper;
-mod lease;
-mod ledger;
-mod manifest;
-mod memory;
-mod open;
-mod quarantine;
-mod quota;
 mod reader;
-mod record;
-mod recovered;
-mod recovery;
-mod scopes;
-mod segment;
-mod slot;
-mod spool;
-mod survey;
-mod tail;
-mod thread;
-mod tier;
-mod unfinished;
+mod recorder;
+mod store;
 
-pub use backlog::{Backlog, Portion, ScopeRun};
-pub use directory::{Adoption, Life, ProcessDir, Root};
-pub use entered::{EnteredSpan, with_entered, without_entered};
-pub use ledger::Dropped;
-pub use manifest::{Destination, Identity, Manifest};
-pub use open::{Notes, OpenSpan, Rare, Start};
-pub use quota::Limits;
+pub use archive::{Archive, Backlog, Evicted, Left, Moment, Portion, Progress, Summary, Whose};
+pub use directory::{Life, ProcessDir, Root};
+pub use format::header::Signal;
+pub use format::manifest::{Destination, Identity, Manifest};
+pub use format::record::{Kind, MAX_BODY};
+pub use format::source::Source;
 pub use reader::{Contents, Place, ProcessReport, Reader, State, StoredSpan};
-pub use record::{Kind, MAX_BODY, Record};
-pub use spool::{Account, Settings, Spool};
-pub use tail::{Run, Tail, Unsettled};
-pub use tier::Tier;
+pub use recorder::counter;
+pub use recorder::entered::{EnteredSpan, with_entered, without_entered};
+pub use recorder::open::{Notes, OpenSpan, Rare, Recording, Start};
+pub use recorder::{Recorder, Settings};
+pub use store::ledger::Dropped;
+pub use store::quota::Limits;
+pub use store::tail::{Batch, Run, Tail};
+pub use store::tier::Tier;
+pub use store::{Account, Position, Store, StoreSettings};
 
 /// Whether tracing is on in this process.
 #[inline]
 #[must_use]
 pub fn is_on() -> bool {
-    epoch::current() != epoch::OFF
+    recorder::epoch::is_on()
 }
 
-/// The number of an instrumentation scope (an encoded OTLP `InstrumentationScope`) in the records of this process.
+/// The number of the source of an instrumentation scope (an encoded OTLP `InstrumentationScope`) in the records of this
+/// process.
 ///
 /// It is the same for the life of the process, and in its forked children.
 #[must_use]
 pub fn scope(scope: &[u8]) -> u32 {
-    match Spool::current() {
-        Some(spool) => spool.scope(scope),
-        None => scopes::number(scope),
+    match Recorder::current() {
+        Some(recorder) => recorder.scope(scope),
+        None => recorder::scopes::number(scope),
     }
 }
 
@@ -82,5 +73,5 @@ pub fn scope(scope: &[u8]) -> u32 {
 #[inline]
 #[must_use]
 pub fn generation() -> u32 {
-    epoch::current()
+    recorder::epoch::current()
 }

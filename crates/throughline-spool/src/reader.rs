@@ -1,23 +1,29 @@
 //! Reading a spool without taking part in it: what `ls`, `view` and `follow` show.
 //!
 //! A [`Reader`] makes, changes and removes nothing, and keeps no lock. It reads copies of the files, of living processes
-//! too, and takes nothing on trust: records and slots are checked as `docs/spool-format.md` describes, and what
-//! cannot be read is said beside what can. Spans that were open when their process died are shown as they will be
-//! delivered. Delivering is for [`Adoption`](crate::Adoption) and those who hold one.
+//! too, and takes nothing on trust: records and slots are checked as `docs/spool-format.md` describes, and what cannot be
+//! read is said beside what can. Spans that were open when their process died are shown as they will be delivered.
+//!
+//! Directories of processes are read before the archive: what goes from the one to the other meanwhile is seen twice rather
+//! than not at all, and is known by its directory and generation.
+
+mod archived;
+mod process;
+mod reading;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use crate::directory::{self, LEDGER, Life, ProcessDir, SCOPES};
-use crate::ledger::{Dropped, Ledger};
-use crate::manifest::{Destination, Identity, Manifest};
-use crate::record::Kind;
-use crate::scopes;
-use crate::segment::MAX_DESTINATIONS;
-use crate::survey::{self, Surveyed};
-use crate::unfinished;
+use crate::archive::layout;
+use crate::directory::{Life, ProcessDir, is_process_name};
+use crate::files::{self, EntryKind, SharedFiles};
+use crate::format::manifest::{Destination, Identity};
+use crate::format::source::Source;
+use crate::store::ledger::{Counts, Dropped};
+
+use reading::Reading;
 
 /// Reads all spans of a user's spool.
 ///
@@ -28,6 +34,7 @@ use crate::unfinished;
 #[derive(Clone, Debug)]
 pub struct Reader {
     root: PathBuf,
+    files: SharedFiles,
 }
 
 /// What a spool holds at one moment.
@@ -36,8 +43,14 @@ pub struct Reader {
 pub struct Contents {
     /// Every span once, in no particular order.
     pub spans: Vec<StoredSpan>,
-    /// The processes, in the order of their directories' names.
+    /// The processes: those that have a directory in the order of their names, then those that are archived.
     pub processes: Vec<ProcessReport>,
+    /// Records that somebody was still to get and that were evicted from the archive, by reason, in the order of
+    /// [`Dropped::ALL`].
+    pub evicted: [u64; Dropped::ALL.len()],
+    /// Spans of archived processes that were lost, by reason, in the order of [`Dropped::ALL`]; those that were evicted are
+    /// among them. With several destinations those of the one that lost most.
+    pub dropped: [u64; Dropped::ALL.len()],
     /// One sentence for each thing that could not be read: a damaged file, a newer format, a refused directory.
     pub problems: Vec<String>,
 }
@@ -52,12 +65,8 @@ pub struct StoredSpan {
     pub state: State,
     /// Whether it has been delivered.
     pub place: Place,
-    /// An OTLP `InstrumentationScope` message; empty when it is not known.
-    pub scope: Arc<[u8]>,
-    /// An OTLP `Resource` message.
-    pub resource: Arc<[u8]>,
-    /// The resource's schema URL, or empty.
-    pub schema_url: Arc<str>,
+    /// Its resource and instrumentation scope; empty ones when they are not known.
+    pub source: Arc<Source>,
     /// The index of its process in [`Contents::processes`].
     pub process: usize,
 }
@@ -69,8 +78,8 @@ pub enum State {
     Open,
     /// It was ended.
     Finished,
-    /// Its process died before it ended. Its end time is the newest that is known of it, its status an error that says
-    /// so, and it has the attribute `throughline.unfinished`.
+    /// Its process died before it ended. Its end time is the newest that is known of it, its status an error that says so,
+    /// and it has the attribute `throughline.unfinished`.
     Unfinished,
 }
 
@@ -91,10 +100,12 @@ pub enum Place {
 pub struct ProcessReport {
     /// The name of its directory.
     pub name: String,
-    /// Where that lies.
+    /// Where that lies; the archive's directory when it is archived.
     pub path: PathBuf,
-    /// The service's name.
+    /// `service.name`.
     pub service: String,
+    /// `service.namespace`.
+    pub namespace: String,
     /// Which process it is or was.
     pub owner: Identity,
     /// When its directory was made.
@@ -107,7 +118,8 @@ pub struct ProcessReport {
     pub pending: u64,
     /// Spans that are open, or were when the process died and are not in a record yet.
     pub open: u64,
-    /// Spans that were lost, by reason, in the order of [`Dropped::ALL`].
+    /// Spans that were lost, by reason, in the order of [`Dropped::ALL`]. Of archived processes [`Contents::dropped`] has
+    /// the sum.
     pub dropped: [u64; Dropped::ALL.len()],
     /// Places where something stood that is no record, or no record any more.
     pub torn: u64,
@@ -117,7 +129,14 @@ impl Reader {
     /// A reader of the spool that lies there. Nothing is read yet, and it need not be there.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self::with_files(root, files::os::files())
+    }
+
+    pub(crate) fn with_files(root: impl Into<PathBuf>, files: SharedFiles) -> Self {
+        Self {
+            root: root.into(),
+            files,
+        }
     }
 
     /// All spans.
@@ -129,184 +148,46 @@ impl Reader {
     /// The spans of which `keep` says so; the reports count the others as well.
     #[must_use]
     pub fn read_where(&self, mut keep: impl FnMut(&StoredSpan) -> bool) -> Contents {
-        let mut contents = Contents::default();
-        let mut directories = match directory::processes(&self.root) {
-            Ok(directories) => directories,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return contents,
-            Err(error) => {
-                let problem = format!("{} cannot be read: {error}", self.root.display());
-                contents.problems.push(problem);
-                return contents;
-            }
-        };
-        directories.sort();
-        for directory in &directories {
-            if let Err(error) = contents.add(directory, &mut keep) {
-                // An adopter may have removed it since it was listed.
-                if directory.path().exists() {
-                    contents.report(directory, &error);
+        let mut reading = Reading::new(&self.files, &mut keep);
+        match self.processes() {
+            Ok(directories) => {
+                for directory in &directories {
+                    reading.read_process(directory);
                 }
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return reading.finish(),
+            Err(error) => reading.report(&self.root, &error),
+        }
+        reading.read_archive(&layout::directory(&self.root));
+        let mut contents = reading.finish();
+        match layout::read_ledger(&self.files, &self.root) {
+            Ok(ledger) => {
+                let ledger = ledger.unwrap_or_default();
+                contents.evicted[Dropped::Quota as usize] = ledger.evicted.quota;
+                contents.evicted[Dropped::Age as usize] = ledger.evicted.age;
+                let (dropped, rows) = (ledger.dropped, ledger.rows);
+                contents.dropped = Counts { dropped, rows }.dropped();
+            }
+            Err(error) => contents
+                .problems
+                .push(format!("{}: its ledger: {error}", self.root.display())),
         }
         contents
     }
-}
 
-impl Contents {
-    fn add(&mut self, directory: &ProcessDir, keep: &mut impl FnMut(&StoredSpan) -> bool) -> io::Result<()> {
-        let manifest = match directory.manifest() {
-            Ok(manifest) => manifest,
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => return Err(error),
-            // The spans can be shown all the same.
-            Err(error) => {
-                self.report(directory, &format_args!("its manifest: {error}"));
-                nameless()
+    fn processes(&self) -> io::Result<Vec<ProcessDir>> {
+        let mut found = Vec::new();
+        self.files.entries(&self.root, &mut |name, kind| {
+            if kind == EntryKind::Directory && is_process_name(name) {
+                found.push(ProcessDir::new(self.root.join(name), self.files.clone()));
             }
-        };
-        let life = directory.life().unwrap_or_else(|error| {
-            self.report(directory, &format_args!("its lock: {error}"));
-            Life::Dead
-        });
-        let mut report = ProcessReport {
-            name: directory.name().to_owned(),
-            path: directory.path().to_owned(),
-            service: manifest.service,
-            owner: manifest.owner,
-            created: manifest.created,
-            life,
-            destinations: manifest.destinations,
-            pending: 0,
-            open: 0,
-            dropped: Ledger::read_dropped(&directory.read(LEDGER).unwrap_or_default()),
-            torn: 0,
-        };
-        let destinations = report.destinations.len().min(MAX_DESTINATIONS);
-        let mut span = StoredSpan {
-            body: Box::default(),
-            state: State::Open,
-            place: Place::Local,
-            scope: Arc::default(),
-            resource: manifest.resource.into(),
-            schema_url: manifest.schema_url.into(),
-            process: self.processes.len(),
-        };
-        let mut scopes = Scopes::new(directory, life);
-        let survey = survey::survey(directory, life, |segment, offset, record| {
-            span.place = place(segment, offset, destinations);
-            report.pending += u64::from(span.place == Place::Pending);
-            span.state = match record.kind {
-                Kind::Finished => State::Finished,
-                Kind::Unfinished => State::Unfinished,
-            };
-            span.scope = scopes.number(record.scope);
-            span.body = record.body().into();
-            if keep(&span) {
-                self.spans.push(span.clone());
-            }
+            true
         })?;
-        span.place = if destinations == 0 {
-            Place::Local
-        } else {
-            Place::Pending
-        };
-        for open in &survey.open {
-            let body = match life {
-                Life::Living => unfinished::so_far(&open.body).map(Box::from),
-                Life::Dead => unfinished::close(&open.body, survey.known_alive).map(Box::from),
-            };
-            let Some(body) = body else {
-                report.torn += 1;
-                continue;
-            };
-            report.open += 1;
-            span.body = body;
-            span.state = match life {
-                Life::Living => State::Open,
-                Life::Dead => State::Unfinished,
-            };
-            span.scope = scopes.number(open.scope);
-            if keep(&span) {
-                self.spans.push(span.clone());
-            }
-        }
-        for (name, error) in &survey.unreadable {
-            self.report(directory, &format_args!("{name}: {error}"));
-        }
-        report.torn += survey.damaged.len() as u64;
-        if report.torn > 0 {
-            let bytes: usize = survey.damaged.iter().map(|damage| damage.range.len()).sum();
-            let problem = format_args!(
-                "{} places are damaged, {bytes} bytes in all; the rest was read",
-                report.torn
-            );
-            self.report(directory, &problem);
-        }
-        self.processes.push(report);
-        Ok(())
-    }
-
-    fn report(&mut self, directory: &ProcessDir, problem: &impl std::fmt::Display) {
-        let path = directory.path().display();
-        self.problems.push(format!("{path}: {problem}"));
-    }
-}
-
-/// Where a record is on its way.
-fn place(segment: &Surveyed, offset: usize, destinations: usize) -> Place {
-    let cursors = &segment.cursors[..destinations];
-    match cursors.iter().map(|cursor| cursor.offset as usize).min() {
-        None => Place::Local,
-        Some(cursor) if offset < cursor => Place::Delivered,
-        Some(_) => Place::Pending,
-    }
-}
-
-/// What is shown for a process whose manifest is lost.
-fn nameless() -> Manifest {
-    Manifest {
-        owner: Identity::default(),
-        created: UNIX_EPOCH,
-        service: String::new(),
-        resource: Vec::new(),
-        schema_url: String::new(),
-        destinations: Vec::new(),
-    }
-}
-
-/// The scopes of a process, by their numbers.
-struct Scopes<'a> {
-    directory: &'a ProcessDir,
-    known: Vec<Arc<[u8]>>,
-    /// How often the file may be read again, since a living process may have added to it meanwhile.
-    tries: usize,
-}
-
-impl<'a> Scopes<'a> {
-    fn new(directory: &'a ProcessDir, life: Life) -> Self {
-        let mut scopes = Self {
-            directory,
-            known: Vec::new(),
-            tries: if life == Life::Living { 16 } else { 0 },
-        };
-        scopes.read();
-        scopes
-    }
-
-    fn number(&mut self, number: u32) -> Arc<[u8]> {
-        let number = number as usize;
-        if number >= self.known.len() && self.tries > 0 {
-            self.tries -= 1;
-            self.read();
-        }
-        self.known.get(number).cloned().unwrap_or_default()
-    }
-
-    fn read(&mut self) {
-        let bytes = self.directory.read(SCOPES).unwrap_or_default();
-        self.known = scopes::read(&bytes).into_iter().map(Arc::from).collect();
+        found.sort();
+        Ok(found)
     }
 }
 
 #[cfg(test)]
-#[path = "reader_tests.rs"]
+#[path = "reader/tests.rs"]
 mod tests;

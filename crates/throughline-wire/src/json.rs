@@ -27,7 +27,7 @@ use crate::{Malformed, hex};
 ///
 /// let resource = encode_resource(&[("service.name", Value::from("orders"))]);
 /// let mut body = Vec::new();
-/// request::append_resource_spans(&mut body, &resource, "", &[(b"\x0a\x04shop", b"\x12\x03\x2a\x01a")]);
+/// request::append_resource_spans(&mut body, &resource, "", &[request::ScopeSpans::new(b"\x0a\x04shop", &[b"\x12\x03\x2a\x01a"])]);
 /// let mut line = String::new();
 /// json::write_request(&mut line, &body)?;
 /// assert!(line.starts_with(

@@ -13,7 +13,8 @@
 //! let spans = b"\x12\x03\x2a\x01a\x12\x03\x2a\x01b"; // two spans that have nothing but a name
 //!
 //! let mut body = Vec::new();
-//! request::append_resource_spans(&mut body, &resource, "", &[(&scope, spans)]);
+//! let scope_spans = request::ScopeSpans::new(&scope, &[spans]);
+//! request::append_resource_spans(&mut body, &resource, "", &[scope_spans]);
 //!
 //! let mut names = Vec::new();
 //! for resource_spans in request::resource_spans(&body) {
@@ -35,16 +36,44 @@ use crate::{SpanView, varint};
 /// The tag in front of each span in a `ScopeSpans`; its length, as a varint, follows.
 pub const SPAN_TAG: u8 = 0x12;
 
+/// The spans of one library, on their way into a request.
+#[derive(Clone, Copy, Debug)]
+pub struct ScopeSpans<'a> {
+    /// A message as [`encode_scope`](crate::encode_scope) makes it.
+    pub scope: &'a [u8],
+    /// The scope's schema; may be empty.
+    pub schema_url: &'a str,
+    /// The spans, in pieces of one or more, every span as [`SPAN_TAG`], length, body.
+    pub spans: &'a [&'a [u8]],
+}
+
+impl<'a> ScopeSpans<'a> {
+    /// Of a scope without a schema.
+    #[must_use]
+    pub fn new(scope: &'a [u8], spans: &'a [&'a [u8]]) -> Self {
+        Self {
+            scope,
+            schema_url: "",
+            spans,
+        }
+    }
+
+    fn spans_len(&self) -> usize {
+        self.spans.iter().map(|piece| piece.len()).sum()
+    }
+
+    fn body_len(&self) -> usize {
+        delimited_len(self.scope.len()) + self.spans_len() + text_len(self.schema_url)
+    }
+}
+
 /// Appends one `ResourceSpans` to a request, in one pass.
 ///
-/// `resource` and each scope are messages as [`encode_resource`](crate::encode_resource) and
-/// [`encode_scope`](crate::encode_scope) make them. Each scope comes with its spans behind each
-/// other, every one as [`SPAN_TAG`], length, body. Scopes with no spans are left out, and nothing
-/// is appended if all of them have none. `schema_url` may be empty.
-pub fn append_resource_spans(out: &mut Vec<u8>, resource: &[u8], schema_url: &str, scopes: &[(&[u8], &[u8])]) {
-    let scopes = scopes.iter().filter(|(_, spans)| !spans.is_empty());
-    let scope_len = |(scope, spans): &(&[u8], &[u8])| delimited_len(scope.len()) + spans.len();
-    let scopes_len: usize = scopes.clone().map(|s| delimited_len(scope_len(s))).sum();
+/// `resource` is a message as [`encode_resource`](crate::encode_resource) makes it. Scopes with no spans are left out, and
+/// nothing is appended if all of them have none. `schema_url` may be empty.
+pub fn append_resource_spans(out: &mut Vec<u8>, resource: &[u8], schema_url: &str, scopes: &[ScopeSpans<'_>]) {
+    let scopes = scopes.iter().filter(|group| group.spans_len() > 0);
+    let scopes_len: usize = scopes.clone().map(|group| delimited_len(group.body_len())).sum();
     if scopes_len == 0 {
         return;
     }
@@ -53,12 +82,20 @@ pub fn append_resource_spans(out: &mut Vec<u8>, resource: &[u8], schema_url: &st
     push_head(out, 0x0a, body);
     push_head(out, 0x0a, resource.len());
     out.extend_from_slice(resource);
-    for group @ (scope, spans) in scopes {
-        push_head(out, 0x12, scope_len(group));
-        push_head(out, 0x0a, scope.len());
-        out.extend_from_slice(scope);
-        out.extend_from_slice(spans);
+    for group in scopes {
+        push_head(out, 0x12, group.body_len());
+        push_head(out, 0x0a, group.scope.len());
+        out.extend_from_slice(group.scope);
+        for piece in group.spans {
+            out.extend_from_slice(piece);
+        }
+        push_schema_url(out, group.schema_url);
     }
+    push_schema_url(out, schema_url);
+}
+
+/// Field 3 of both messages.
+fn push_schema_url(out: &mut Vec<u8>, schema_url: &str) {
     if !schema_url.is_empty() {
         push_head(out, 0x1a, schema_url.len());
         out.extend_from_slice(schema_url.as_bytes());
@@ -181,7 +218,7 @@ mod tests {
     fn a_request_without_spans_is_no_request() {
         let mut out = Vec::new();
         append_resource_spans(&mut out, b"\x0a\x00", "url", &[]);
-        append_resource_spans(&mut out, b"\x0a\x00", "url", &[(b"\x0a\x01x", b"")]);
+        append_resource_spans(&mut out, b"\x0a\x00", "url", &[ScopeSpans::new(b"\x0a\x01x", &[b""])]);
         assert!(out.is_empty());
         assert!(resource_spans(&out).next().is_none());
     }
@@ -190,7 +227,13 @@ mod tests {
     fn room_is_reserved_once() {
         let spans = [SPAN_TAG, 2, 0x2a, 0];
         let mut out = Vec::new();
-        append_resource_spans(&mut out, b"", "url", &[(b"", &spans), (b"", b""), (b"", &spans)]);
+        let scope = |spans| ScopeSpans::new(b"", spans);
+        append_resource_spans(
+            &mut out,
+            b"",
+            "url",
+            &[scope(&[&spans]), scope(&[b""]), scope(&[&spans])],
+        );
         assert_eq!(out.capacity(), out.len());
         let parts: Result<Vec<_>, _> = resource_spans(&out).collect();
         assert_eq!(parts.unwrap()[0].scope_spans().count(), 2);

@@ -36,7 +36,7 @@ proptest! {
         varint::push(&mut wrapped, bytes.len() as u64);
         wrapped.extend(&bytes);
         let mut body = Vec::new();
-        request::append_resource_spans(&mut body, &bytes, "", &[(&bytes, &wrapped)]);
+        request::append_resource_spans(&mut body, &bytes, "", &[request::ScopeSpans::new(&bytes, &[&wrapped])]);
         read_everything(&body);
     }
 

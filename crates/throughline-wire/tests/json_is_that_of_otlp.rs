@@ -63,7 +63,12 @@ fn a_whole_line() {
     let resource = encode_resource(&[("service.name", Value::from("my.service"))]);
     let mut body = Vec::new();
     let scope = b"\x0a\x0amy.library";
-    request::append_resource_spans(&mut body, &resource, "https://schema", &[(scope, &record)]);
+    request::append_resource_spans(
+        &mut body,
+        &resource,
+        "https://schema",
+        &[request::ScopeSpans::new(scope, &[&record])],
+    );
 
     let mut line = String::new();
     json::write_request(&mut line, &body).unwrap();

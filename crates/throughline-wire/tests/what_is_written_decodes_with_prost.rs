@@ -79,7 +79,8 @@ proptest! {
         }
         let mut body = Vec::new();
         for _ in 0..2 {
-            let scopes: [(&[u8], &[u8]); 2] = [(&scope, &records), (&scope, &records)];
+            let pieces: [&[u8]; 2] = [&records, &[]];
+            let scopes = [request::ScopeSpans::new(&scope, &pieces); 2];
             request::append_resource_spans(&mut body, &resource, &schema_url, &scopes);
         }
         let decoded = ExportTraceServiceRequest::decode(&body[..]).unwrap();
@@ -152,7 +153,7 @@ fn values_nested_too_deep_are_cut_where_every_decoder_can_still_follow() {
     varint::push(&mut record, event.len() as u64);
     record.extend(&event);
     let mut body = Vec::new();
-    request::append_resource_spans(&mut body, b"", "", &[(b"", &record)]);
+    request::append_resource_spans(&mut body, b"", "", &[request::ScopeSpans::new(b"", &[&record])]);
     ExportTraceServiceRequest::decode(&body[..]).unwrap();
     let mut line = String::new();
     json::write_request(&mut line, &body).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use throughline::{Context, Span, Tracing, span};
-use throughline_spool::Spool;
+use throughline_spool::Recorder;
 
 fn main() {
     let mut tracing = Some(throughline::init("steps"));
@@ -57,7 +57,7 @@ fn flush(tracing: Option<&Tracing>, milliseconds: u64) {
 }
 
 fn account() {
-    if let Some(spool) = Spool::current() {
+    if let Some(spool) = Recorder::current() {
         let account = spool.account(0);
         say(&format!(
             "account started={} live={} delivered={} pending={} dropped={}",

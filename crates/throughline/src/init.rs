@@ -1,17 +1,17 @@
 //! Switching tracing on: `init`, the builder, and the guard they return.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
-use throughline_spool::{Identity, Limits, Manifest, Root, Settings, Spool};
+use throughline_spool::{Limits, Manifest, Recorder, Root, Settings};
 
 use crate::config::{self, Config};
 use crate::delivery::{Delivery, Flush, Report};
 use crate::notice::notice;
 use crate::sampler::Sampler;
 use crate::source::{self, SpoolSource};
-use crate::{clock, tracer};
+use crate::{clock, housekeeping, tracer};
 
 /// Switches tracing on for this process, under this service name.
 ///
@@ -40,6 +40,7 @@ pub fn builder(service_name: &str) -> Builder {
     Builder {
         settings,
         limits: Limits::default(),
+        sync_every: None,
         delivers_all: false,
     }
 }
@@ -49,6 +50,7 @@ pub fn builder(service_name: &str) -> Builder {
 pub struct Builder {
     settings: config::Settings,
     limits: Limits,
+    sync_every: Option<Duration>,
     delivers_all: bool,
 }
 
@@ -90,16 +92,27 @@ impl Builder {
         self
     }
 
-    /// How many bytes the spool may hold, pending spans and history together. Default 256 MiB; at most 16 MiB where it
-    /// lies in memory. When they are used up the oldest history goes first, then the oldest pending spans, counted.
+    /// How many bytes of spans that no backend has got yet the spool may hold, whoever made them. Default 256 MiB; at most 16
+    /// MiB where the spool lies in memory. When they are used up the oldest spans go first, counted.
     pub fn spool_bytes(mut self, bytes: u64) -> Self {
-        self.limits.total = bytes;
+        self.limits.pending = bytes;
         self
     }
 
-    /// How many bytes of delivered or local spans are kept to look at. Default 64 MiB; 0 keeps none.
+    /// How many bytes of delivered or local spans are kept to look at, whoever made them. Default 64 MiB; 0 keeps none of a
+    /// process that has ended.
     pub fn history_bytes(mut self, bytes: u64) -> Self {
         self.limits.history = bytes;
+        self
+    }
+
+    /// Makes spans durable against a power cut, this often: a span survives one when it ended at least so long before. Each
+    /// sync costs the disk a write, and none is made while no span ends. At least 10 ms. Default: never; spans survive the
+    /// death of the process in any case.
+    ///
+    /// Where the spool is in memory nothing can be durable, which is said in one line.
+    pub fn sync_every(mut self, interval: Duration) -> Self {
+        self.sync_every = Some(interval.max(Duration::from_millis(10)));
         self
     }
 
@@ -148,13 +161,13 @@ impl Builder {
         }
         tracer::set_sampler(config.sampler);
         clock::start();
-        start(&config, self.limits, self.delivers_all);
+        start(&config, self.limits, self.sync_every, self.delivers_all);
         Tracing { _private: () }
     }
 }
 
-/// Opens the spool and starts delivery, unless that was done before.
-fn start(config: &Config, limits: Limits, delivers_all: bool) {
+/// Makes the recorder and starts delivery, unless that was done before.
+fn start(config: &Config, limits: Limits, sync_every: Option<Duration>, delivers_all: bool) {
     let root = config
         .spool_dir
         .clone()
@@ -162,27 +175,30 @@ fn start(config: &Config, limits: Limits, delivers_all: bool) {
         .map_or_else(no_root, |path| open_root(&path));
     let key = root.as_ref().filter(|_| config.destination.is_some()).map(Root::key);
     let known_key = key.as_ref().and_then(|key| key.as_ref().ok());
+    let resource = &config.resource;
     let manifest = Manifest {
-        owner: Identity::default(),
-        created: UNIX_EPOCH,
-        service: config.resource.service_name().to_owned(),
-        resource: config.resource.encode(),
-        schema_url: String::new(),
+        service: resource.service_name().to_owned(),
+        namespace: resource.get("service.namespace").unwrap_or_default().to_owned(),
         destinations: config.destination.iter().map(|to| destination(to, known_key)).collect(),
+        ..Manifest::default()
     };
     let settings = Settings {
         root,
         manifest,
+        resource: resource.encode().into(),
+        schema_url: Arc::default(),
         limits,
         tier: None,
-        tick,
+        sync_every,
+        tick: housekeeping::tick,
+        is_busy: housekeeping::is_busy,
+        woken: wake_delivery,
         forked: deliver_in_child,
     };
-    match Spool::install(settings) {
-        Ok(spool) => {
-            spool.settings().root.iter().for_each(thin_out);
+    match Recorder::install(settings) {
+        Ok(recorder) => {
             // One cause, one line: where nothing can be written there is no key either.
-            match (spool.refusal(), &key) {
+            match (recorder.refusal(), &key) {
                 (Some(refusal), _) => notice(format_args!(
                     "the spool directory cannot be written: {refusal}; {IN_MEMORY}"
                 )),
@@ -191,13 +207,18 @@ fn start(config: &Config, limits: Limits, delivers_all: bool) {
                 )),
                 (None, _) => {}
             }
+            if let Some(error) = recorder.maintenance_error() {
+                notice(format_args!(
+                    "the system gives no thread for maintenance ({error}); spans cost more, and what ended processes left stays"
+                ));
+            }
             let plan = config.destination.clone().map(|to| Plan {
                 to,
                 batch: config.batch,
                 is_for_all: delivers_all,
             });
             if PLAN.set(plan).is_ok() {
-                deliver(spool);
+                deliver(recorder);
             }
         }
         Err(_) => notice(format_args!(
@@ -206,53 +227,7 @@ fn start(config: &Config, limits: Limits, delivers_all: bool) {
     }
 }
 
-/// What the spool's helper thread does for us, every 5 ms to 1 s.
-fn tick() {
-    clock::tick();
-    let Some(spool) = Spool::current() else { return };
-    if spool.is_failing() {
-        notice(format_args!(
-            "the spool's files cannot be written any more: {IN_MEMORY}"
-        ));
-    }
-    prune_now_and_then(spool);
-}
-
-/// Keeps the history of dead processes within its limits, where no delivery does so: half a second after the start, when
-/// a short command has ended, and every ten minutes.
-fn prune_now_and_then(spool: &Spool) {
-    const FIRST: Duration = Duration::from_millis(500);
-    const EVERY: Duration = Duration::from_secs(600);
-    static NEXT: Mutex<Option<Instant>> = Mutex::new(None);
-
-    let Some(root) = spool
-        .settings()
-        .root
-        .as_ref()
-        .filter(|_| spool.settings().manifest.destinations.is_empty())
-    else {
-        return;
-    };
-    let now = Instant::now();
-    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
-    if now >= *next.get_or_insert(now + FIRST) {
-        *next = Some(now + EVERY);
-        if let Err(error) = root.prune_history(&spool.settings().limits) {
-            notice(format_args!("old history cannot be removed: {error}"));
-        }
-    }
-}
-
-/// Short commands end before history is pruned; where very many have left theirs, each start removes some.
-fn thin_out(root: &Root) {
-    const MOST: usize = 256;
-    const AT_ONCE: usize = 8;
-    if let Err(error) = root.thin_out(MOST, AT_ONCE) {
-        notice(format_args!("the spool cannot be listed: {error}"));
-    }
-}
-
-const IN_MEMORY: &str = "spans are kept in memory, and die with the process";
+pub(crate) const IN_MEMORY: &str = "spans are kept in memory, and die with the process";
 
 fn no_root() -> Option<Root> {
     notice(format_args!("neither XDG_STATE_HOME nor HOME is set: {IN_MEMORY}"));
@@ -274,13 +249,16 @@ fn open_root(path: &Path) -> Option<Root> {
 ///
 /// Without a key it is known to nobody.
 fn destination(to: &config::Destination, key: Option<&[u8; 32]>) -> throughline_spool::Destination {
-    let fingerprint = key.map(|key| to.fingerprint(key).to_vec()).unwrap_or_default();
     let mut name = format!("{} {}", config::Destination::KIND, to.endpoint);
     let headers = to.header_names();
     if !headers.is_empty() {
         name = format!("{name} ({})", headers.join(", "));
     }
-    throughline_spool::Destination { name, fingerprint }
+    throughline_spool::Destination {
+        name,
+        identity: key.map(|key| to.identity(key)).unwrap_or_default(),
+        credentials: key.map(|key| to.credentials(key)).unwrap_or_default(),
+    }
 }
 
 /// Where spans are sent, and how; kept for forked children.
@@ -298,24 +276,34 @@ fn delivery() -> MutexGuard<'static, Option<Delivery>> {
     DELIVERY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn deliver(spool: &'static Spool) {
+fn deliver(recorder: &'static Recorder) {
     if let Some(Some(plan)) = PLAN.get() {
         *delivery() = Some(Delivery::start(
             plan.to.clone(),
             plan.batch,
-            Box::new(SpoolSource::new(spool, plan.is_for_all)),
+            Box::new(SpoolSource::new(recorder, plan.is_for_all)),
         ));
     }
 }
 
+/// A span has started or ended while the delivery thread rests.
+fn wake_delivery() {
+    // Whoever has the lock now is about to wake the thread as well.
+    if let Ok(delivery) = DELIVERY.try_lock()
+        && let Some(delivery) = &*delivery
+    {
+        delivery.wake();
+    }
+}
+
 /// The parent's delivery is the parent's: its thread is not here, and its locks are as the fork found them.
-fn deliver_in_child(spool: &'static Spool) {
+fn deliver_in_child(recorder: &'static Recorder) {
     // A lock that was held when the process forked stays so in the child, which then delivers nothing by itself: its
     // spans are in the spool, for the next process.
     if let Ok(mut delivery) = DELIVERY.try_lock() {
         std::mem::forget(delivery.take());
         drop(delivery);
-        deliver(spool);
+        deliver(recorder);
     }
 }
 
@@ -371,7 +359,7 @@ impl Tracing {
 /// The report where nothing is delivered anywhere.
 fn local() -> Flush {
     Flush::ended(Report::local(
-        Spool::current().map(source::accounts).unwrap_or_default(),
+        Recorder::current().map(source::accounts).unwrap_or_default(),
     ))
 }
 
@@ -382,5 +370,6 @@ impl Drop for Tracing {
         if let Some(exit) = exit {
             exit.wait();
         }
+        housekeeping::before_exit();
     }
 }

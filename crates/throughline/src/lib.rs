@@ -49,6 +49,7 @@ mod config;
 mod context;
 mod delivery;
 mod future;
+mod housekeeping;
 mod init;
 mod macros;
 mod notice;

@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::fmt::Write;
 
-use throughline_spool::{MAX_BODY, OpenSpan};
+use throughline_spool::{MAX_BODY, OpenSpan, Recording};
 use throughline_wire::encode::{self, KeyValue, tag};
 use throughline_wire::{StatusCode, Value, varint};
 
@@ -46,9 +46,9 @@ pub const fn key_bit(key: &str) -> u64 {
 
 /// Sets one attribute.
 #[inline]
-pub(crate) fn set(span: &mut OpenSpan, key: &str, value: &Value<'_>) {
+pub(crate) fn set(span: &mut Recording<'_>, key: &str, value: &Value<'_>) {
     if span.is_recording() {
-        let mut batch = Batch::new(span);
+        let mut batch = Batch::new(span.recording());
         batch.put(key, key_bit(key), value);
         batch.finish();
     }
@@ -58,7 +58,7 @@ pub(crate) fn set(span: &mut OpenSpan, key: &str, value: &Value<'_>) {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Batch<'a> {
-    span: &'a mut OpenSpan,
+    span: Recording<'a>,
     keys: u64,
     attributes: u32,
     /// Where the next field goes in the span's bytes, which count it only when all is written.
@@ -68,7 +68,7 @@ pub struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     #[inline(always)]
-    pub(crate) fn new(span: &'a mut OpenSpan) -> Self {
+    pub(crate) fn new(mut span: Recording<'a>) -> Self {
         let (_, at, end) = span.room();
         let notes = span.notes();
         Self {
@@ -98,7 +98,7 @@ impl<'a> Batch<'a> {
         }
         self.flush();
         let value = *value;
-        set_slowly(self.span, key, bit, &value);
+        set_slowly(&mut self.span.recording(), key, bit, &value);
         let notes = self.span.notes();
         (self.keys, self.attributes) = (notes.keys, notes.attributes);
         (_, self.at, self.end) = self.span.room();
@@ -120,7 +120,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn append_slowly(span: &mut OpenSpan, key: &str, value: &Value<'_>) {
+fn append_slowly(span: &mut Recording<'_>, key: &str, value: &Value<'_>) {
     let attribute = KeyValue::new(key, value);
     if !append(span, attribute.len(), |out| attribute.write(out, tag::ATTRIBUTE)) {
         // The span would be too long for a record.
@@ -132,7 +132,7 @@ fn append_slowly(span: &mut OpenSpan, key: &str, value: &Value<'_>) {
 /// The key may have been set before, or there is something that forbids the short way.
 #[cold]
 #[inline(never)]
-fn set_slowly(span: &mut OpenSpan, key: &str, bit: u64, value: &Value<'_>) {
+fn set_slowly(span: &mut Recording<'_>, key: &str, bit: u64, value: &Value<'_>) {
     if let Some(range) = find_attribute(span.fields(), key) {
         let len = encode::attribute_len(key, value);
         if !splice(span, range, len, |out| encode::write_attribute(out, key, value)) {
@@ -150,7 +150,7 @@ fn set_slowly(span: &mut OpenSpan, key: &str, bit: u64, value: &Value<'_>) {
     append_slowly(span, key, value);
 }
 
-pub(crate) fn rename(span: &mut OpenSpan, new: &str) {
+pub(crate) fn rename(span: &mut Recording<'_>, new: &str) {
     if !span.is_recording() {
         return;
     }
@@ -162,17 +162,17 @@ pub(crate) fn rename(span: &mut OpenSpan, new: &str) {
     });
 }
 
-/// As [`OpenSpan::append`], but leaves room for what is written at the end.
-fn append(span: &mut OpenSpan, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
+/// As [`Recording::append`], but leaves room for what is written at the end.
+fn append(span: &mut Recording<'_>, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
     span.fields().len() + len <= MOST_FIELDS && span.append(len, write)
 }
 
-/// As [`OpenSpan::splice`], but leaves room for what is written at the end.
-fn splice(span: &mut OpenSpan, range: std::ops::Range<usize>, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
+/// As [`Recording::splice`], but leaves room for what is written at the end.
+fn splice(span: &mut Recording<'_>, range: std::ops::Range<usize>, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
     span.fields().len() - range.len() + len <= MOST_FIELDS && span.splice(range, len, write)
 }
 
-pub(crate) fn event(span: &mut OpenSpan, name: &str, attributes: &[(&str, Value<'_>)]) {
+pub(crate) fn event(span: &mut Recording<'_>, name: &str, attributes: &[(&str, Value<'_>)]) {
     if !span.is_recording() {
         return;
     }
@@ -193,7 +193,7 @@ pub(crate) fn event(span: &mut OpenSpan, name: &str, attributes: &[(&str, Value<
     }
 }
 
-pub(crate) fn link(span: &mut OpenSpan, to: &Context, attributes: &[(&str, Value<'_>)]) {
+pub(crate) fn link(span: &mut Recording<'_>, to: &Context, attributes: &[(&str, Value<'_>)]) {
     let Some(context) = to.span_context().filter(|_| span.is_recording()) else {
         return;
     };
@@ -214,7 +214,7 @@ pub(crate) fn link(span: &mut OpenSpan, to: &Context, attributes: &[(&str, Value
 }
 
 /// "Ok is final": the first `Ok` stays, and of several errors the last one (OpenTelemetry specification, "Set Status").
-pub(crate) fn status(span: &mut OpenSpan, code: StatusCode, message: &str) {
+pub(crate) fn status(span: &mut Recording<'_>, code: StatusCode, message: &str) {
     if !span.is_recording() || span.notes().status == StatusCode::Ok.number() {
         return;
     }
@@ -266,7 +266,7 @@ fn text<E: Error + ?Sized>(error: &E) -> String {
 }
 
 /// An `exception` event and the status (OpenTelemetry semantic conventions, "Exceptions").
-pub(crate) fn error(span: &mut OpenSpan, error: &ErrorText) {
+pub(crate) fn error(span: &mut Recording<'_>, error: &ErrorText) {
     let attributes = [
         ("exception.type", Value::from(error.kind)),
         ("exception.message", Value::from(error.message.as_str())),
@@ -288,10 +288,10 @@ pub(crate) fn end(mut span: OpenSpan) {
         return drop(span);
     }
     if std::thread::panicking() && span.notes().status == StatusCode::Unset.number() {
-        status(&mut span, StatusCode::Error, "panicked");
+        note_panic(span.recording());
     }
     if span.notes().status != StatusCode::Unset.number() || span.notes().rare.is_some() {
-        append_rare(&mut span);
+        append_rare(span.recording());
     }
     let notes = span.notes();
     let end = clock::end(span.start_unix_nano(), notes.started, notes.clock);
@@ -300,7 +300,13 @@ pub(crate) fn end(mut span: OpenSpan) {
 
 #[cold]
 #[inline(never)]
-fn append_rare(span: &mut OpenSpan) {
+fn note_panic(mut span: Recording<'_>) {
+    status(&mut span, StatusCode::Error, "panicked");
+}
+
+#[cold]
+#[inline(never)]
+fn append_rare(mut span: Recording<'_>) {
     let code = StatusCode::from_number(span.notes().status.into());
     let rare = std::mem::take(&mut span.rare_mut().message);
     let counts = {

@@ -1,9 +1,9 @@
 //! The spool as delivery's source of spans: this process's own first, then those of processes that have died.
 
-use throughline_spool::{Dropped, Manifest, Portion, Spool, Tail, Unsettled};
-use throughline_wire::request::append_resource_spans;
+use throughline_spool::{self as spool, Dropped, Position, Recorder, Run, Tail};
+use throughline_wire::request::{ScopeSpans, append_resource_spans};
 
-use crate::adopted::{Adopted, Whose};
+use crate::adopted::Adopted;
 use crate::delivery::{Accounts, Batch, BatchLimits, Mark, Pending, Source};
 use crate::notice::notice;
 
@@ -11,8 +11,9 @@ use crate::notice::notice;
 const DESTINATION: usize = 0;
 
 pub(crate) struct SpoolSource {
-    spool: &'static Spool,
-    own: Tail,
+    recorder: &'static Recorder,
+    /// `None` when somebody else delivers for the destination; there is nobody else.
+    own: Option<Tail>,
     /// `None` where there is no spool directory, and so no other process's.
     adopted: Option<Adopted>,
     /// The batch that was handed out last, and its token.
@@ -22,74 +23,74 @@ pub(crate) struct SpoolSource {
 
 /// Where a batch came from.
 enum Origin {
-    Own(Unsettled),
-    Adopted(Portion),
+    Own(spool::Batch),
+    Adopted(spool::Portion),
 }
 
 impl SpoolSource {
     /// `is_for_all`: also sends what dead processes meant for other backends.
-    pub(crate) fn new(spool: &'static Spool, is_for_all: bool) -> Self {
-        let settings = spool.settings();
-        let destination = settings.manifest.destinations.get(DESTINATION);
-        let adopted = settings.root.clone().zip(destination).map(|(root, destination)| {
-            let whose = if is_for_all {
-                Whose::Anybodys
-            } else {
-                Whose::Of(destination.fingerprint.clone())
-            };
-            Adopted::new(root, whose, settings.limits)
-        });
+    pub(crate) fn new(recorder: &'static Recorder, is_for_all: bool) -> Self {
         Self {
-            spool,
-            own: Tail::new(spool, DESTINATION),
-            adopted,
+            recorder,
+            own: recorder.store().tail(DESTINATION),
+            adopted: Adopted::new(recorder.settings(), DESTINATION, is_for_all),
             unsettled: None,
             last_token: 0,
         }
     }
 
     fn next_own(&mut self, limits: &BatchLimits) -> Option<(Vec<u8>, u64, Origin)> {
-        let manifest = &self.spool.settings().manifest;
-        let batch = self.own.next(limits.spans, room(limits, manifest))?;
-        let scopes = self.spool.scopes();
-        let scope = |number: u32| scopes.get(number as usize).map_or(&[][..], Vec::as_slice);
-        let runs = batch
-            .runs()
-            .iter()
-            .map(|run| (scope(run.scope), run.payload.as_slice()));
-        let body = request(manifest, runs);
+        let room = limits
+            .bytes
+            .saturating_sub(self.recorder.settings().resource.len() + 256);
+        let batch = match self.own.as_mut()?.next(limits.spans, room) {
+            Ok(batch) => batch?,
+            Err(error) => {
+                notice(format_args!(
+                    "spans cannot be read from the spool: {error}; they stay there"
+                ));
+                return None;
+            }
+        };
+        let body = request(batch.runs());
         Some((body, batch.records(), Origin::Own(batch)))
     }
 
     fn next_adopted(&mut self, limits: &BatchLimits) -> Option<(Vec<u8>, u64, Origin)> {
-        let adopted = self.adopted.as_mut()?;
-        let portion = adopted.next(limits.spans, room(limits, &self.spool.settings().manifest))?;
-        let runs = portion.runs().iter().map(|run| (&*run.scope, run.payload.as_slice()));
-        let body = request(adopted.backlog()?.manifest(), runs);
+        // Of whose resources it will be is not known before it is read.
+        const AROUND: usize = 64 << 10;
+        let room = limits.bytes.saturating_sub(AROUND.min(limits.bytes / 4));
+        let portion = self.adopted.as_mut()?.next(limits.spans, room)?;
+        let body = request(portion.runs());
         Some((body, portion.records(), Origin::Adopted(portion)))
     }
 }
 
-/// The bytes that are left for spans, beside what is put around them.
-fn room(limits: &BatchLimits, manifest: &Manifest) -> usize {
-    limits.bytes.saturating_sub(manifest.resource.len() + 256)
-}
-
 /// A whole `ExportTraceServiceRequest`.
-fn request<'a>(manifest: &Manifest, runs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Vec<u8> {
+fn request<'a>(runs: impl Iterator<Item = Run<'a>>) -> Vec<u8> {
+    let runs: Vec<_> = runs.collect();
     let mut body = Vec::new();
-    append_resource_spans(
-        &mut body,
-        &manifest.resource,
-        &manifest.schema_url,
-        &runs.collect::<Vec<_>>(),
-    );
+    let is_one_resource = |a: &Run<'_>, b: &Run<'_>| {
+        (&a.source.resource, &a.source.schema_url) == (&b.source.resource, &b.source.schema_url)
+    };
+    for group in runs.chunk_by(is_one_resource) {
+        let scopes: Vec<_> = group
+            .iter()
+            .map(|run| ScopeSpans {
+                scope: &run.source.scope,
+                schema_url: &run.source.scope_schema_url,
+                spans: &run.payloads,
+            })
+            .collect();
+        let source = group[0].source;
+        append_resource_spans(&mut body, &source.resource, &source.schema_url, &scopes);
+    }
     body
 }
 
 /// What became of the spans of this process.
-pub(crate) fn accounts(spool: &Spool) -> Accounts {
-    let account = spool.account(DESTINATION);
+pub(crate) fn accounts(recorder: &Recorder) -> Accounts {
+    let account = recorder.account(DESTINATION);
     let dropped = Dropped::ALL.into_iter().zip(account.dropped);
     Accounts {
         delivered: account.delivered,
@@ -103,20 +104,21 @@ pub(crate) fn accounts(spool: &Spool) -> Accounts {
 
 impl Source for SpoolSource {
     fn pending(&mut self) -> Pending {
-        let (spans, bytes) = self.own.pending();
+        let (spans, bytes) = self.own.as_ref().map_or((0, 0), Tail::pending);
         Pending { spans, bytes }
     }
 
     fn mark(&mut self) -> Option<Mark> {
-        Some(Mark(self.own.mark()))
+        let position = self.own.as_ref().map_or_else(Position::default, Tail::position);
+        Some(Mark(position))
     }
 
-    fn is_settled(&mut self, mark: &Mark) -> bool {
-        self.own.is_settled(&mark.0)
+    fn is_settled(&mut self, mark: &mut Mark) -> bool {
+        self.own.as_ref().is_none_or(|own| own.is_settled(&mut mark.0))
     }
 
     fn accounts(&mut self) -> Accounts {
-        accounts(self.spool)
+        accounts(self.recorder)
     }
 
     fn next_batch(&mut self, limits: &BatchLimits) -> Option<Batch> {
@@ -130,7 +132,11 @@ impl Source for SpoolSource {
 
     fn delivered(&mut self, batch: &Batch, rejected: u64) {
         match self.unsettled.take_if(|(token, _)| *token == batch.token) {
-            Some((_, Origin::Own(settled))) => self.own.settle(&settled, rejected),
+            Some((_, Origin::Own(settled))) => {
+                if let Some(own) = &mut self.own {
+                    own.settle(settled, rejected);
+                }
+            }
             Some((_, Origin::Adopted(settled))) => {
                 if let Some(adopted) = &mut self.adopted {
                     adopted.settle(&settled, rejected);
@@ -141,7 +147,7 @@ impl Source for SpoolSource {
     }
 
     fn rejected(&mut self, batch: &Batch, reason: &str) {
-        if let Some(root) = &self.spool.settings().root {
+        if let Some(root) = &self.recorder.settings().root {
             match root.keep_rejected(&batch.body, reason) {
                 // The directory, so that a backend that refuses batch after batch is told of once.
                 Ok(path) => notice(format_args!(
@@ -158,5 +164,9 @@ impl Source for SpoolSource {
         if let Some(adopted) = &mut self.adopted {
             adopted.look();
         }
+    }
+
+    fn rest(&mut self) {
+        self.recorder.rest();
     }
 }

@@ -13,7 +13,7 @@ pub use shared::{EnteredShared, SharedSpan};
 use std::sync::Arc;
 
 use throughline_context::{Ids, Relay};
-use throughline_spool::{OpenSpan, Start};
+use throughline_spool::{Notes, OpenSpan, Recording, Start};
 use throughline_wire::encode::{self, tag};
 use throughline_wire::{SpanKind, StatusCode, Value};
 
@@ -54,6 +54,8 @@ const SAMPLED: u8 = 0x01;
 pub struct Span {
     open: Option<OpenSpan>,
 }
+
+const _: () = assert!(size_of::<Span>() == size_of::<usize>());
 
 /// Whose child a span is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,12 +110,12 @@ impl Span {
             flags: flags | if ids.is_remote() { IS_REMOTE } else { 0 },
             kind: kind.number(),
             start_unix_nano: 0,
-            scope: 0,
+            source: 0,
         };
         let mut open = if is_recorded {
             let now = clock::now();
             start.start_unix_nano = now.unix_nano;
-            start.scope = scope.number();
+            start.source = scope.number();
             let Some(mut open) = OpenSpan::start(&start, name) else {
                 return Self::none();
             };
@@ -185,7 +187,7 @@ impl Span {
         match &mut self.open {
             None => f(),
             Some(open) => {
-                let (ids, relay) = (ids_of(open), relay_of(open));
+                let (ids, relay) = (ids_of(open), relay_of(open.notes()));
                 open.scope(|| throughline_context::scope(ids, relay, f))
             }
         }
@@ -204,9 +206,9 @@ impl Span {
     }
 
     #[inline(always)]
-    fn with(&mut self, f: impl FnOnce(&mut OpenSpan)) {
+    fn with(&mut self, f: impl FnOnce(&mut Recording<'_>)) {
         if let Some(open) = &mut self.open {
-            f(open);
+            f(&mut open.recording());
         }
     }
 
@@ -217,7 +219,7 @@ impl Span {
         self.open
             .as_mut()
             .filter(|open| open.is_recording())
-            .map(recording::Batch::new)
+            .map(|open| recording::Batch::new(open.recording()))
     }
 }
 
@@ -236,13 +238,18 @@ fn ids_of(open: &OpenSpan) -> Ids {
 }
 
 #[inline]
-fn relay_of(open: &OpenSpan) -> Option<Arc<Relay>> {
-    let relay = open.notes().rare.as_ref()?.relay.as_ref()?;
+fn relay_of(notes: &Notes) -> Option<Arc<Relay>> {
+    let relay = notes.rare.as_ref()?.relay.as_ref()?;
     Arc::downcast(relay.clone()).ok()
 }
 
 fn context_of(open: &OpenSpan) -> Context {
-    Context::new(ids_of(open), relay_of(open))
+    Context::new(ids_of(open), relay_of(open.notes()))
+}
+
+fn context_of_recording(span: &Recording<'_>) -> Context {
+    let ids = Ids::new(span.trace_id(), span.span_id(), span.flags() as u8);
+    Context::new(ids, relay_of(span.notes()))
 }
 
 /// What can be written to a span, for each type through which one can be reached.

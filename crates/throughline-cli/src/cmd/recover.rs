@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use throughline::Tracing;
-use throughline_spool::{Life, ProcessReport};
+use throughline_spool::{Destination, Life, ProcessReport};
 
 use self::listing::Group;
 use crate::exit::{FAILURE, Failure, print};
@@ -101,9 +101,8 @@ impl Recover {
                 "nothing can be delivered: tracing is off, or the spool cannot be used",
             ));
         };
-        let is_ours = |process: &ProcessReport| {
-            self.to.is_some() || process.destinations.iter().any(|to| to.fingerprint == ours.fingerprint)
-        };
+        let is_same = |to: &Destination| to.identity == ours.identity && to.credentials == ours.credentials;
+        let is_ours = |process: &ProcessReport| self.to.is_some() || process.destinations.iter().any(is_same);
         let (for_us, for_others): (Vec<_>, Vec<_>) = left.into_iter().partition(is_ours);
         let (before, others) = (total(&for_us), total(&for_others));
         let names: BTreeSet<_> = for_us.into_iter().map(|process| process.name).collect();
@@ -131,9 +130,13 @@ impl Recover {
 fn wait(spool: &Path, names: &BTreeSet<String>, before: u64, tracing: &Tracing) -> u64 {
     let mut rest = before;
     let mut changed = Instant::now();
+    let mut pause = LOOK;
     while rest > 0 {
-        sleep(LOOK);
+        sleep(pause);
+        let looked = Instant::now();
         let processes = store::processes(spool);
+        // A large spool takes long to read: most of the time is delivery's.
+        pause = LOOK.max(looked.elapsed() * 4);
         let now = processes
             .iter()
             .filter(|process| names.contains(&process.name))
@@ -153,7 +156,7 @@ fn wait(spool: &Path, names: &BTreeSet<String>, before: u64, tracing: &Tracing) 
 }
 
 /// Where this process delivers, as its own directory in the spool says.
-fn own_destination(spool: &Path) -> Option<throughline_spool::Destination> {
+fn own_destination(spool: &Path) -> Option<Destination> {
     let own = |process: &ProcessReport| process.life == Life::Living && process.owner.pid == std::process::id();
     let process = store::processes(spool).into_iter().find(own)?;
     process.destinations.into_iter().next()

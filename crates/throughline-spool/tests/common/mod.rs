@@ -1,29 +1,22 @@
-//! A spool to open and spans to write, for tests that need a process of their own.
+//! A recorder and spans to write, for tests that need a process of their own.
 
-use std::time::SystemTime;
+use throughline_spool::{Destination, Limits, Manifest, OpenSpan, Root, Settings, Start, Tier};
 
-use throughline_spool::{Destination, Identity, Limits, Manifest, OpenSpan, Root, Settings, Start, Tier};
-
-pub fn settings(root: Option<Root>, tier: Option<Tier>, limits: Limits, destinations: usize) -> Settings {
-    let destination = |n: usize| Destination {
+pub fn settings(root: Option<Root>, tier: Option<Tier>, limits: Limits, destinations: u8) -> Settings {
+    let destination = |n: u8| Destination {
         name: format!("backend {n}"),
-        fingerprint: vec![n as u8 + 1],
+        identity: [n + 1; 16],
+        ..Destination::default()
     };
     let manifest = Manifest {
-        owner: Identity::default(),
-        created: SystemTime::UNIX_EPOCH,
         service: "test".into(),
-        resource: Vec::new(),
-        schema_url: String::new(),
         destinations: (0..destinations).map(destination).collect(),
+        ..Manifest::default()
     };
     Settings {
-        root,
-        manifest,
         limits,
         tier,
-        tick: || {},
-        forked: |_| {},
+        ..Settings::new(root, manifest)
     }
 }
 
@@ -36,7 +29,7 @@ pub fn span(n: u64, bytes: usize) {
         flags: 0x101,
         kind: 1,
         start_unix_nano: 1_000 + n,
-        scope: throughline_spool::scope(b""),
+        source: throughline_spool::scope(b""),
     };
     let span = OpenSpan::start(&start, &"x".repeat(bytes)).expect("tracing is on");
     span.end(2_000 + n);

@@ -48,29 +48,70 @@ impl Destination {
         names
     }
 
-    /// What tells this destination from others: kind, endpoint, header names and values.
+    /// What tells this destination from others: scheme, host, port, path, and the headers that carry no credentials. The
+    /// timeout does not belong to it, nor the protocol.
     ///
-    /// `key` is the user's own, kept in the spool's root; without it nobody can try values against
-    /// a stored fingerprint. The timeout does not belong to it.
-    pub(crate) fn fingerprint(&self, key: &[u8; 32]) -> [u8; 32] {
-        let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
-        let mut field = |bytes: &[u8]| {
-            // With its length in front no two lists of fields have the same bytes.
-            mac.update(&(bytes.len() as u64).to_le_bytes());
-            mac.update(bytes);
-        };
-        field(Self::KIND.as_bytes());
-        field(if self.endpoint.is_tls() { b"https" } else { b"http" });
-        field(self.endpoint.host().to_ascii_lowercase().as_bytes());
-        field(&self.endpoint.port().to_le_bytes());
-        field(self.endpoint.target().as_str().as_bytes());
-        for name in self.header_names() {
-            field(name.as_bytes());
-            field(self.headers.get(name).map_or(b"", HeaderValue::as_bytes));
+    /// `key` is the user's own, kept in the spool's root; without it nobody can try values against what is stored.
+    pub(crate) fn identity(&self, key: &[u8; 32]) -> [u8; 16] {
+        let mut hash = KeyedHash::new(key);
+        hash.field(if self.endpoint.is_tls() { b"https" } else { b"http" });
+        hash.field(self.endpoint.host().to_ascii_lowercase().as_bytes());
+        hash.field(&self.endpoint.port().to_le_bytes());
+        hash.field(self.endpoint.target().path().as_bytes());
+        self.add_headers(&mut hash, |name| !is_credential(name));
+        hash.finish()
+    }
+
+    /// What chooses the account that pays and sees: headers with credentials, and the query.
+    pub(crate) fn credentials(&self, key: &[u8; 32]) -> [u8; 16] {
+        let mut hash = KeyedHash::new(key);
+        hash.field(self.endpoint.target().query().unwrap_or_default().as_bytes());
+        self.add_headers(&mut hash, is_credential);
+        hash.finish()
+    }
+
+    fn add_headers(&self, hash: &mut KeyedHash, is_meant: fn(&str) -> bool) {
+        for name in self.header_names().into_iter().filter(|name| is_meant(name)) {
+            hash.field(name.as_bytes());
+            hash.field(self.headers.get(name).map_or(b"", HeaderValue::as_bytes));
         }
-        let mut fingerprint = [0; 32];
-        fingerprint.copy_from_slice(mac.sign().as_ref());
-        fingerprint
+    }
+}
+
+/// Whether a header of this name, in lower case, carries what nobody else may know.
+fn is_credential(name: &str) -> bool {
+    const PARTS: [&str; 8] = [
+        "auth",
+        "cookie",
+        "credential",
+        "key",
+        "password",
+        "secret",
+        "signature",
+        "token",
+    ];
+    // An API key by another name.
+    name == "x-honeycomb-team" || PARTS.iter().any(|part| name.contains(part))
+}
+
+/// HMAC-SHA256 over a list of fields, cut to 16 bytes.
+struct KeyedHash(hmac::Context);
+
+impl KeyedHash {
+    fn new(key: &[u8; 32]) -> Self {
+        Self(hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key)))
+    }
+
+    fn field(&mut self, bytes: &[u8]) {
+        // With its length in front no two lists of fields have the same bytes.
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn finish(self) -> [u8; 16] {
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&self.0.sign().as_ref()[..16]);
+        hash
     }
 }
 
@@ -116,33 +157,57 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_changes_with_each_part_and_with_nothing_else() {
+    fn identity_changes_with_the_endpoint_and_credentials_with_the_account() {
         let key = [7; 32];
-        let known = destination("http://h:1", &[("a", "1"), ("b", "2")]).fingerprint(&key);
-        assert_eq!(
-            known,
-            destination("http://H:1/", &[("b", "2"), ("a", "1")]).fingerprint(&key)
-        );
-        let mut slow = destination("http://h:1", &[("a", "1"), ("b", "2")]);
+        let both = |destination: &Destination| (destination.identity(&key), destination.credentials(&key));
+        let known = both(&destination(
+            "http://h:1",
+            &[("a", "1"), ("b", "2"), ("x-api-key", "k")],
+        ));
+        let same = destination("http://H:1/", &[("b", "2"), ("x-api-key", "k"), ("a", "1")]);
+        assert_eq!(known, both(&same));
+        let mut slow = same.clone();
         slow.timeout = Some(Duration::from_secs(1));
-        assert_eq!(known, slow.fingerprint(&key));
-        for other in [
-            destination("https://h:1", &[("a", "1"), ("b", "2")]),
-            destination("http://g:1", &[("a", "1"), ("b", "2")]),
-            destination("http://h:2", &[("a", "1"), ("b", "2")]),
-            destination("http://h:1/x", &[("a", "1"), ("b", "2")]),
-            destination("http://u:p@h:1", &[("a", "1"), ("b", "2")]),
-            destination("http://h:1", &[("a", "2"), ("b", "1")]),
-            destination("http://h:1", &[("a", "1"), ("c", "2")]),
-            destination("http://h:1", &[("a", "1")]),
-            destination("http://h:1", &[]),
+        assert_eq!(known, both(&slow));
+        let with = |url: &str, headers: &[(&'static str, &'static str)]| both(&destination(url, headers));
+        const KEY: (&str, &str) = ("x-api-key", "k");
+        for (other, changes_identity, changes_credentials) in [
+            (with("https://h:1", &[("a", "1"), ("b", "2"), KEY]), true, false),
+            (with("http://g:1", &[("a", "1"), ("b", "2"), KEY]), true, false),
+            (with("http://h:2", &[("a", "1"), ("b", "2"), KEY]), true, false),
+            (with("http://h:1/x", &[("a", "1"), ("b", "2"), KEY]), true, false),
+            (with("http://h:1", &[("a", "2"), ("b", "1"), KEY]), true, false),
+            (with("http://h:1", &[("a", "1"), ("c", "2"), KEY]), true, false),
+            (with("http://h:1", &[("a", "1"), KEY]), true, false),
+            (with("http://u:p@h:1", &[("a", "1"), ("b", "2"), KEY]), false, true),
+            (
+                with("http://h:1", &[("a", "1"), ("b", "2"), ("x-api-key", "l")]),
+                false,
+                true,
+            ),
+            (with("http://h:1", &[("a", "1"), ("b", "2")]), false, true),
         ] {
-            assert_ne!(known, other.fingerprint(&key), "{other:?}");
+            assert_eq!(
+                (other.0 != known.0, other.1 != known.1),
+                (changes_identity, changes_credentials)
+            );
         }
-        assert_ne!(
-            known,
-            destination("http://h:1", &[("a", "1"), ("b", "2")]).fingerprint(&[8; 32])
-        );
+        assert_ne!(known.0, same.identity(&[8; 32]));
+    }
+
+    #[test]
+    fn headers_with_credentials_are_known_by_their_names() {
+        for (name, expected) in [
+            ("authorization", true),
+            ("dd-api-key", true),
+            ("x-honeycomb-team", true),
+            ("lightstep-access-token", true),
+            ("cookie", true),
+            ("x-honeycomb-dataset", false),
+            ("x-scope-orgid", false),
+        ] {
+            assert_eq!(is_credential(name), expected, "{name}");
+        }
     }
 
     #[test]

@@ -21,11 +21,13 @@ use super::waiting::Waiting;
 use crate::config::BatchSettings;
 use crate::notice::notice_again;
 
-/// How often the spool is looked at: seldom in a program that makes no spans.
+/// How often the spool is looked at: the less often, the fewer spans there are.
 const BUSY_POLL: Duration = Duration::from_millis(10);
 const IDLE_POLL: Duration = Duration::from_secs(1);
+/// In a program that has made no span for a second, the next span wakes the thread; it looks all the same this often.
+const RESTING_POLL: Duration = Duration::from_secs(60);
 /// How often the spans of processes that have died are looked for.
-const ADOPT: Duration = Duration::from_secs(30);
+const ADOPT: Duration = Duration::from_secs(60);
 /// When first: a short command has ended by then, and does not wait for it.
 const FIRST_ADOPT: Duration = Duration::from_millis(500);
 
@@ -58,10 +60,7 @@ impl Driver {
             source,
             waiting: Waiting::default(),
             shared,
-            pace: Pace {
-                interval: BUSY_POLL,
-                seen: 0,
-            },
+            pace: Pace::new(),
             adopted: false,
             adopt_at: Instant::now() + FIRST_ADOPT,
         }
@@ -175,12 +174,20 @@ impl Driver {
     /// Until there is something to do: at `until`, when somebody wants something, or when it is
     /// time to look whether there are more spans.
     async fn idle(&mut self, now: Instant, own: Pending, until: Option<Instant>) {
-        let look_again = now + self.pace.next(own.spans);
+        let look_again = match self.pace.next(own.spans) {
+            Look::Again(pause) => now + pause,
+            Look::BeforeResting(pause) => {
+                self.source.rest();
+                now + pause
+            }
+        };
         let next = [until, self.waiting.deadline()]
             .into_iter()
             .flatten()
             .fold(look_again, Instant::min);
-        woken(&self.shared, Some(next)).await;
+        if woken(&self.shared, Some(next)).await {
+            self.pace.woken();
+        }
     }
 
     /// Makes known how things stand.
@@ -211,22 +218,58 @@ struct Pace {
     seen: u64,
 }
 
+/// When to look at the spool again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Again(Duration),
+    /// And have the next span wake the thread, should it come before.
+    BeforeResting(Duration),
+}
+
 impl Pace {
-    fn next(&mut self, pending: u64) -> Duration {
-        let busy = pending != self.seen;
+    fn new() -> Self {
+        Self {
+            interval: BUSY_POLL,
+            seen: 0,
+        }
+    }
+
+    fn next(&mut self, pending: u64) -> Look {
+        let is_busy = pending != self.seen;
         self.seen = pending;
-        self.interval = if busy { self.interval / 4 } else { self.interval * 2 };
-        self.interval = self.interval.clamp(BUSY_POLL, IDLE_POLL);
-        self.interval
+        if is_busy {
+            self.interval = (self.interval / 4).clamp(BUSY_POLL, IDLE_POLL);
+            return Look::Again(self.interval);
+        }
+        if self.interval >= IDLE_POLL {
+            // Nothing has changed for a second, also since the last request to be woken: from now on a span wakes us.
+            self.interval = RESTING_POLL;
+            return Look::BeforeResting(RESTING_POLL);
+        }
+        self.interval = (self.interval * 2).min(IDLE_POLL);
+        // A span that was ending while the request was made does not wake anybody: one more look finds it.
+        if self.interval == IDLE_POLL {
+            Look::BeforeResting(IDLE_POLL)
+        } else {
+            Look::Again(self.interval)
+        }
+    }
+
+    /// Somebody has woken the thread.
+    fn woken(&mut self) {
+        self.interval = BUSY_POLL;
     }
 }
 
-/// Waits for a client of the thread, or until `until`.
-async fn woken(shared: &Shared, until: Option<Instant>) {
+/// Waits for a client of the thread, or until `until`. `true`: a client has come.
+async fn woken(shared: &Shared, until: Option<Instant>) -> bool {
     let wake = shared.wake.notified();
     match until {
-        None => wake.await,
-        Some(until) => drop(tokio::time::timeout_at(until.into(), wake).await),
+        None => {
+            wake.await;
+            true
+        }
+        Some(until) => tokio::time::timeout_at(until.into(), wake).await.is_ok(),
     }
 }
 
@@ -297,16 +340,23 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_program_is_looked_at_once_a_second_and_a_busy_one_often() {
-        let mut pace = Pace {
-            interval: BUSY_POLL,
-            seen: 0,
-        };
-        let idle: Vec<_> = (0..10).map(|_| pace.next(0)).collect();
-        assert_eq!(idle.last(), Some(&IDLE_POLL));
-        assert!(idle.is_sorted());
-        let busy: Vec<_> = (1..10).map(|spans| pace.next(spans)).collect();
-        assert_eq!(busy.last(), Some(&BUSY_POLL));
+    fn pace_is_quick_in_a_busy_program_and_rests_in_an_idle_one() {
+        let mut pace = Pace::new();
+        let millis = Duration::from_millis;
+        let idle: Vec<_> = (0..9).map(|_| pace.next(0)).collect();
+        assert_eq!(idle[0], Look::Again(millis(20)));
+        assert_eq!(
+            idle[6..],
+            [
+                Look::BeforeResting(IDLE_POLL),
+                Look::BeforeResting(RESTING_POLL),
+                Look::BeforeResting(RESTING_POLL)
+            ]
+        );
+        pace.woken();
+        assert_eq!(pace.next(1), Look::Again(BUSY_POLL));
+        let busy: Vec<_> = (2..10).map(|spans| pace.next(spans)).collect();
+        assert_eq!(busy.last(), Some(&Look::Again(BUSY_POLL)));
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(crate) struct Accounts {
 
 /// The source's own note of what was pending at one moment.
 #[derive(Clone, Debug)]
-pub(crate) struct Mark(pub(crate) Vec<(u64, u32)>);
+pub(crate) struct Mark(pub(crate) throughline_spool::Position);
 
 /// Spans to deliver. All calls come from the delivery thread, one at a time.
 pub(crate) trait Source: Send {
@@ -52,7 +52,7 @@ pub(crate) trait Source: Send {
     }
 
     /// Whether all that was marked is settled.
-    fn is_settled(&mut self, _mark: &Mark) -> bool {
+    fn is_settled(&mut self, _mark: &mut Mark) -> bool {
         true
     }
 
@@ -73,7 +73,10 @@ pub(crate) trait Source: Send {
     /// dropped, and advances.
     fn rejected(&mut self, batch: &Batch, reason: &str);
 
-    /// Looks for directories of processes that have died, to deliver their spans too. Called when
+    /// Looks for what processes that have died left, to deliver their spans too. Called when
     /// the own spans are done, and now and then.
     fn adopt(&mut self);
+
+    /// The delivery thread is about to rest: the next span wakes it.
+    fn rest(&mut self) {}
 }

@@ -87,6 +87,11 @@ impl Delivery {
         self.request(EXIT, Purpose::Exit)
     }
 
+    /// Makes the thread look at the spool.
+    pub(crate) fn wake(&self) {
+        self.shared.wake.notify_one();
+    }
+
     fn request(&self, within: Duration, purpose: Purpose) -> Flush {
         let deadline = deadline(Instant::now(), within);
         let (flush, waiter) = Flush::new(deadline, self.shared.known.clone());

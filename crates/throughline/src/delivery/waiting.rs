@@ -79,10 +79,10 @@ impl Waiting {
         now: Instant,
         pending: u64,
         machine: &Machine,
-        mut is_settled: impl FnMut(&Mark) -> bool,
+        mut is_settled: impl FnMut(&mut Mark) -> bool,
     ) -> Released {
         let mut released = Released::default();
-        self.list.retain(
+        self.list.retain_mut(
             |Entry {
                  request,
                  remaining,
@@ -94,7 +94,7 @@ impl Waiting {
                         machine.not_before().is_some_and(|until| until > request.deadline)
                     }
                 };
-                let waits = mark.as_ref().map_or(*remaining > 0, |mark| !is_settled(mark));
+                let waits = mark.as_mut().map_or(*remaining > 0, |mark| !is_settled(mark));
                 let stays = waits && pending > 0 && now < request.deadline && !hopeless;
                 if !stays {
                     released.waiters.push(request.waiter.clone());

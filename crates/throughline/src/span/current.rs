@@ -1,9 +1,9 @@
 //! The current span, reached without a handle.
 
-use throughline_spool::{OpenSpan, with_entered};
+use throughline_spool::{Recording, with_entered};
 use throughline_wire::{StatusCode, Value};
 
-use super::{context_of, recording_methods, shared};
+use super::{context_of_recording, recording_methods, shared};
 use crate::context::Context;
 use crate::recording::{self, ErrorText};
 
@@ -21,7 +21,7 @@ use crate::recording::{self, ErrorText};
 pub fn current<R>(f: impl FnOnce(&mut Current<'_>) -> R) -> Option<R> {
     let span_id = throughline_context::ids().span_id();
     let mut f = Some(f);
-    let run = |span: &mut OpenSpan| {
+    let run = |span: Recording<'_>| {
         let f = f.take()?;
         span.is_recording().then(|| f(&mut Current { span }))
     };
@@ -36,19 +36,19 @@ pub fn current<R>(f: impl FnOnce(&mut Current<'_>) -> R) -> Option<R> {
 /// The current span, for the length of one closure; see [`current`].
 #[derive(Debug)]
 pub struct Current<'a> {
-    span: &'a mut OpenSpan,
+    span: Recording<'a>,
 }
 
 impl Current<'_> {
     /// The span's context.
     #[must_use]
     pub fn context(&self) -> Context {
-        context_of(self.span)
+        context_of_recording(&self.span)
     }
 
     #[inline]
-    fn with(&mut self, f: impl FnOnce(&mut OpenSpan)) {
-        f(self.span);
+    fn with(&mut self, f: impl FnOnce(&mut Recording<'_>)) {
+        f(&mut self.span);
     }
 }
 

@@ -1,13 +1,15 @@
 //! A span that is current for as long as a guard lives.
 
-use throughline_spool::{EnteredSpan, OpenSpan};
+use throughline_spool::{EnteredSpan, Recording};
 use throughline_wire::{StatusCode, Value};
 
-use super::{Span, context_of, ids_of, recording_methods, relay_of};
+use super::{Span, context_of_recording, ids_of, recording_methods, relay_of};
 use crate::context::Context;
 use crate::recording::{self, ErrorText};
 
 /// Keeps a span current on this thread; made by [`Span::enter`]. Dropping it ends the span.
+///
+/// A guard that is dropped inside the closure of [`current`](crate::current) for its own span ends it when that is over.
 ///
 /// Guards may be dropped in any order. A guard is not `Send`.
 ///
@@ -32,7 +34,7 @@ impl Entered {
                 _context: None,
             },
             Some(open) => Self {
-                _context: Some(throughline_context::enter(ids_of(&open), relay_of(&open))),
+                _context: Some(throughline_context::enter(ids_of(&open), relay_of(open.notes()))),
                 span: Some(EnteredSpan::new(open)),
             },
         }
@@ -42,7 +44,7 @@ impl Entered {
     #[must_use]
     pub fn context(&self) -> Context {
         let span = self.span.as_ref();
-        span.and_then(|span| span.with(|span| context_of(span)))
+        span.and_then(|span| span.with(|span| context_of_recording(&span)))
             .unwrap_or_default()
     }
 
@@ -62,9 +64,9 @@ impl Entered {
 
     /// Inside the closure of [`current`](crate::current) for the same span this does nothing.
     #[inline]
-    fn with(&self, f: impl FnOnce(&mut OpenSpan)) {
+    fn with(&self, f: impl FnOnce(&mut Recording<'_>)) {
         if let Some(span) = &self.span {
-            span.with(f);
+            span.with(|mut span| f(&mut span));
         }
     }
 }
@@ -73,7 +75,7 @@ impl Drop for Entered {
     #[inline]
     fn drop(&mut self) {
         if let Some(span) = self.span.take() {
-            recording::end(span.leave());
+            span.end(recording::end);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use throughline_spool::{OpenSpan, without_entered};
+use throughline_spool::{Recording, without_entered};
 use throughline_wire::{StatusCode, Value};
 
 use super::{Span, recording_methods};
@@ -67,7 +67,7 @@ impl SharedSpan {
         drop(ended);
     }
 
-    fn with(&self, f: impl FnOnce(&mut OpenSpan)) {
+    fn with(&self, f: impl FnOnce(&mut Recording<'_>)) {
         self.lock().with(f);
     }
 
@@ -93,7 +93,7 @@ impl Drop for EnteredShared {
 }
 
 /// Runs `f` with the shared span that is entered on this thread, if it has this id and nobody else writes to it now.
-pub(super) fn with_current<R>(span_id: [u8; 8], f: impl FnOnce(&mut OpenSpan) -> Option<R>) -> Option<R> {
+pub(super) fn with_current<R>(span_id: [u8; 8], f: impl FnOnce(Recording<'_>) -> Option<R>) -> Option<R> {
     let shared = ENTERED
         .try_with(|entered| entered.try_borrow().ok()?.clone())
         .ok()
@@ -107,7 +107,7 @@ pub(super) fn with_current<R>(span_id: [u8; 8], f: impl FnOnce(&mut OpenSpan) ->
         Err(std::sync::TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(std::sync::TryLockError::WouldBlock) => return None,
     };
-    without_entered(|| f(span.open.as_mut()?))
+    without_entered(|| f(span.open.as_mut()?.recording()))
 }
 
 recording_methods!(SharedSpan, (&self), self);

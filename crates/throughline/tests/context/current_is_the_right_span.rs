@@ -105,6 +105,48 @@ fn inside_itself_it_is_not_there_and_nothing_is_lost() {
     assert_eq!(tree(&context), "outer+a+b+c(made inside other+reached)");
 }
 
+#[test]
+fn span_that_is_dropped_inside_its_own_use_ends_after_it() {
+    let outer = root("outer").enter();
+    let context = outer.context();
+    let inside = current(|span| {
+        drop(outer);
+        assert!(Context::current().is_empty(), "its guard is gone");
+        // It must not get the place of the one that is still written to.
+        let other = span!(parent: &context, "other");
+        span.set("a", true);
+        assert_eq!(span.context(), context);
+        other.end();
+        span.set("b", true);
+        assert!(!say("nowhere"));
+    });
+    assert_eq!(inside, Some(()));
+    assert_eq!(tree(&context), "outer+a+b(other)");
+}
+
+#[test]
+fn span_that_is_dropped_inside_its_own_use_ends_when_that_panics() {
+    let outer = root("outer").enter();
+    let context = outer.context();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        current(|span| {
+            outer.end();
+            span.set("a", true);
+            panic!("on purpose");
+        })
+    }));
+    assert!(panicked.is_err());
+    assert!(!say("nowhere"));
+    let next = root("next").enter();
+    assert!(say("b"));
+    let next_context = next.context();
+    next.end();
+    assert_eq!(
+        (tree(&context), tree(&next_context)),
+        ("outer+a".into(), "next+b".into())
+    );
+}
+
 /// Uses tracing while it is displayed.
 #[derive(Debug)]
 struct Tracing;

@@ -64,7 +64,7 @@ pub fn text(groups: &[Group], spool: &Path, screen: Screen) -> String {
     let place = spool.display().to_string();
     let place = escaped(&place);
     if groups.is_empty() {
-        return format!("Nothing of a process that ended waits for delivery in {place}.\n");
+        return format!("No undelivered spans of ended processes in {place}.\n");
     }
     let mut table = Table::new(["spans", "processes", "service", "since", "for"])
         .right_aligned(0)
@@ -85,7 +85,7 @@ pub fn text(groups: &[Group], spool: &Path, screen: Screen) -> String {
         );
     }
     format!(
-        "{} of processes that ended wait for delivery in {place}:\n\n{}\n\
+        "{} of ended processes wait for delivery in {place}:\n\n{}\n\
          `throughline recover --to URL` delivers them, and so does the next process with the same endpoint and headers.\n",
         spans(groups.iter().map(|group| group.spans).sum()),
         table.draw(screen)

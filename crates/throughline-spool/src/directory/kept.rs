@@ -1,0 +1,64 @@
+//! Directories in which the newest of something are kept: refused payloads, and bytes that could not be read.
+
+use std::io;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use crate::files::{Files, How, random_name};
+
+/// Bytes that each such directory holds at most.
+pub(crate) const MOST_BYTES: u64 = 16 << 20;
+/// Where the parts go that cannot be read, before what they lie in is removed.
+pub(crate) const QUARANTINE: &str = "quarantine";
+
+/// Keeps bytes in a file of this extension, and removes the oldest files until it fits. Returns the file's name.
+pub(crate) fn keep(files: &dyn Files, directory: &Path, extension: &str, bytes: &[u8]) -> io::Result<String> {
+    match files.create_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    make_room(files, directory, bytes.len() as u64)?;
+    let now = files.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Names sort by time.
+    let name = format!("{:020}-{}.{extension}", now.as_nanos(), random_name()?);
+    files.open(&directory.join(&name), How::New)?.write_at(bytes, 0)?;
+    Ok(name)
+}
+
+/// Keeps bytes that nothing can be made of. Zeroes at their end are left out, and what is over the limit.
+pub(crate) fn quarantine(files: &dyn Files, root: &Path, bytes: &[u8]) -> io::Result<()> {
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let bytes = &bytes[..end.min(MOST_BYTES as usize)];
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    keep(files, &root.join(QUARANTINE), "bytes", bytes).map(drop)
+}
+
+/// Removes the oldest files until there is room for `wanted` bytes more.
+fn make_room(files: &dyn Files, directory: &Path, wanted: u64) -> io::Result<()> {
+    let mut names = Vec::new();
+    files.entries(directory, &mut |name, _| {
+        names.push(name.to_owned());
+        true
+    })?;
+    names.sort();
+    let mut kept = Vec::with_capacity(names.len());
+    for name in names {
+        // Somebody else may have removed it.
+        if let Ok(seen) = files.look(&directory.join(&name)) {
+            kept.push((name, seen.len));
+        }
+    }
+    let mut bytes = wanted + kept.iter().map(|(_, len)| len).sum::<u64>();
+    for (name, len) in kept {
+        if bytes <= MOST_BYTES {
+            break;
+        }
+        match files.remove_file(&directory.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => bytes -= len,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! The file layer of the operating system.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
+
+use super::{EntryKind, FileHandle, FileSystem, Files, How, Seen, SharedFile, SharedFiles};
+use crate::store::memory::Region;
+
+/// The operating system's files.
+pub(crate) fn files() -> SharedFiles {
+    Arc::new(OsFiles)
+}
+
+#[derive(Debug)]
+struct OsFiles;
+
+#[derive(Debug)]
+struct OsFile(File);
+
+impl Files for OsFiles {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().mode(0o700).create(path)
+    }
+
+    fn entries(&self, directory: &Path, visit: &mut dyn FnMut(&str, EntryKind) -> bool) -> io::Result<()> {
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let kind = match entry.file_type() {
+                Ok(kind) if kind.is_dir() => EntryKind::Directory,
+                Ok(kind) if kind.is_file() => EntryKind::File,
+                _ => EntryKind::Other,
+            };
+            // Names of ours are ASCII; others are none of our business.
+            if let Some(name) = entry.file_name().to_str()
+                && !visit(name, kind)
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, path: &Path, how: How) -> io::Result<SharedFile> {
+        let mut options = OpenOptions::new();
+        options.read(true).mode(0o600);
+        match how {
+            How::Read => &mut options,
+            How::Write => options.write(true),
+            How::New => options.write(true).create_new(true),
+            How::NewOrWrite => options.write(true).create(true).truncate(false),
+        };
+        // Not blocking: a FIFO of this name would wait for a writer.
+        let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = options.custom_flags(flags.bits() as i32).open(path)?;
+        if how != How::New {
+            let seen = file.metadata()?;
+            if !seen.is_file() {
+                return Err(io::Error::other("it is no regular file"));
+            }
+            if seen.uid() != rustix::process::geteuid().as_raw() {
+                return Err(io::Error::other(format!("it belongs to user {}", seen.uid())));
+            }
+        }
+        Ok(Arc::new(OsFile(file)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn look(&self, path: &Path) -> io::Result<Seen> {
+        Ok(seen(&fs::symlink_metadata(path)?))
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn file_system(&self, path: &Path) -> FileSystem {
+        #[cfg(target_os = "linux")]
+        {
+            const EXT: u64 = 0xEF53;
+            const XFS: u64 = 0x5846_5342;
+            const TMPFS: u64 = 0x0102_1994;
+            const OVERLAY: u64 = 0x794c_7630;
+            match rustix::fs::statfs(path).map(|stat| stat.f_type as u64) {
+                Ok(EXT | XFS | OVERLAY) => FileSystem::Mappable,
+                Ok(TMPFS) => FileSystem::MemoryBacked,
+                _ => FileSystem::Other,
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = path;
+            FileSystem::Other
+        }
+    }
+}
+
+impl FileHandle for OsFile {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, at)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        check_file_size(at + bytes.len() as u64)?;
+        self.0.write_all_at(bytes, at)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        check_file_size(len)?;
+        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, len) {
+            Ok(()) => Ok(()),
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        check_file_size(len)?;
+        self.0.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        Ok(rustix::fs::flock(&self.0, FlockOperation::Unlock)?)
+    }
+
+    fn look(&self) -> io::Result<Seen> {
+        Ok(seen(&self.0.metadata()?))
+    }
+
+    fn map(&self, len: usize) -> io::Result<Region> {
+        Region::map(&self.0, len)
+    }
+}
+
+fn seen(metadata: &fs::Metadata) -> Seen {
+    let kind = match metadata.file_type() {
+        kind if kind.is_dir() => EntryKind::Directory,
+        kind if kind.is_file() => EntryKind::File,
+        _ => EntryKind::Other,
+    };
+    Seen {
+        kind,
+        file: (metadata.dev(), metadata.ino()),
+        len: metadata.len(),
+        occupied: metadata.blocks() * 512,
+        user: metadata.uid(),
+        mode: metadata.mode() & 0o7777,
+        modified: metadata.modified().unwrap_or(std::time::UNIX_EPOCH),
+    }
+}
+
+/// A file beyond `ulimit -f` would raise SIGXFSZ, which ends the host: the limit is asked first.
+fn check_file_size(end: u64) -> io::Result<()> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    match limit {
+        Some(limit) if end > limit => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("the limit for the size of a file (ulimit -f) is {limit} bytes"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unlock_gives_the_lock_back_although_a_copy_of_the_handle_is_left() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("lock");
+        let file = File::create(&path).expect("it can be made");
+        // As a child has it that was forked while the lock was held.
+        let _copy = file.try_clone().expect("it can be copied");
+        let lock = OsFile(file);
+        let other = files().open(&path, How::Write).expect("it is there");
+        assert!(lock.try_lock().expect("it can be asked"));
+        assert!(!other.try_lock().expect("it can be asked"));
+        lock.unlock().expect("it is held");
+        assert!(other.try_lock().expect("it can be asked"));
+    }
+}

@@ -1,0 +1,16 @@
+//! The recorder: this process's spans, from their start to the store. It is the only singleton, and knows nothing of other
+//! processes.
+
+pub mod counter;
+pub(crate) mod entered;
+pub(crate) mod epoch;
+mod maintenance;
+pub(crate) mod open;
+#[allow(clippy::module_inception)]
+mod recorder;
+pub(crate) mod scopes;
+pub(crate) mod slot;
+mod slot_pool;
+mod thread;
+
+pub use recorder::{Recorder, Settings};

@@ -1,0 +1,137 @@
+//! Whether tracing is on, whether this is still the process that switched it on, and whether somebody waits for a span.
+//!
+//! One number answers the first two on the hot path: 0 is off, and a forked child has another one, so that everything that
+//! was made before the fork (thread states, open spans, the recorder itself) is recognised as the parent's. A second number
+//! is the same but while somebody waits for the next span: threads compare theirs to it, so that waiting costs them nothing.
+//!
+//! Both lie in a page that the kernel wipes in every child, also where `fork` handlers do not run (`_Fork`, a raw `clone`).
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Tracing is off, or this is a forked child that has not found out yet.
+pub(crate) const OFF: u32 = 0;
+/// An epoch that never is.
+pub(crate) const NEVER: u32 = u32::MAX;
+/// Set in the second number while somebody waits.
+const WAITING: u32 = 1 << 31;
+
+#[repr(C, align(4096))]
+struct Page {
+    epoch: AtomicU32,
+    attention: AtomicU32,
+    /// Nothing else may be wiped along.
+    _rest: [u8; 4088],
+}
+
+/// Zero, so that it lies among the memory that is no part of the program's file: only that can be wiped.
+static PAGE: Page = Page {
+    epoch: AtomicU32::new(OFF),
+    attention: AtomicU32::new(OFF),
+    _rest: [0; 4088],
+};
+
+/// The newest epoch of this process and its ancestors. Not wiped; 0: tracing was never switched on.
+static NEWEST: AtomicU32 = AtomicU32::new(OFF);
+
+#[inline]
+pub(crate) fn current() -> u32 {
+    PAGE.epoch.load(Ordering::Relaxed)
+}
+
+/// The same, but while somebody waits for the next span: then it is no epoch.
+#[inline]
+pub(crate) fn attention() -> u32 {
+    PAGE.attention.load(Ordering::Relaxed)
+}
+
+/// Whether tracing is on. In a forked child this finds out that it is one.
+#[inline]
+pub(crate) fn is_on() -> bool {
+    current() != OFF || NEWEST.load(Ordering::Relaxed) != OFF && renew_if_wiped()
+}
+
+/// The epoch that the first recorder of this process will have.
+pub(crate) fn first() -> u32 {
+    watch_forks();
+    1
+}
+
+/// Switches tracing on; everything the epoch stands for must be in place.
+pub(crate) fn begin(epoch: u32) {
+    NEWEST.store(epoch, Ordering::Relaxed);
+    PAGE.epoch.store(epoch, Ordering::Release);
+    PAGE.attention.store(epoch, Ordering::Release);
+}
+
+/// Makes the next span that starts or ends on any thread take its slow way, once. One that is ending at this moment may not.
+pub(crate) fn request_attention() {
+    let epoch = current();
+    if epoch != OFF {
+        let _ = PAGE
+            .attention
+            .compare_exchange(epoch, epoch | WAITING, Ordering::AcqRel, Ordering::Relaxed);
+    }
+}
+
+/// On the slow way: whether somebody waits for a span, who is to be told by the caller.
+pub(crate) fn answer_attention() -> bool {
+    let seen = attention();
+    let epoch = current();
+    seen != epoch
+        && PAGE
+            .attention
+            .compare_exchange(seen, epoch, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+        && seen == epoch | WAITING
+}
+
+/// A fresh epoch for a child in which the page was wiped.
+#[cold]
+fn renew_if_wiped() -> bool {
+    let newest = next(NEWEST.fetch_add(1, Ordering::Relaxed));
+    // Of several threads of the child one wins.
+    let _ = PAGE
+        .epoch
+        .compare_exchange(OFF, newest, Ordering::AcqRel, Ordering::Relaxed);
+    let _ = PAGE
+        .attention
+        .compare_exchange(OFF, current(), Ordering::AcqRel, Ordering::Relaxed);
+    true
+}
+
+/// Epochs wrap, past `OFF` and below `WAITING`.
+fn next(epoch: u32) -> u32 {
+    epoch % (WAITING - 1) + 1
+}
+
+/// From now on every child of a `fork` has another epoch.
+fn watch_forks() {
+    extern "C" fn in_child() {
+        // Nothing but atomics may be touched here: other threads' locks are as the fork found them.
+        if NEWEST.load(Ordering::Relaxed) != OFF {
+            let epoch = next(NEWEST.fetch_add(1, Ordering::Relaxed));
+            PAGE.epoch.store(epoch, Ordering::Relaxed);
+            PAGE.attention.store(epoch, Ordering::Relaxed);
+        }
+    }
+
+    static WATCH: Once = Once::new();
+    WATCH.call_once(|| {
+        // Miri has no fork.
+        #[cfg(all(unix, not(miri)))]
+        // SAFETY: `in_child` is async-signal-safe and lives as long as the program.
+        unsafe {
+            libc::pthread_atfork(None, None, Some(in_child));
+        }
+        #[cfg(all(target_os = "linux", not(miri)))]
+        // SAFETY: the range is the whole of `PAGE`, which holds atomics and nothing else. Where its page is larger than that
+        // the call fails, and nothing is wiped; then the handler above is all there is.
+        unsafe {
+            let page = std::ptr::from_ref(&PAGE).cast_mut().cast();
+            libc::madvise(page, size_of::<Page>(), libc::MADV_WIPEONFORK);
+        }
+        #[cfg(any(not(unix), miri))]
+        let _ = in_child;
+    });
+}

@@ -1,0 +1,184 @@
+//! The maintenance thread: keeps memory warm, seals and syncs, and calls its user's chores. It never writes into a segment.
+//!
+//! It sleeps until it is needed. In a busy program it looks once a second; in one that rests it is woken by the next span,
+//! see [`epoch::request_attention`].
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::epoch;
+use super::recorder::Recorder;
+use crate::store::lock;
+
+/// How often a busy program is looked after.
+const BUSY: Duration = Duration::from_secs(1);
+/// How often one that rests is. A lost lock is taken again within this time, too.
+const RESTING: Duration = Duration::from_secs(60);
+/// When first: by then the rate of the processor's counter is known.
+const FIRST: Duration = Duration::from_millis(210);
+
+/// The maintenance thread, as others see it.
+pub(crate) struct Maintenance {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Whether it was asked to look and has not done so yet.
+    is_asked: AtomicBool,
+    /// Whether a span has started or ended since this was last asked.
+    is_active: AtomicBool,
+    /// Who sleeps until the next span: see `MAINTENANCE` and `USER`.
+    resting: AtomicU32,
+}
+
+#[derive(Default)]
+struct State {
+    wake: bool,
+    /// How many times the thread has looked.
+    looks: u64,
+    /// Whether there is a thread.
+    runs: bool,
+}
+
+const MAINTENANCE: u32 = 1;
+const USER: u32 = 2;
+
+impl Maintenance {
+    pub fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            is_asked: AtomicBool::new(false),
+            is_active: AtomicBool::new(true),
+            resting: AtomicU32::new(0),
+        }
+    }
+
+    /// Makes the thread look soon. Cheap when it was asked already.
+    pub fn wake(&self) {
+        if !self.is_asked.swap(true, Ordering::AcqRel) {
+            lock(&self.state).wake = true;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until the thread has looked once more, but no longer than that. Returns at once when there is no thread.
+    pub fn wait_for_look(&self, within: Duration) {
+        let deadline = Instant::now() + within;
+        let mut state = lock(&self.state);
+        if !state.runs {
+            return;
+        }
+        let wanted = state.looks + 1;
+        state.wake = true;
+        self.changed.notify_all();
+        while state.looks < wanted {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            state = match self.changed.wait_timeout(state, left) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
+    /// Whoever delivers is about to rest: the next span calls `Settings::woken`.
+    pub fn rest(&self) {
+        self.resting.fetch_or(USER, Ordering::AcqRel);
+        epoch::request_attention();
+    }
+
+    /// A span has started or ended while somebody waited for that. Returns whether the user is to be woken.
+    pub fn attend(&self) -> bool {
+        self.is_active.store(true, Ordering::Release);
+        let resting = self.resting.swap(0, Ordering::AcqRel);
+        if resting & MAINTENANCE != 0 {
+            self.wake();
+        }
+        resting & USER != 0
+    }
+
+    /// Sleeps until it is asked to look, or so long.
+    fn sleep(&self, pause: Duration) {
+        let deadline = Instant::now() + pause;
+        let mut state = lock(&self.state);
+        state.looks += 1;
+        self.changed.notify_all();
+        while !state.wake {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = match self.changed.wait_timeout(state, left) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        state.wake = false;
+        self.is_asked.store(false, Ordering::Release);
+    }
+}
+
+/// Starts the thread of this recorder, whose epoch has begun. It ends with the process, or when that forks, in the child.
+///
+/// # Errors
+///
+/// The system gives no thread: everything still works, with more page faults in the threads that end spans, and what
+/// dead processes left stays where it is.
+pub(crate) fn start(recorder: &'static Recorder) -> io::Result<()> {
+    // Miri has no clock to sleep by that other threads would wait for.
+    if cfg!(miri) {
+        return Ok(());
+    }
+    lock(&recorder.maintenance().state).runs = true;
+    let started = thread::Builder::new()
+        .name("throughline-maintenance".into())
+        .stack_size(256 << 10)
+        .spawn(move || run(recorder));
+    if started.is_err() {
+        lock(&recorder.maintenance().state).runs = false;
+    }
+    started.map(drop)
+}
+
+fn run(recorder: &'static Recorder) {
+    let maintenance = recorder.maintenance();
+    let mut synced = Instant::now();
+    let mut pause = FIRST;
+    while epoch::current() == recorder.epoch() {
+        let now = Instant::now();
+        recorder.maintain(now);
+        let sync_every = recorder.settings().sync_every;
+        if let Some(every) = sync_every
+            && now.saturating_duration_since(synced) >= every
+        {
+            synced = now;
+            recorder.sync_in_background();
+        }
+        // One look without a span since the last one, and the program rests.
+        epoch::request_attention();
+        let is_active = maintenance.is_active.swap(false, Ordering::AcqRel);
+        let is_due = recorder.needs_another_look();
+        let mut next = match is_active || is_due {
+            true => pause.min(BUSY),
+            false => {
+                maintenance.resting.fetch_or(MAINTENANCE, Ordering::AcqRel);
+                // What came between the swap and this is seen here.
+                if maintenance.is_active.load(Ordering::Acquire) {
+                    BUSY
+                } else {
+                    RESTING
+                }
+            }
+        };
+        if let Some(every) = sync_every.filter(|_| is_active) {
+            next = next.min(every);
+        }
+        maintenance.sleep(next);
+        maintenance.resting.fetch_and(!MAINTENANCE, Ordering::AcqRel);
+        pause = BUSY;
+    }
+}

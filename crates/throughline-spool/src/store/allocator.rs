@@ -1,0 +1,302 @@
+//! The segment allocator: which ranges of the chunks are free, and which of those are warm.
+//!
+//! A *warm* range is allocated and faulted in for writing: whoever writes there meets no page fault. A *cold* one is
+//! allocated on disk only. Free neighbours of one chunk merge.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::chunk::Chunk;
+use crate::format::header::UNIT;
+
+/// A range of a chunk that belongs to whoever holds this.
+#[derive(Clone, Debug)]
+pub(crate) struct Range {
+    pub chunk: Arc<Chunk>,
+    /// Where it begins in the chunk, a multiple of `UNIT`.
+    pub offset: usize,
+    /// A multiple of `UNIT`, in bytes.
+    pub len: usize,
+}
+
+/// Free ranges, by the number of their chunk and their offset.
+#[derive(Debug, Default)]
+pub(crate) struct Allocator {
+    warm: Ranges,
+    cold: Ranges,
+    /// Ranges that are not to be leased: of files that have failed, and of memory where files can be had.
+    retired: Ranges,
+    uses_memory: bool,
+    chunks: BTreeMap<u32, Arc<Chunk>>,
+}
+
+#[derive(Debug, Default)]
+struct Ranges {
+    by_place: BTreeMap<(u32, usize), Range>,
+    bytes: usize,
+}
+
+impl Allocator {
+    /// Counts a new chunk, all of which is free and cold.
+    pub fn add_chunk(&mut self, chunk: Arc<Chunk>) {
+        self.chunks.insert(chunk.number(), chunk.clone());
+        let len = chunk.len();
+        self.give_back(Range { chunk, offset: 0, len });
+    }
+
+    /// Takes a free range back. It is cold.
+    pub fn give_back(&mut self, range: Range) {
+        match self.is_retired(&range.chunk) {
+            true => self.retired.add(range),
+            false => self.cold.add(range),
+        }
+    }
+
+    /// Puts a range into the stock.
+    pub fn add_warm(&mut self, range: Range) {
+        match self.is_retired(&range.chunk) {
+            true => self.retired.add(range),
+            false => self.warm.add(range),
+        }
+    }
+
+    /// Whether ranges of chunks in memory are leased.
+    pub fn set_uses_memory(&mut self, uses: bool) {
+        self.uses_memory = uses;
+        self.sort_out();
+    }
+
+    /// Withdraws the free ranges of files that have failed since the last call.
+    pub fn sort_out(&mut self) {
+        let is_retired = |range: &Range| range.chunk.has_failed() || range.chunk.is_in_memory() && !self.uses_memory;
+        let gone = [self.warm.split_off(is_retired), self.cold.split_off(is_retired)];
+        let back = self.retired.split_off(|range| !is_retired(range));
+        gone.into_iter().flatten().for_each(|range| self.retired.add(range));
+        back.into_iter().for_each(|range| self.cold.add(range));
+    }
+
+    fn is_retired(&self, chunk: &Chunk) -> bool {
+        chunk.has_failed() || chunk.is_in_memory() && !self.uses_memory
+    }
+
+    /// A warm range of `wanted` bytes if there is one, else the longest that has `needed`.
+    pub fn take_warm(&mut self, needed: usize, wanted: usize) -> Option<Range> {
+        self.warm.take(needed, wanted)
+    }
+
+    /// A cold range of `wanted` bytes if there is one, else the longest that has `needed`.
+    pub fn take_cold(&mut self, needed: usize, wanted: usize) -> Option<Range> {
+        self.cold.take(needed, wanted)
+    }
+
+    /// Any free range of `needed` bytes, cold or warm.
+    pub fn take_any(&mut self, needed: usize) -> Option<Range> {
+        self.cold
+            .take(needed, needed)
+            .or_else(|| self.warm.take(needed, needed))
+            .or_else(|| self.take_merged(needed))
+    }
+
+    /// Warm and cold neighbours together.
+    fn take_merged(&mut self, needed: usize) -> Option<Range> {
+        for range in std::mem::take(&mut self.warm).by_place.into_values() {
+            self.cold.add(range);
+        }
+        self.cold.take(needed, needed)
+    }
+
+    /// The ranges in the stock. They may be leased at any moment.
+    pub fn warm_ranges(&self) -> Vec<Range> {
+        self.warm.by_place.values().cloned().collect()
+    }
+
+    /// Bytes in the stock.
+    pub fn warm_bytes(&self) -> usize {
+        self.warm.bytes
+    }
+
+    /// Bytes that are free and not in the stock.
+    pub fn cold_bytes(&self) -> usize {
+        self.cold.bytes
+    }
+
+    /// Bytes of all chunks in files.
+    pub fn file_bytes(&self) -> usize {
+        let chunks = self.chunks.values().filter(|chunk| !chunk.is_in_memory());
+        chunks.map(|chunk| chunk.len()).sum()
+    }
+
+    /// Whether a range of this length could be had if everything were free.
+    pub fn could_hold(&self, needed: usize) -> bool {
+        let mut chunks = self.chunks.values();
+        chunks.any(|chunk| chunk.len() >= needed && !self.is_retired(chunk))
+    }
+
+    /// Bytes of all chunks in memory.
+    pub fn memory_bytes(&self) -> usize {
+        let chunks = self.chunks.values().filter(|chunk| chunk.is_in_memory());
+        chunks.map(|chunk| chunk.len()).sum()
+    }
+
+    /// Takes out a chunk all of which is free and cold.
+    pub fn remove_free_chunk(&mut self) -> Option<Arc<Chunk>> {
+        let chunk = self.cold.remove_whole_chunk()?;
+        self.chunks.remove(&chunk.number())
+    }
+
+    /// Takes out a chunk that is not to be leased and all of which is free.
+    pub fn remove_retired_chunk(&mut self) -> Option<Arc<Chunk>> {
+        let chunk = self.retired.remove_whole_chunk()?;
+        self.chunks.remove(&chunk.number())
+    }
+}
+
+impl Ranges {
+    fn add(&mut self, mut range: Range) {
+        debug_assert!(range.offset.is_multiple_of(UNIT) && range.len.is_multiple_of(UNIT));
+        self.bytes += range.len;
+        let number = range.chunk.number();
+        let before = self.by_place.range(..(number, range.offset)).next_back();
+        if let Some((&key, before)) = before
+            && key.0 == number
+            && before.offset + before.len == range.offset
+        {
+            (range.offset, range.len) = (before.offset, before.len + range.len);
+            self.by_place.remove(&key);
+        }
+        let behind = (number, range.offset + range.len);
+        if let Some(behind) = self.by_place.remove(&behind) {
+            range.len += behind.len;
+        }
+        self.by_place.insert((number, range.offset), range);
+    }
+
+    fn remove_whole_chunk(&mut self) -> Option<Arc<Chunk>> {
+        let whole = self.by_place.values().find(|range| range.len == range.chunk.len())?;
+        let key = (whole.chunk.number(), whole.offset);
+        self.remove(key).map(|range| range.chunk)
+    }
+
+    /// Takes out the ranges of which this is true.
+    fn split_off(&mut self, is_meant: impl Fn(&Range) -> bool) -> Vec<Range> {
+        let meant = self.by_place.iter().filter(|(_, range)| is_meant(range));
+        let keys: Vec<_> = meant.map(|(key, _)| *key).collect();
+        keys.into_iter().filter_map(|key| self.remove(key)).collect()
+    }
+
+    fn remove(&mut self, key: (u32, usize)) -> Option<Range> {
+        let range = self.by_place.remove(&key)?;
+        self.bytes -= range.len;
+        Some(range)
+    }
+
+    /// The shortest range of at least `wanted`, cut to that, else the longest of at least `needed`.
+    fn take(&mut self, needed: usize, wanted: usize) -> Option<Range> {
+        let fits = |range: &&Range| range.len >= wanted;
+        let all = || self.by_place.values().filter(|range| !range.chunk.has_failed());
+        let found = all().filter(fits).min_by_key(|range| range.len);
+        let found = found.or_else(|| all().filter(|range| range.len >= needed).max_by_key(|range| range.len))?;
+        let key = (found.chunk.number(), found.offset);
+        let mut range = self.remove(key)?;
+        if range.len > wanted {
+            let rest = Range {
+                chunk: range.chunk.clone(),
+                offset: range.offset + wanted,
+                len: range.len - wanted,
+            };
+            range.len = wanted;
+            rest.chunk.write_free_header(rest.offset, rest.len);
+            self.bytes += rest.len;
+            self.by_place.insert((rest.chunk.number(), rest.offset), rest);
+        }
+        Some(range)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(number: u32, units: usize) -> Arc<Chunk> {
+        Arc::new(Chunk::in_memory(number, units * UNIT))
+    }
+
+    fn allocator() -> Allocator {
+        Allocator {
+            uses_memory: true,
+            ..Allocator::default()
+        }
+    }
+
+    fn place(range: &Range) -> (u32, usize, usize) {
+        (range.chunk.number(), range.offset / UNIT, range.len / UNIT)
+    }
+
+    #[test]
+    fn neighbours_merge_in_whatever_order_they_come_back() {
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [0, 2, 1]] {
+            let mut allocator = allocator();
+            allocator.add_chunk(chunk(1, 6));
+            let parts: Vec<_> = (0..3)
+                .map(|_| allocator.take_cold(UNIT, 2 * UNIT).expect("there is room"))
+                .collect();
+            assert_eq!(allocator.cold_bytes(), 0);
+            order.iter().for_each(|n| allocator.give_back(parts[*n].clone()));
+            let whole = allocator.take_cold(6 * UNIT, 6 * UNIT).expect("they have merged");
+            assert_eq!(place(&whole), (1, 0, 6), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn chunks_do_not_merge_with_each_other() {
+        let mut allocator = allocator();
+        allocator.add_chunk(chunk(1, 2));
+        allocator.add_chunk(chunk(2, 2));
+        assert!(allocator.take_cold(3 * UNIT, 3 * UNIT).is_none());
+        assert_eq!(allocator.memory_bytes(), 4 * UNIT);
+        assert!(allocator.remove_free_chunk().is_some() && allocator.remove_free_chunk().is_some());
+        assert_eq!((allocator.memory_bytes(), allocator.cold_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn shortest_range_that_fits_is_taken_else_the_longest_that_will_do() {
+        let mut allocator = allocator();
+        for (number, units) in [(1, 8), (2, 3), (3, 1)] {
+            allocator.add_chunk(chunk(number, units));
+        }
+        let taken = allocator.take_cold(UNIT, 2 * UNIT).expect("there is room");
+        assert_eq!(place(&taken), (2, 0, 2));
+        let taken = allocator.take_cold(UNIT, 64 * UNIT).expect("a shorter one");
+        assert_eq!(place(&taken), (1, 0, 8));
+        assert!(allocator.take_cold(2 * UNIT, 64 * UNIT).is_none());
+    }
+
+    #[test]
+    fn warm_and_cold_ranges_are_apart_until_nothing_else_fits() {
+        let mut allocator = allocator();
+        allocator.add_chunk(chunk(1, 4));
+        let warm = allocator.take_cold(2 * UNIT, 2 * UNIT).expect("there is room");
+        allocator.add_warm(warm);
+        assert_eq!((allocator.warm_bytes(), allocator.cold_bytes()), (2 * UNIT, 2 * UNIT));
+        assert!(allocator.take_cold(3 * UNIT, 3 * UNIT).is_none());
+        assert!(allocator.take_warm(3 * UNIT, 3 * UNIT).is_none());
+        assert_eq!(place(&allocator.take_any(4 * UNIT).expect("both")), (1, 0, 4));
+    }
+
+    #[test]
+    fn memory_is_withdrawn_where_files_can_be_had_and_comes_back() {
+        let mut allocator = allocator();
+        allocator.add_chunk(chunk(1, 2));
+        let used = allocator.take_cold(UNIT, UNIT).expect("there is room");
+        allocator.set_uses_memory(false);
+        assert!(allocator.take_any(UNIT).is_none());
+        assert_eq!((allocator.warm_bytes(), allocator.cold_bytes()), (0, 0));
+        allocator.set_uses_memory(true);
+        assert_eq!(allocator.cold_bytes(), UNIT);
+        allocator.set_uses_memory(false);
+        assert!(allocator.remove_retired_chunk().is_none(), "a part is in use");
+        allocator.give_back(used);
+        assert!(allocator.remove_retired_chunk().is_some());
+        assert_eq!(allocator.memory_bytes(), 0);
+    }
+}

@@ -1,0 +1,349 @@
+//! Reading a store's records while they are written, for one destination.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::ledger::Dropped;
+use super::segment::{Pin, Segment};
+use super::store::{Position, Store, lock};
+use crate::format::record::{self, Found};
+use crate::format::source::Source;
+
+/// One destination's reader of a store's records, oldest segment first. There is one at a time, see [`Store::tail`].
+pub struct Tail {
+    store: Arc<Store>,
+    destination: usize,
+    /// Segments that were looked at and may hold something that is not settled, oldest first.
+    unsettled: VecDeque<Arc<Segment>>,
+    /// Segments with this order number or a higher one were not looked at.
+    next_order: u64,
+    /// How much is read at a time.
+    step: usize,
+}
+
+/// Records that were read and are not settled. As long as it lives they are not evicted.
+pub struct Batch {
+    bytes: Vec<u8>,
+    pieces: Vec<Piece>,
+    /// The number of the last piece's source.
+    last_source: Option<u32>,
+    records: u64,
+    damaged: u64,
+    marks: Vec<Mark>,
+}
+
+/// Consecutive records of one source.
+struct Piece {
+    source: Arc<Source>,
+    /// Their payloads in the batch's bytes.
+    payloads: Vec<Range<usize>>,
+}
+
+/// How much of one segment a batch holds.
+struct Mark {
+    pin: Pin,
+    end: u32,
+    /// Items, and their bytes.
+    records: u32,
+    bytes: u32,
+}
+
+/// Consecutive records of one source.
+#[derive(Clone, Debug)]
+pub struct Run<'a> {
+    /// Whose they are.
+    pub source: &'a Source,
+    /// Each a whole field of an OTLP `ScopeSpans` (tag 2), one for each record.
+    pub payloads: Vec<&'a [u8]>,
+}
+
+impl Tail {
+    pub(super) fn new(store: Arc<Store>, destination: usize) -> Self {
+        Self {
+            store,
+            destination,
+            unsettled: VecDeque::new(),
+            next_order: 0,
+            step: LEAST_STEP,
+        }
+    }
+
+    /// Records, and their bytes, that are committed and not settled.
+    #[must_use]
+    pub fn pending(&self) -> (u64, u64) {
+        self.store.pending(self.destination)
+    }
+
+    /// Where the records end that are committed at this moment and not settled, by segment.
+    ///
+    /// Batches come segment by segment, not in the order in which spans ended; so a number of records would not do.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.store.count();
+        let index = lock(&self.store.index);
+        let unsettled = index.active_from(0).filter_map(|segment| {
+            let counted = segment.counted();
+            let left = counted.records > segment.cursor(self.destination).settled;
+            left.then_some((segment.order(), counted.to))
+        });
+        Position {
+            // The youngest first: they are looked at last.
+            segments: unsettled.collect::<Vec<_>>().into_iter().rev().collect(),
+        }
+    }
+
+    /// Whether everything before that place is settled or evicted. What is is forgotten, so that the next call costs little.
+    #[must_use]
+    pub fn is_settled(&self, position: &mut Position) -> bool {
+        let index = lock(&self.store.index);
+        while let Some((order, end)) = position.segments.last() {
+            let is_settled = index
+                .active(*order)
+                .is_none_or(|segment| segment.cursor(self.destination).offset >= *end);
+            if !is_settled {
+                return false;
+            }
+            position.segments.pop();
+        }
+        true
+    }
+
+    /// The oldest records that are not settled, up to a number and a size in bytes, but at least one. `None`: there are
+    /// none.
+    ///
+    /// This peeks: the same records come again until they are settled.
+    ///
+    /// # Errors
+    ///
+    /// A segment cannot be read at this time; what comes before it was given out first.
+    pub fn next(&mut self, most_records: usize, most_bytes: usize) -> io::Result<Option<Batch>> {
+        let mut batch = Batch {
+            bytes: Vec::with_capacity(most_bytes.min(self.step)),
+            pieces: Vec::new(),
+            last_source: None,
+            records: 0,
+            damaged: 0,
+            marks: Vec::new(),
+        };
+        let mut at = 0;
+        loop {
+            let Some(segment) = self.segment(at) else { break };
+            if segment.is_settled_for(self.destination) {
+                self.unsettled.remove(at);
+                continue;
+            }
+            let Some(pin) = segment.pin() else {
+                self.unsettled.remove(at);
+                continue;
+            };
+            at += 1;
+            match self.read(pin, &mut batch, most_records, most_bytes) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(_) if batch.records > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if batch.records as usize >= most_records {
+            self.step = (batch.bytes.len() + batch.bytes.len() / 8).clamp(LEAST_STEP, MOST_STEP);
+        }
+        if batch.records > 0 {
+            return Ok(Some(batch));
+        }
+        // Of segments in which nothing (more) is to be delivered nobody will settle a batch.
+        if !batch.marks.is_empty() {
+            self.settle(batch, 0);
+        }
+        Ok(None)
+    }
+
+    /// The nth of the segments that may hold something.
+    fn segment(&mut self, at: usize) -> Option<Arc<Segment>> {
+        if at >= self.unsettled.len() {
+            let index = lock(&self.store.index);
+            let next = index.active_from(self.next_order).next()?.clone();
+            self.next_order = next.order() + 1;
+            self.unsettled.push_back(next);
+        }
+        self.unsettled.get(at).cloned()
+    }
+
+    /// Adds records of one segment. `true`: the batch is full.
+    fn read(&mut self, pin: Pin, batch: &mut Batch, most_records: usize, most_bytes: usize) -> io::Result<bool> {
+        let segment = pin.segment().clone();
+        let from = segment.cursor(self.destination).offset;
+        let mut mark = Mark {
+            pin,
+            end: from,
+            records: 0,
+            bytes: 0,
+        };
+        let mut result = Ok(false);
+        while let Ok(false) = result {
+            let start = batch.bytes.len();
+            let room = most_bytes.saturating_sub(start);
+            match segment.read(mark.end, room.min(self.step), &mut batch.bytes) {
+                Ok(end) if end == mark.end => break,
+                Ok(_) => {}
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+            let is_full = self.take(&segment, start, batch, &mut mark, most_records, most_bytes);
+            result = Ok(is_full);
+        }
+        if mark.end > from {
+            batch.marks.push(mark);
+        }
+        result
+    }
+
+    /// Takes up what was read behind `start` of the batch's bytes, as far as it goes in. `true`: the batch is full.
+    fn take(
+        &self,
+        segment: &Segment,
+        start: usize,
+        batch: &mut Batch,
+        mark: &mut Mark,
+        most_records: usize,
+        most_bytes: usize,
+    ) -> bool {
+        let from = mark.end as usize;
+        let mut at = start;
+        let mut is_full = false;
+        while at < batch.bytes.len() {
+            let part = &batch.bytes[start..];
+            let found = record::read_part(part, at - start, from, segment.generation());
+            let next = match &found {
+                Found::Record(_, next) => start + next,
+                // What is there is no record of ours: somebody has changed the file. It is skipped by its length.
+                Found::Torn | Found::Nothing => record::read_u32(part, at - start)
+                    .and_then(|commit| record::check_commit_word(commit, at - start, part.len()))
+                    .map_or(batch.bytes.len(), |(_, _, next)| start + next),
+            };
+            let is_item = !matches!(&found, Found::Record(record, _) if !record.kind.is_item());
+            let is_too_much = batch.records as usize >= most_records || next > most_bytes;
+            if is_item && batch.records > 0 && is_too_much {
+                is_full = true;
+                break;
+            }
+            match found {
+                Found::Record(record, _) if record.kind.is_item() => {
+                    // The payload follows the 12 bytes of commit word, CRC and source.
+                    let payload = at + record::HEADER..at + record::HEADER + record.payload.len();
+                    let number = record.source;
+                    batch.push(&self.store, number, payload);
+                }
+                Found::Record(..) => {}
+                Found::Torn | Found::Nothing => batch.damaged += 1,
+            }
+            if is_item {
+                batch.records += 1;
+                mark.records += 1;
+                mark.bytes += (next - at) as u32;
+            }
+            at = next;
+        }
+        batch.bytes.truncate(at);
+        mark.end = (from + at - start) as u32;
+        is_full
+    }
+
+    /// Settles what was read: the destination has got all of it but `rejected` records.
+    ///
+    /// The cursors move before the ledger counts: a crash in between leaves records settled and not counted, and none is
+    /// counted twice.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "what is settled is over: a second time would count twice"
+    )]
+    pub fn settle(&mut self, batch: Batch, rejected: u64) {
+        let totals = &self.store.totals.by_destination[self.destination];
+        let mut damaged = batch.damaged;
+        for mark in &batch.marks {
+            let segment = mark.pin.segment();
+            self.store.count_segment(segment);
+            let before = segment.cursor(self.destination).settled;
+            let (mut settled, mut bytes) = (mark.records, mark.bytes);
+            let counted = segment.counted();
+            if segment.closed().is_some_and(|end| mark.end >= end) {
+                // The last of it: where damage has swallowed records, the count knows.
+                let swallowed = counted.records.saturating_sub(before + settled);
+                settled += swallowed;
+                damaged += u64::from(swallowed);
+                bytes = counted.bytes.saturating_sub(segment.settled_bytes(self.destination));
+            }
+            segment.set_cursor(self.destination, mark.end, settled, bytes);
+            totals.settled.fetch_add(settled.into(), Ordering::Relaxed);
+            totals.settled_bytes.fetch_add(bytes.into(), Ordering::Relaxed);
+            self.store.settle_segment(segment);
+        }
+        let delivered = batch.records.saturating_sub(rejected + batch.damaged);
+        let ledger = &self.store.ledger;
+        ledger.add_delivered(self.destination, delivered);
+        ledger.add_dropped_for(
+            self.destination,
+            Dropped::Rejected,
+            batch.records - batch.damaged - delivered,
+        );
+        ledger.add_dropped_for(self.destination, Dropped::Damaged, damaged);
+        ledger.write();
+    }
+}
+
+/// How much is read of a segment at a time, in bytes: about as much as the batches before took.
+const LEAST_STEP: usize = 16 << 10;
+const MOST_STEP: usize = 512 << 10;
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        self.store.give_tail_back(self.destination);
+    }
+}
+
+impl Batch {
+    fn push(&mut self, store: &Store, number: u32, payload: Range<usize>) {
+        if let Some(piece) = self.pieces.last_mut().filter(|_| self.last_source == Some(number)) {
+            return piece.payloads.push(payload);
+        }
+        self.last_source = Some(number);
+        self.pieces.push(Piece {
+            source: store.source_of(number).unwrap_or_default(),
+            payloads: vec![payload],
+        });
+    }
+
+    /// The records, by runs of one source.
+    pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
+        self.pieces.iter().map(|piece| Run {
+            source: &piece.source,
+            payloads: piece.payloads.iter().map(|range| &self.bytes[range.clone()]).collect(),
+        })
+    }
+
+    /// Records, damaged ones included.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+}
+
+impl std::fmt::Debug for Tail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tail")
+            .field("destination", &self.destination)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batch")
+            .field("records", &self.records)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,152 @@
+//! What the maintenance thread does for the tracer, beside keeping memory warm: the clock, the archive of dead processes,
+//! and what there is to say.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use throughline_spool::{Archive, Moment, Recorder};
+
+use crate::clock;
+use crate::init::IN_MEMORY;
+use crate::notice::notice;
+
+/// How often dead processes are looked for.
+const EVERY: Duration = Duration::from_secs(10);
+/// Directories that are archived in one go.
+const AT_ONCE: usize = 16;
+/// How long the archive may keep the maintenance thread from its other work.
+const LONGEST: Duration = Duration::from_millis(200);
+/// How long a program's end waits for what its ended predecessors left.
+const EXIT: Duration = Duration::from_millis(20);
+
+static ARCHIVIST: Mutex<Option<Archivist>> = Mutex::new(None);
+static HAS_MORE: AtomicBool = AtomicBool::new(false);
+static IS_EXIT: AtomicBool = AtomicBool::new(false);
+
+/// The archive, as this process looks after it.
+struct Archivist {
+    archive: Archive,
+    /// The recorder that it belongs to: a forked child has its own.
+    recorder: &'static Recorder,
+    looked: Option<Instant>,
+}
+
+/// Called by the maintenance thread whenever it looks after things.
+pub(crate) fn tick() {
+    clock::tick();
+    let Some(recorder) = Recorder::current() else { return };
+    say_what_is_wrong(recorder);
+    archive(recorder);
+}
+
+/// Whether there is more to archive.
+pub(crate) fn is_busy() -> bool {
+    HAS_MORE.load(Ordering::Relaxed)
+}
+
+/// Before a program ends: one look after what its ended predecessors left, so that many short programs do not leave more and
+/// more behind.
+pub(crate) fn before_exit() {
+    if let Some(recorder) = Recorder::current() {
+        IS_EXIT.store(true, Ordering::Relaxed);
+        recorder.maintain_now(EXIT);
+    }
+}
+
+fn say_what_is_wrong(recorder: &Recorder) {
+    let store = recorder.store();
+    if store.is_failing() {
+        notice(format_args!(
+            "the spool's files cannot be written any more: {IN_MEMORY}"
+        ));
+    }
+    if let Some(refusal) = store.refusal() {
+        notice(format_args!(
+            "the spool cannot grow: {refusal}; spans are kept in memory, up to 16 MiB, until it can"
+        ));
+    }
+    if let Some(error) = recorder.take_sync_error() {
+        notice(format_args!(
+            "spans cannot be synced: {error}; they do not survive a power cut"
+        ));
+    }
+}
+
+fn archivist() -> MutexGuard<'static, Option<Archivist>> {
+    ARCHIVIST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Archives what dead processes left, and keeps the whole spool within its limits.
+fn archive(recorder: &'static Recorder) {
+    let Some(root) = &recorder.settings().root else { return };
+    let mut archivist = archivist();
+    // A forked child finds its parent's here.
+    if archivist
+        .as_ref()
+        .is_none_or(|known| !std::ptr::eq(known.recorder, recorder))
+    {
+        *archivist = Some(Archivist {
+            archive: Archive::new(root, recorder.settings().limits),
+            recorder,
+            looked: None,
+        });
+    }
+    let Some(archivist) = archivist.as_mut() else { return };
+    let now = Instant::now();
+    let is_due = archivist.looked.is_none_or(|looked| now - looked >= EVERY);
+    if !is_due && !is_busy() && !IS_EXIT.swap(false, Ordering::Relaxed) {
+        return;
+    }
+    archivist.looked = Some(now);
+    let mut has_more = true;
+    while has_more && now.elapsed() < LONGEST {
+        let archive = &mut archivist.archive;
+        let moment = Moment::now();
+        let done = archive
+            .make_room(moment, recorder.store().file_bytes())
+            .and_then(|_| archive.step(moment, AT_ONCE));
+        match done {
+            Ok(progress) => {
+                progress
+                    .problems
+                    .iter()
+                    .for_each(|problem| notice(format_args!("{problem}")));
+                has_more = progress.has_more;
+            }
+            Err(error) => {
+                has_more = false;
+                notice(format_args!(
+                    "what ended processes left cannot be archived: {error}; it stays as it is"
+                ));
+            }
+        }
+    }
+    HAS_MORE.store(has_more, Ordering::Relaxed);
+    say_what_was_evicted(&archivist.archive);
+}
+
+fn say_what_was_evicted(archive: &Archive) {
+    // One that cannot be read is said by the step that follows.
+    if let Ok((evicted, Some(since))) = archive.evicted()
+        && evicted.quota + evicted.age > 0
+    {
+        let ago = since.elapsed().unwrap_or_default().as_secs() / 3600;
+        notice_once_for_eviction(format_args!(
+            "{} undelivered spans of ended processes were dropped in the last {} h ({} to keep the spool within its size, {} \
+             for their age): see `throughline recover --list`",
+            evicted.quota + evicted.age,
+            ago + 1,
+            evicted.quota,
+            evicted.age
+        ));
+    }
+}
+
+/// The numbers change, the line is said once.
+fn notice_once_for_eviction(text: std::fmt::Arguments<'_>) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        notice(text);
+    }
+}
