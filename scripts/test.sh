@@ -69,7 +69,7 @@ if [ -n "$nightly" ]; then
   miri --test unsafe_code_is_sound
   # Of the rest what touches memory, and the walk over records; sweeps over every byte and random ones are too slow there.
   miri --lib -- a_torn_record_cannot_smuggle what_an_earlier_use a_chunk_is_walked_past a_built_record_is_read \
-    sealed_part_is_read cursor_falls_back recorder::slot recorder::scopes store::allocator store::segment store::stock \
+    sealed_part_is_read header::tests::cursor_falls_back recorder::slot recorder::scopes store::allocator store::segment store::stock \
     store::sync store::tests::power_cut files::fake
 
   step "Fuzzing every reader of bytes from outside, $fuzz_seconds s each"

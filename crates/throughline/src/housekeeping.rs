@@ -17,8 +17,9 @@ const EVERY: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 16;
 /// How long the archive may keep the maintenance thread from its other work.
 const LONGEST: Duration = Duration::from_millis(200);
-/// How long a program's end waits for what its ended predecessors left.
-const EXIT: Duration = Duration::from_millis(20);
+/// How long a program's end waits for what its ended predecessors left, and how long when there is more and more of it.
+const EXIT: Duration = Duration::from_millis(100);
+const EXIT_WITH_BACKLOG: Duration = Duration::from_millis(200);
 
 static ARCHIVIST: Mutex<Option<Archivist>> = Mutex::new(None);
 static HAS_MORE: AtomicBool = AtomicBool::new(false);
@@ -51,6 +52,9 @@ pub(crate) fn before_exit() {
     if let Some(recorder) = Recorder::current() {
         IS_EXIT.store(true, Ordering::Relaxed);
         recorder.maintain_now(EXIT);
+        if is_busy() {
+            recorder.maintain_now(EXIT_WITH_BACKLOG);
+        }
     }
 }
 

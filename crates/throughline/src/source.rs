@@ -5,6 +5,7 @@ use throughline_wire::request::{ScopeSpans, append_resource_spans};
 
 use crate::adopted::Adopted;
 use crate::delivery::{Accounts, Batch, BatchLimits, Mark, Pending, Source};
+use crate::housekeeping;
 use crate::notice::notice;
 
 /// The number of the one destination that there is.
@@ -164,6 +165,10 @@ impl Source for SpoolSource {
         if let Some(adopted) = &mut self.adopted {
             adopted.look();
         }
+    }
+
+    fn expects_more(&self) -> bool {
+        self.adopted.is_some() && housekeeping::is_busy()
     }
 
     fn rest(&mut self) {

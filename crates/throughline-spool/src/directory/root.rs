@@ -44,7 +44,8 @@ impl Root {
             return Err(io::Error::other("it is no directory"));
         }
         let me = rustix::process::geteuid().as_raw();
-        if seen.user != me {
+        // Miri says that it is another user than that of the files.
+        if seen.user != me && !cfg!(miri) {
             return Err(io::Error::other(format!(
                 "it belongs to user {}, not to user {me}",
                 seen.user

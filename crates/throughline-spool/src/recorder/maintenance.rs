@@ -17,6 +17,8 @@ use crate::store::lock;
 const BUSY: Duration = Duration::from_secs(1);
 /// How often one that rests is. A lost lock is taken again within this time, too.
 const RESTING: Duration = Duration::from_secs(60);
+/// How often when there are chores left.
+const CHORES: Duration = Duration::from_millis(50);
 /// When first: by then the rate of the processor's counter is known.
 const FIRST: Duration = Duration::from_millis(210);
 
@@ -162,9 +164,10 @@ fn run(recorder: &'static Recorder) {
         epoch::request_attention();
         let is_active = maintenance.is_active.swap(false, Ordering::AcqRel);
         let is_due = recorder.needs_another_look();
-        let mut next = match is_active || is_due {
-            true => pause.min(BUSY),
-            false => {
+        let mut next = match (is_due, is_active) {
+            (true, _) => CHORES,
+            (false, true) => pause.min(BUSY),
+            (false, false) => {
                 maintenance.resting.fetch_or(MAINTENANCE, Ordering::AcqRel);
                 // What came between the swap and this is seen here.
                 if maintenance.is_active.load(Ordering::Acquire) {
@@ -176,6 +179,10 @@ fn run(recorder: &'static Recorder) {
         };
         if let Some(every) = sync_every.filter(|_| is_active) {
             next = next.min(every);
+        }
+        // A file that could not be made is tried again.
+        if let Some(retry_at) = recorder.store().retry_at() {
+            next = next.min(retry_at.saturating_duration_since(now).max(CHORES));
         }
         maintenance.sleep(next);
         maintenance.resting.fetch_and(!MAINTENANCE, Ordering::AcqRel);

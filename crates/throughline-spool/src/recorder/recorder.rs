@@ -322,7 +322,7 @@ impl Recorder {
     }
 
     pub(crate) fn needs_another_look(&self) -> bool {
-        self.store.retry_at().is_some() || (self.settings.is_busy)()
+        (self.settings.is_busy)()
     }
 
     pub(crate) fn sync_in_background(&self) {

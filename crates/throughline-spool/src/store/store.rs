@@ -698,9 +698,10 @@ impl Store {
         self.seal_closed();
         self.withdraw_failed();
         self.retry_files(now);
-        let target = {
+        let (target, is_low) = {
             let mut stock = lock(&self.stock);
-            if self.warm_bytes() < stock.target() / 2 {
+            let is_low = self.warm_bytes() < stock.target() / 2;
+            if is_low {
                 stock.low(now);
             } else {
                 stock.tick(now);
@@ -710,10 +711,13 @@ impl Store {
                 self.warm_again();
                 stock = lock(&self.stock);
             }
-            stock.target()
+            (stock.target(), is_low)
         };
         self.low_mark.store(target / 2, Ordering::Relaxed);
-        self.warm(target);
+        // Not for every lease: a program that makes a few spans needs no other file.
+        if is_low {
+            self.warm(target);
+        }
         self.prepare();
         self.grow_ahead(target);
         self.release_sealed();

@@ -27,7 +27,9 @@ const IDLE_POLL: Duration = Duration::from_secs(1);
 /// In a program that has made no span for a second, the next span wakes the thread; it looks all the same this often.
 const RESTING_POLL: Duration = Duration::from_secs(60);
 /// How often the spans of processes that have died are looked for.
-const ADOPT: Duration = Duration::from_secs(60);
+const ADOPT: Duration = Duration::from_secs(30);
+/// How soon again when more of them are being archived.
+const ADOPT_MORE: Duration = Duration::from_millis(500);
 /// When first: a short command has ended by then, and does not wait for it.
 const FIRST_ADOPT: Duration = Duration::from_millis(500);
 
@@ -90,6 +92,9 @@ impl Driver {
                     }
                     None => {
                         self.adopted = false;
+                        if self.source.expects_more() {
+                            self.adopt_at = self.adopt_at.min(now + ADOPT_MORE);
+                        }
                         self.idle(now, own, None).await;
                     }
                 },
@@ -181,7 +186,8 @@ impl Driver {
                 now + pause
             }
         };
-        let next = [until, self.waiting.deadline()]
+        let adopt_at = Some(self.adopt_at).filter(|at| own.spans == 0 && *at > now);
+        let next = [until, self.waiting.deadline(), adopt_at]
             .into_iter()
             .flatten()
             .fold(look_again, Instant::min);

@@ -77,6 +77,11 @@ pub(crate) trait Source: Send {
     /// the own spans are done, and now and then.
     fn adopt(&mut self);
 
+    /// Whether there will soon be more of processes that have died.
+    fn expects_more(&self) -> bool {
+        false
+    }
+
     /// The delivery thread is about to rest: the next span wakes it.
     fn rest(&mut self) {}
 }
