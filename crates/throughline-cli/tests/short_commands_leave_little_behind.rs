@@ -24,14 +24,24 @@ fn sixty_commands_are_one_trace_and_leave_little_behind() {
     let spool = Spool::new().unwrap();
     let itself = env!("CARGO_BIN_EXE_throughline");
     let script = format!("for n in $(seq {COMMANDS}); do '{itself}' run -- true; done");
-    throughline(&spool, &["run", "sh", "-c", &script]).run().unwrap().expect_success();
+    throughline(&spool, &["run", "sh", "-c", &script])
+        .run()
+        .unwrap()
+        .expect_success();
 
     let listed = run(&spool, &["ls", "--json"]).expect_success().stdout;
     let traces: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((traces.len(), &traces[0]["spans"]), (1, &(COMMANDS + 1).into()), "{listed}");
+    assert_eq!(
+        (traces.len(), &traces[0]["spans"]),
+        (1, &(COMMANDS + 1).into()),
+        "{listed}"
+    );
     // On a machine that has much else to do some are left to the next commands.
     let processes = || {
-        let names = fs::read_dir(spool.path()).unwrap().flatten().map(|entry| entry.file_name());
+        let names = fs::read_dir(spool.path())
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.file_name());
         names.filter(|name| name.to_string_lossy().starts_with("20")).count()
     };
     for _ in 0..COMMANDS {

@@ -133,6 +133,8 @@ impl Archive {
         }
         let Some(mut locked) = Locked::take(&self.layout)? else {
             progress.is_busy = true;
+            // Of a few the other one takes care.
+            progress.has_more = found.dead.len() >= budget;
             return Ok(progress);
         };
         progress.has_more = self.candidates.has_more();

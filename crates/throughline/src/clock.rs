@@ -9,7 +9,7 @@
 //! errors are slewed away, so that time stays steady from span to span; one of more than [`STEP`] means that the wall
 //! clock was set, and new spans take the new time at once.
 
-use std::sync::Mutex;
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -57,7 +57,7 @@ pub(crate) fn now() -> Reading {
 #[inline]
 pub(crate) fn end(start_unix_nano: u64, counter: u64, source: u8) -> u64 {
     let (source, rate) = if source == Source::Tsc as u8 {
-        (Source::Tsc, SHARED.rate.load(Ordering::Relaxed))
+        (Source::Tsc, SHARED.rate())
     } else {
         (Source::Monotonic, Anchor::ONE)
     };
@@ -68,7 +68,7 @@ pub(crate) fn end(start_unix_nano: u64, counter: u64, source: u8) -> u64 {
 /// Reads the counter as it is: one of the two readings that a span costs.
 #[inline]
 pub(crate) fn counter_now() -> u64 {
-    read(if SHARED.source.load(Ordering::Relaxed) == Source::Tsc as u64 {
+    read(if SHARED.source() == Source::Tsc as u64 {
         Source::Tsc
     } else {
         Source::Monotonic
@@ -77,41 +77,50 @@ pub(crate) fn counter_now() -> u64 {
 
 /// Ties the counter to the wall clock for the first time. Cheap: calibration comes later, on another thread.
 pub(crate) fn start() {
-    let mut keeper = lock();
-    if keeper.is_none() {
-        let first = Sample::take();
-        let is_invariant = counter::is_invariant();
-        SHARED.store(Anchor {
-            source: Source::Monotonic,
-            counter: first.monotonic,
-            unix_nano: first.wall,
-            rate: Anchor::ONE,
-        });
-        *keeper = Some(Keeper { first, is_invariant });
-    }
+    let first = Sample::take();
+    SHARED.store(Anchor {
+        source: Source::Monotonic,
+        counter: first.monotonic,
+        unix_nano: first.wall,
+        rate: Anchor::ONE,
+    });
 }
 
-/// Moves the anchor to where the wall clock is now. Called by the helper thread every 10 ms to 1 s.
+/// Moves the anchor to where the wall clock is now. Called by the maintenance thread about every second.
 pub(crate) fn tick() {
-    if let Some(keeper) = lock().as_ref() {
-        let sample = Sample::take();
-        SHARED.store(SHARED.load().moved(&sample, keeper.rate(&sample)));
-    }
+    move_anchor(true);
 }
 
-/// What the helper thread remembers between two ticks.
-struct Keeper {
+/// The same, before a longer pause: what is off stays off until the next tick, rather than being slewed for all that time.
+pub(crate) fn rest() {
+    move_anchor(false);
+}
+
+fn move_anchor(slews: bool) {
+    let sample = Sample::take();
+    let rate = CALIBRATION_STATE.with_borrow_mut(|calibration| {
+        let calibration = calibration.get_or_insert_with(|| Calibration {
+            first: sample,
+            is_invariant: counter::is_invariant(),
+        });
+        calibration.rate(&sample)
+    });
+    SHARED.store(SHARED.load().moved(&sample, rate, slews));
+}
+
+/// What the maintenance thread remembers between two ticks.
+struct Calibration {
     first: Sample,
     is_invariant: bool,
 }
 
-static KEEPER: Mutex<Option<Keeper>> = Mutex::new(None);
-
-fn lock() -> std::sync::MutexGuard<'static, Option<Keeper>> {
-    KEEPER.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+thread_local! {
+    /// Of the maintenance thread, the only one to move the anchor: a lock that it held in a process that forks would stay held
+    /// in the child for ever.
+    static CALIBRATION_STATE: RefCell<Option<Calibration>> = const { RefCell::new(None) };
 }
 
-impl Keeper {
+impl Calibration {
     /// The counter's rate as far as it is known; `None` for as long as it cannot be used.
     fn rate(&self, now: &Sample) -> Option<u64> {
         let elapsed = now.monotonic.saturating_sub(self.first.monotonic);
@@ -178,7 +187,7 @@ impl Anchor {
     }
 
     /// The anchor that takes over at this sample. `rate` is the time stamp counter's, once it may be used.
-    fn moved(&self, now: &Sample, rate: Option<u64>) -> Self {
+    fn moved(&self, now: &Sample, rate: Option<u64>, slews: bool) -> Self {
         let (source, counter, rate) = match rate {
             Some(rate) => (Source::Tsc, now.tsc, rate),
             None => (Source::Monotonic, now.monotonic, Self::ONE),
@@ -197,7 +206,10 @@ impl Anchor {
             };
         }
         // What is off now would be gone in a second, were it not for the limit.
-        let slew = (error as f64 / 1e9).clamp(-MAX_SLEW, MAX_SLEW);
+        let slew = match slews {
+            true => (error as f64 / 1e9).clamp(-MAX_SLEW, MAX_SLEW),
+            false => 0.0,
+        };
         Self {
             source,
             counter,
@@ -228,10 +240,15 @@ fn monotonic() -> u64 {
     BASE.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
-/// The anchor that all threads read, behind a sequence lock with one writer (whoever holds `KEEPER`).
+/// The anchor that all threads read: two copies, of which the newer one counts. The one writer (see `CALIBRATION_STATE`) writes
+/// the other copy and then says so, so that readers never wait for it, not even in a child that was forked in the middle.
 struct Shared {
-    /// Odd while the anchor is being replaced.
-    sequence: AtomicU64,
+    /// Counts the writes; the lowest bit says which copy is the newer one.
+    version: AtomicU64,
+    copies: [Copied; 2],
+}
+
+struct Copied {
     source: AtomicU64,
     counter: AtomicU64,
     unix_nano: AtomicU64,
@@ -239,30 +256,41 @@ struct Shared {
 }
 
 static SHARED: Shared = Shared {
-    sequence: AtomicU64::new(0),
-    source: AtomicU64::new(Source::Monotonic as u64),
-    counter: AtomicU64::new(0),
-    unix_nano: AtomicU64::new(0),
-    rate: AtomicU64::new(Anchor::ONE),
+    version: AtomicU64::new(0),
+    copies: [const {
+        Copied {
+            source: AtomicU64::new(Source::Monotonic as u64),
+            counter: AtomicU64::new(0),
+            unix_nano: AtomicU64::new(0),
+            rate: AtomicU64::new(Anchor::ONE),
+        }
+    }; 2],
 };
 
 impl Shared {
     #[inline]
+    fn newer(&self, version: u64) -> &Copied {
+        &self.copies[(version & 1) as usize]
+    }
+
+    #[inline]
     fn load(&self) -> Anchor {
         loop {
-            let sequence = self.sequence.load(Ordering::Acquire);
+            let version = self.version.load(Ordering::Acquire);
+            let copy = self.newer(version);
             let anchor = Anchor {
-                source: if self.source.load(Ordering::Relaxed) == 0 {
+                source: if copy.source.load(Ordering::Relaxed) == 0 {
                     Source::Monotonic
                 } else {
                     Source::Tsc
                 },
-                counter: self.counter.load(Ordering::Relaxed),
-                unix_nano: self.unix_nano.load(Ordering::Relaxed),
-                rate: self.rate.load(Ordering::Relaxed),
+                counter: copy.counter.load(Ordering::Relaxed),
+                unix_nano: copy.unix_nano.load(Ordering::Relaxed),
+                rate: copy.rate.load(Ordering::Relaxed),
             };
             fence(Ordering::Acquire);
-            if sequence & 1 == 0 && sequence == self.sequence.load(Ordering::Relaxed) {
+            // Only a second write since then can have touched this copy.
+            if version == self.version.load(Ordering::Relaxed) {
                 return anchor;
             }
             std::hint::spin_loop();
@@ -270,14 +298,30 @@ impl Shared {
     }
 
     fn store(&self, anchor: Anchor) {
-        let sequence = self.sequence.load(Ordering::Relaxed);
-        self.sequence.store(sequence + 1, Ordering::Relaxed);
+        let version = self.version.load(Ordering::Relaxed).wrapping_add(1);
+        let copy = self.newer(version);
+        // Who reads one of the values below sees the version that was stored before.
         fence(Ordering::Release);
-        self.source.store(anchor.source as u64, Ordering::Relaxed);
-        self.counter.store(anchor.counter, Ordering::Relaxed);
-        self.unix_nano.store(anchor.unix_nano, Ordering::Relaxed);
-        self.rate.store(anchor.rate, Ordering::Relaxed);
-        self.sequence.store(sequence + 2, Ordering::Release);
+        copy.source.store(anchor.source as u64, Ordering::Relaxed);
+        copy.counter.store(anchor.counter, Ordering::Relaxed);
+        copy.unix_nano.store(anchor.unix_nano, Ordering::Relaxed);
+        copy.rate.store(anchor.rate, Ordering::Relaxed);
+        self.version.store(version, Ordering::Release);
+    }
+
+    /// Nanoseconds a tick at present.
+    #[inline]
+    fn rate(&self) -> u64 {
+        self.newer(self.version.load(Ordering::Acquire))
+            .rate
+            .load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn source(&self) -> u64 {
+        self.newer(self.version.load(Ordering::Acquire))
+            .source
+            .load(Ordering::Relaxed)
     }
 }
 
@@ -311,7 +355,7 @@ mod tests {
         for wall_error in [-90_000_000, -1_000, 0, 1_000, 90_000_000_i64] {
             let before = anchor(5 * SECOND);
             let now = sample(1, (6 * SECOND).saturating_add_signed(wall_error));
-            let after = before.moved(&now, Some(RATE));
+            let after = before.moved(&now, Some(RATE), true);
             assert_eq!(
                 after.unix_nano_at(now.tsc),
                 before.unix_nano_at(now.tsc),
@@ -328,7 +372,7 @@ mod tests {
             (2, 7 * SECOND + 80_000),
             (3, 8 * SECOND + 80_000),
         ] {
-            anchor = anchor.moved(&sample(second, wall), Some(RATE));
+            anchor = anchor.moved(&sample(second, wall), Some(RATE), true);
         }
         let error = (8 * SECOND + 80_000).abs_diff(anchor.unix_nano_at(3 * SECOND * 2));
         assert!(error < 100, "{error} ns are left");
@@ -336,7 +380,7 @@ mod tests {
 
     #[test]
     fn time_never_runs_backwards_and_never_slews_faster_than_allowed() {
-        let moved = anchor(5 * SECOND).moved(&sample(1, 6 * SECOND - 99_000_000), Some(RATE));
+        let moved = anchor(5 * SECOND).moved(&sample(1, 6 * SECOND - 99_000_000), Some(RATE), true);
         assert!(moved.rate as f64 >= RATE as f64 * (1.0 - MAX_SLEW) - 1.0);
         assert!(moved.rate < RATE);
     }
@@ -344,7 +388,7 @@ mod tests {
     #[test]
     fn a_wall_clock_that_was_set_is_followed_at_once() {
         for wall in [3 * 3600 * SECOND, SECOND] {
-            let moved = anchor(5 * SECOND).moved(&sample(1, wall), Some(RATE));
+            let moved = anchor(5 * SECOND).moved(&sample(1, wall), Some(RATE), true);
             assert_eq!(moved.unix_nano_at(2 * SECOND), wall);
         }
     }
@@ -357,7 +401,7 @@ mod tests {
             unix_nano: 5 * SECOND,
             rate: Anchor::ONE,
         };
-        let moved = monotonic.moved(&sample(1, 6 * SECOND), Some(RATE));
+        let moved = monotonic.moved(&sample(1, 6 * SECOND), Some(RATE), true);
         assert_eq!(
             (moved.source, moved.unix_nano_at(2 * SECOND)),
             (Source::Tsc, 6 * SECOND)
@@ -366,23 +410,23 @@ mod tests {
 
     #[test]
     fn the_counter_is_not_used_before_its_rate_is_known() {
-        let keeper = Keeper {
+        let calibration = Calibration {
             first: sample(0, 0),
             is_invariant: true,
         };
         assert_eq!(
-            keeper.rate(&Sample {
+            calibration.rate(&Sample {
                 tsc: 2_000_000,
                 monotonic: 1_000_000,
                 wall: 1_000_000
             }),
             None
         );
-        assert_eq!(keeper.rate(&sample(1, SECOND)), Some(RATE));
+        assert_eq!(calibration.rate(&sample(1, SECOND)), Some(RATE));
         assert_eq!(
-            Keeper {
+            Calibration {
                 is_invariant: false,
-                ..keeper
+                ..calibration
             }
             .rate(&sample(1, SECOND)),
             None

@@ -1,8 +1,8 @@
 //! What the maintenance thread does for the tracer, beside keeping memory warm: the clock, the archive of dead processes,
 //! and what there is to say.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use throughline_spool::{Archive, Moment, Recorder};
@@ -21,15 +21,17 @@ const LONGEST: Duration = Duration::from_millis(200);
 const EXIT: Duration = Duration::from_millis(100);
 const EXIT_WITH_BACKLOG: Duration = Duration::from_millis(200);
 
-static ARCHIVIST: Mutex<Option<Archivist>> = Mutex::new(None);
+thread_local! {
+    /// Of the maintenance thread, which is the only one to look after the archive: a lock that it held in a process that forks
+    /// would stay held in the child for ever.
+    static ARCHIVIST: RefCell<Option<Archivist>> = const { RefCell::new(None) };
+}
 static HAS_MORE: AtomicBool = AtomicBool::new(false);
 static IS_EXIT: AtomicBool = AtomicBool::new(false);
 
 /// The archive, as this process looks after it.
 struct Archivist {
     archive: Archive,
-    /// The recorder that it belongs to: a forked child has its own.
-    recorder: &'static Recorder,
     looked: Option<Instant>,
 }
 
@@ -51,9 +53,11 @@ pub(crate) fn is_busy() -> bool {
 pub(crate) fn before_exit() {
     if let Some(recorder) = Recorder::current() {
         IS_EXIT.store(true, Ordering::Relaxed);
+        let start = Instant::now();
         recorder.maintain_now(EXIT);
-        if is_busy() {
-            recorder.maintain_now(EXIT_WITH_BACKLOG);
+        while is_busy() && start.elapsed() < EXIT_WITH_BACKLOG {
+            IS_EXIT.store(true, Ordering::Relaxed);
+            recorder.maintain_now(EXIT_WITH_BACKLOG.saturating_sub(start.elapsed()));
         }
     }
 }
@@ -77,57 +81,52 @@ fn say_what_is_wrong(recorder: &Recorder) {
     }
 }
 
-fn archivist() -> MutexGuard<'static, Option<Archivist>> {
-    ARCHIVIST.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Archives what dead processes left, and keeps the whole spool within its limits.
-fn archive(recorder: &'static Recorder) {
+fn archive(recorder: &Recorder) {
     let Some(root) = &recorder.settings().root else { return };
-    let mut archivist = archivist();
-    // A forked child finds its parent's here.
-    if archivist
-        .as_ref()
-        .is_none_or(|known| !std::ptr::eq(known.recorder, recorder))
-    {
-        *archivist = Some(Archivist {
+    ARCHIVIST.with_borrow_mut(|archivist| {
+        let archivist = archivist.get_or_insert_with(|| Archivist {
             archive: Archive::new(root, recorder.settings().limits),
-            recorder,
             looked: None,
         });
-    }
-    let Some(archivist) = archivist.as_mut() else { return };
-    let now = Instant::now();
-    let is_due = archivist.looked.is_none_or(|looked| now - looked >= EVERY);
-    if !is_due && !is_busy() && !IS_EXIT.swap(false, Ordering::Relaxed) {
-        return;
-    }
-    archivist.looked = Some(now);
-    let mut has_more = true;
-    while has_more && now.elapsed() < LONGEST {
-        let archive = &mut archivist.archive;
-        let moment = Moment::now();
-        let done = archive
-            .make_room(moment, recorder.store().file_bytes())
-            .and_then(|_| archive.step(moment, AT_ONCE));
-        match done {
-            Ok(progress) => {
-                progress
-                    .problems
-                    .iter()
-                    .for_each(|problem| notice(format_args!("{problem}")));
-                has_more = progress.has_more;
-            }
-            Err(error) => {
-                has_more = false;
-                notice(format_args!(
-                    "what ended processes left cannot be archived: {error}; it stays as it is"
-                ));
+        archivist.look(recorder);
+    });
+}
+
+impl Archivist {
+    fn look(&mut self, recorder: &Recorder) {
+        let now = Instant::now();
+        let is_due = self.looked.is_none_or(|looked| now - looked >= EVERY);
+        if !is_due && !is_busy() && !IS_EXIT.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        self.looked = Some(now);
+        let mut has_more = true;
+        while has_more && now.elapsed() < LONGEST {
+            let archive = &mut self.archive;
+            let moment = Moment::now();
+            let done = archive
+                .make_room(moment, recorder.store().file_bytes())
+                .and_then(|_| archive.step(moment, AT_ONCE));
+            match done {
+                Ok(progress) => {
+                    progress
+                        .problems
+                        .iter()
+                        .for_each(|problem| notice(format_args!("{problem}")));
+                    has_more = progress.has_more;
+                }
+                Err(error) => {
+                    has_more = false;
+                    notice(format_args!(
+                        "what ended processes left cannot be archived: {error}; it stays as it is"
+                    ));
+                }
             }
         }
+        HAS_MORE.store(has_more, Ordering::Relaxed);
+        say_what_was_evicted(&self.archive);
     }
-    HAS_MORE.store(has_more, Ordering::Relaxed);
-    say_what_was_evicted(&archivist.archive);
 }
 
 fn say_what_was_evicted(archive: &Archive) {

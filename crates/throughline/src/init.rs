@@ -191,6 +191,7 @@ fn start(config: &Config, limits: Limits, sync_every: Option<Duration>, delivers
         tier: None,
         sync_every,
         tick: housekeeping::tick,
+        resting: clock::rest,
         is_busy: housekeeping::is_busy,
         woken: wake_delivery,
         forked: deliver_in_child,

@@ -111,7 +111,9 @@ impl Recover {
         let report = tracing.shutdown(REPORT).wait();
         let mut out = format!("{} delivered to {}", spans(before - rest), escaped(&ours.name));
         if rest > 0 {
-            let trouble = report.trouble().unwrap_or("the backend takes nothing");
+            let trouble = report
+                .trouble()
+                .unwrap_or("not all could be read in time, run it again");
             out.push_str(&format!("; {rest} left: {}", escaped(trouble)));
         }
         out.push_str(".\n");

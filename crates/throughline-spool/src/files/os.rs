@@ -2,6 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,8 +20,45 @@ pub(crate) fn files() -> SharedFiles {
 #[derive(Debug)]
 struct OsFiles;
 
+/// A file that was opened here.
+///
+/// A host that makes itself a daemon closes descriptors that are not its own, and may be given their numbers for files of its
+/// own. So each use asks first whether the descriptor still is the file, and one that is not is never closed.
 #[derive(Debug)]
-struct OsFile(File);
+struct OsFile {
+    file: ManuallyDrop<File>,
+    /// Device and inode.
+    identity: (u64, u64),
+}
+
+impl OsFile {
+    fn new(file: File) -> io::Result<Self> {
+        let seen = file.metadata()?;
+        Ok(Self {
+            file: ManuallyDrop::new(file),
+            identity: (seen.dev(), seen.ino()),
+        })
+    }
+
+    /// The file, if the descriptor still is one of it.
+    fn file(&self) -> io::Result<&File> {
+        let seen = self.file.metadata()?;
+        if (seen.dev(), seen.ino()) == self.identity {
+            Ok(&self.file)
+        } else {
+            Err(io::Error::other("somebody has closed the descriptor of this file"))
+        }
+    }
+}
+
+impl Drop for OsFile {
+    fn drop(&mut self) {
+        if self.file().is_ok() {
+            // SAFETY: it is dropped nowhere else, and not used any more.
+            unsafe { ManuallyDrop::drop(&mut self.file) };
+        }
+    }
+}
 
 impl Files for OsFiles {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -66,7 +104,7 @@ impl Files for OsFiles {
                 return Err(io::Error::other(format!("it belongs to user {}", seen.uid())));
             }
         }
-        Ok(Arc::new(OsFile(file)))
+        Ok(Arc::new(OsFile::new(file)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -116,17 +154,17 @@ impl Files for OsFiles {
 
 impl FileHandle for OsFile {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        self.0.read_at(buffer, at)
+        self.file()?.read_at(buffer, at)
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         check_file_size(at + bytes.len() as u64)?;
-        self.0.write_all_at(bytes, at)
+        self.file()?.write_all_at(bytes, at)
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
         check_file_size(len)?;
-        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, len) {
+        match rustix::fs::fallocate(self.file()?, FallocateFlags::empty(), 0, len) {
             Ok(()) => Ok(()),
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
             Err(error) => Err(error.into()),
@@ -135,15 +173,15 @@ impl FileHandle for OsFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         check_file_size(len)?;
-        self.0.set_len(len)
+        self.file()?.set_len(len)
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file()?.sync_data()
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        match rustix::fs::flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+        match rustix::fs::flock(self.file()?, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
             Err(error) => Err(error.into()),
@@ -151,15 +189,15 @@ impl FileHandle for OsFile {
     }
 
     fn unlock(&self) -> io::Result<()> {
-        Ok(rustix::fs::flock(&self.0, FlockOperation::Unlock)?)
+        Ok(rustix::fs::flock(self.file()?, FlockOperation::Unlock)?)
     }
 
     fn look(&self) -> io::Result<Seen> {
-        Ok(seen(&self.0.metadata()?))
+        Ok(seen(&self.file.metadata()?))
     }
 
     fn map(&self, len: usize) -> io::Result<Region> {
-        Region::map(&self.0, len)
+        Region::map(self.file()?, len)
     }
 }
 
@@ -203,7 +241,7 @@ mod tests {
         let file = File::create(&path).expect("it can be made");
         // As a child has it that was forked while the lock was held.
         let _copy = file.try_clone().expect("it can be copied");
-        let lock = OsFile(file);
+        let lock = OsFile::new(file).expect("it is open");
         let other = files().open(&path, How::Write).expect("it is there");
         assert!(lock.try_lock().expect("it can be asked"));
         assert!(!other.try_lock().expect("it can be asked"));

@@ -41,6 +41,8 @@ struct State {
     looks: u64,
     /// Whether there is a thread.
     runs: bool,
+    /// Whether it sleeps: otherwise it is in the middle of a look.
+    sleeps: bool,
 }
 
 const MAINTENANCE: u32 = 1;
@@ -72,7 +74,8 @@ impl Maintenance {
         if !state.runs {
             return;
         }
-        let wanted = state.looks + 1;
+        // One that is under way may be past what the caller wants looked at.
+        let wanted = state.looks + if state.sleeps { 1 } else { 2 };
         state.wake = true;
         self.changed.notify_all();
         while state.looks < wanted {
@@ -108,6 +111,7 @@ impl Maintenance {
         let deadline = Instant::now() + pause;
         let mut state = lock(&self.state);
         state.looks += 1;
+        state.sleeps = true;
         self.changed.notify_all();
         while !state.wake {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -120,7 +124,8 @@ impl Maintenance {
             };
         }
         state.wake = false;
-        self.is_asked.store(false, Ordering::Release);
+        state.sleeps = false;
+        self.is_asked.swap(false, Ordering::AcqRel);
     }
 }
 
@@ -173,6 +178,7 @@ fn run(recorder: &'static Recorder) {
                 if maintenance.is_active.load(Ordering::Acquire) {
                     BUSY
                 } else {
+                    (recorder.settings().resting)();
                     RESTING
                 }
             }

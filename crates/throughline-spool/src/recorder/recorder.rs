@@ -50,6 +50,8 @@ pub struct Settings {
     /// Called by the maintenance thread whenever it looks after things: once a second in a busy program, once a minute in one
     /// that rests.
     pub tick: fn(),
+    /// Called by the maintenance thread before it sleeps for longer than the usual second.
+    pub resting: fn(),
     /// Whether there are chores that do not wait for a minute; asked after each tick.
     pub is_busy: fn() -> bool,
     /// Called by a thread that starts or ends a span after [`Recorder::rest`]. It must be quick and take no lock for long.
@@ -71,6 +73,7 @@ impl Settings {
             tier: None,
             sync_every: None,
             tick: || {},
+            resting: || {},
             is_busy: || false,
             woken: || {},
             forked: |_| {},

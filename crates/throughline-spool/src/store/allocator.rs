@@ -132,6 +132,32 @@ impl Allocator {
         chunks.any(|chunk| chunk.len() >= needed && !self.is_retired(chunk))
     }
 
+    /// Whether there is a cold range of this length.
+    pub fn has_cold(&self, len: usize) -> bool {
+        self.cold.by_place.values().any(|range| range.len >= len)
+    }
+
+    /// The longest piece of a chunk in which none of these ranges lies, given in order by chunk, offset and length.
+    pub fn longest_run(&self, taken: &[(u32, usize, usize)]) -> usize {
+        let chunks = self.chunks.values().filter(|chunk| !self.is_retired(chunk));
+        let runs = chunks.map(|chunk| {
+            let (mut at, mut longest) = (0, 0);
+            for (_, offset, len) in taken.iter().filter(|(number, ..)| *number == chunk.number()) {
+                longest = longest.max(offset.saturating_sub(at));
+                at = offset + len;
+            }
+            longest.max(chunk.len().saturating_sub(at))
+        });
+        runs.max().unwrap_or(0)
+    }
+
+    /// Bytes of files in which none of these ranges lies.
+    pub fn unused_bytes(&self, taken: &[(u32, usize, usize)]) -> usize {
+        let is_unused = |chunk: &&Arc<Chunk>| taken.iter().all(|(number, ..)| *number != chunk.number());
+        let files = self.chunks.values().filter(|chunk| !chunk.is_in_memory());
+        files.filter(is_unused).map(|chunk| chunk.len()).sum()
+    }
+
     /// Bytes of all chunks in memory.
     pub fn memory_bytes(&self) -> usize {
         let chunks = self.chunks.values().filter(|chunk| chunk.is_in_memory());

@@ -10,9 +10,11 @@
 //! Without destinations the first row's `delivered` counts what the local history has evicted.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::memory::Region;
+use super::store::lock;
 use super::tier::Tier;
 use crate::files::{Files, How, SharedFile};
 use crate::format::header::MAX_DESTINATIONS;
@@ -109,7 +111,7 @@ impl Counts {
 pub(crate) struct Ledger {
     memory: Region,
     /// The file to write to, where the memory is not the file, and whether it has to be.
-    file: Option<SharedFile>,
+    file: Option<Mutex<SharedFile>>,
     is_changed: AtomicBool,
 }
 
@@ -123,7 +125,7 @@ impl Ledger {
             _ => None,
         };
         let ledger = Self {
-            file: if mapped.is_some() { None } else { file },
+            file: if mapped.is_some() { None } else { file.map(Mutex::new) },
             memory: mapped.unwrap_or_else(|| Region::heap(LEN)),
             is_changed: AtomicBool::new(true),
         };
@@ -137,9 +139,10 @@ impl Ledger {
 
     /// Writes what has changed to the file, where the memory is not the file.
     pub fn write(&self) {
-        if let Some(file) = &self.file
-            && self.is_changed.swap(false, Ordering::AcqRel)
-        {
+        let Some(file) = &self.file else { return };
+        // Held while the counts are copied, too: an older copy must not be written over a newer one.
+        let file = lock(file);
+        if self.is_changed.swap(false, Ordering::AcqRel) {
             let mut bytes = Vec::with_capacity(LEN);
             for at in (0..ROWS + MAX_DESTINATIONS * ROW_LEN).step_by(8) {
                 bytes.extend_from_slice(&u64::from_le(self.word(at).load(Ordering::Relaxed)).to_le_bytes());

@@ -337,7 +337,10 @@ impl Segment {
             let end = self.closed().map_or(0, |end| end as usize);
             let len = (end.saturating_sub(from)).min(most.max(HEADER + FRAME));
             out.resize(at + len, 0);
-            if let Some(read) = self.range.chunk.read_file(&mut out[at..], self.range.offset + from) {
+            let read = self.range.chunk.read_file(&mut out[at..], self.range.offset + from);
+            // Where the file is mapped as well, the mapping serves when the descriptor does not.
+            let read = read.filter(|read| read.is_ok() || self.range.chunk.region().is_none());
+            if let Some(read) = read {
                 read.inspect_err(|_| out.truncate(at))?;
                 // Up to the last whole record; a longer one than asked for is read by itself.
                 let mut whole = 0;

@@ -85,6 +85,8 @@ pub struct Store {
     process_record: Vec<u8>,
     tier: AtomicU8,
     is_memory_backed: bool,
+    /// Held by whoever makes a file.
+    growing: Mutex<()>,
     /// Bytes of files that may be made at present; at most `limits.total()`.
     allowance: AtomicU64,
     allocator: Mutex<Allocator>,
@@ -186,6 +188,8 @@ impl Store {
 
     pub(crate) fn with_files(mut settings: StoreSettings, files: SharedFiles) -> Self {
         settings.manifest.destinations.truncate(MAX_DESTINATIONS);
+        // Memory has no files.
+        settings.directory.take_if(|_| settings.tier == Some(Tier::Memory));
         let file_system = settings
             .directory
             .as_ref()
@@ -213,6 +217,7 @@ impl Store {
             destinations,
             tier: AtomicU8::new(tier as u8),
             is_memory_backed,
+            growing: Mutex::default(),
             allowance: AtomicU64::new(total),
             allocator: Mutex::default(),
             index: Mutex::new(Index::new()),
@@ -397,14 +402,17 @@ impl Store {
             (taken, prepared.iter().map(|lease| lease.segment().len()).sum::<usize>())
         };
         if taken.is_some() {
-            self.check_stock(ready + lock(&self.allocator).warm_bytes());
+            let warm = lock(&self.allocator).warm_bytes();
+            self.check_stock(ready + warm);
         }
         taken
     }
 
     /// Asks for maintenance when the stock is low.
     fn check_stock(&self, bytes: usize) {
-        if bytes < self.low_mark.load(Ordering::Relaxed)
+        // Where files are written there is no stock.
+        if self.tier() != Tier::Written
+            && bytes < self.low_mark.load(Ordering::Relaxed)
             && let Some(call) = self.on_low_stock.get()
         {
             call();
@@ -516,10 +524,45 @@ impl Store {
                 continue;
             }
             self.seal_closed();
+            if needed > UNIT && !self.could_be_had(needed) {
+                return None;
+            }
             if !self.make_way(needed) {
                 return None;
             }
         }
+    }
+
+    /// Whether so much would be in one piece if all that is sealed made way: leases that are written may stand between.
+    fn could_be_had(&self, needed: usize) -> bool {
+        if self.may_use_memory() {
+            return true;
+        }
+        // Those that were made ahead and that nobody has asked for make way first.
+        let prepared: Vec<_> = lock(&self.prepared).drain(..).collect();
+        prepared.iter().for_each(|lease| self.recycle(lease.segment()));
+        let mut taken: Vec<_> = lock(&self.index)
+            .active_from(0)
+            .filter(|segment| !segment.is_sealed())
+            .map(|segment| {
+                (
+                    segment.range().chunk.number(),
+                    segment.range().offset,
+                    segment.range().len,
+                )
+            })
+            .collect();
+        taken.sort_unstable();
+        let (longest, present, unused) = {
+            let allocator = lock(&self.allocator);
+            (
+                allocator.longest_run(&taken),
+                allocator.file_bytes(),
+                allocator.unused_bytes(&taken),
+            )
+        };
+        // Files in which nothing is written can be replaced by a longer one.
+        longest >= needed || self.may_make_files() && needed <= self.room_beside(present.saturating_sub(unused))
     }
 
     /// Whether so much could be had at all: nothing is evicted for what would find no room in the empty store.
@@ -572,12 +615,7 @@ impl Store {
         let evicted = lock(&self.index).evict_history();
         evicted.is_some_and(|segment| {
             if self.destinations == 0 {
-                let counted = segment.counted();
-                let totals = &self.totals.by_destination[0];
-                self.ledger.add_delivered(0, counted.records.into());
-                totals.evicted.fetch_add(counted.records.into(), Ordering::Relaxed);
-                totals.evicted_bytes.fetch_add(counted.bytes.into(), Ordering::Relaxed);
-                segment.range().chunk.wanted_segments.fetch_sub(1, Ordering::AcqRel);
+                self.count_evicted_history(&segment);
             }
             self.recycle(&segment);
             true
@@ -595,10 +633,25 @@ impl Store {
                 let bytes = counted.bytes.saturating_sub(segment.settled_bytes(number));
                 totals.evicted_bytes.fetch_add(bytes.into(), Ordering::Relaxed);
             }
-            segment.range().chunk.wanted_segments.fetch_sub(1, Ordering::AcqRel);
+            if self.destinations == 0 {
+                // It was about to become history.
+                self.count_evicted_history(&segment);
+            } else {
+                segment.range().chunk.wanted_segments.fetch_sub(1, Ordering::AcqRel);
+            }
             self.recycle(&segment);
             true
         })
+    }
+
+    /// Without destinations, history is all there is.
+    fn count_evicted_history(&self, segment: &Segment) {
+        let counted = segment.counted();
+        let totals = &self.totals.by_destination[0];
+        self.ledger.add_delivered(0, counted.records.into());
+        totals.evicted.fetch_add(counted.records.into(), Ordering::Relaxed);
+        totals.evicted_bytes.fetch_add(counted.bytes.into(), Ordering::Relaxed);
+        segment.range().chunk.wanted_segments.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Gives the range of an evicted segment back.
@@ -643,9 +696,14 @@ impl Store {
         let Some(directory) = &self.settings.directory else {
             return false;
         };
+        // One at a time: threads that find the stock used up together need one file, not one each.
+        let _growing = lock(&self.growing);
+        if needed > 0 && lock(&self.allocator).has_cold(needed) {
+            return true;
+        }
         let present = lock(&self.allocator).file_bytes();
         let room = self.room_beside(present);
-        if needed > room {
+        if needed.max(UNIT) > room {
             return false;
         }
         let wanted = match present {
@@ -659,7 +717,7 @@ impl Store {
         let wanted = wanted.min(room).max(needed);
         let mut last = None;
         // A disk that is nearly full may have room for a smaller one.
-        for len in [wanted, needed.next_multiple_of(FIRST_CHUNK).min(wanted)] {
+        for len in [wanted, needed.max(UNIT).next_multiple_of(FIRST_CHUNK).min(wanted)] {
             let number = self.chunks.fetch_add(1, Ordering::Relaxed);
             let path = directory.join(segments_name(number));
             let made = match Chunk::create(&*self.files, &path, number, len, self.tier()) {
@@ -700,7 +758,7 @@ impl Store {
         self.retry_files(now);
         let (target, is_low) = {
             let mut stock = lock(&self.stock);
-            let is_low = self.warm_bytes() < stock.target() / 2;
+            let is_low = self.tier() != Tier::Written && self.warm_bytes() < stock.target() / 2;
             if is_low {
                 stock.low(now);
             } else {
@@ -729,7 +787,7 @@ impl Store {
     fn grow_ahead(&self, target: usize) {
         let is_busy = target > stock::FIRST;
         if is_busy && lock(&self.allocator).cold_bytes() < target / 2 && self.may_grow() {
-            self.grow(UNIT);
+            self.grow(0);
         }
     }
 
@@ -752,7 +810,7 @@ impl Store {
         }
         if lock(&self.refusal).retry_at.is_some_and(|at| now >= at) {
             self.is_refused.store(false, Ordering::Relaxed);
-            if self.grow(UNIT) {
+            if self.grow(0) {
                 *lock(&self.refusal) = Refusal::default();
             }
             if !self.is_refused.load(Ordering::Relaxed) {
@@ -808,6 +866,10 @@ impl Store {
             let step = missing.min(WARM_STEP) / UNIT * UNIT;
             let taken = lock(&self.allocator).take_cold(UNIT, step);
             let Some(range) = taken else {
+                if self.warm_bytes() >= target / 2 {
+                    // Enough without another file.
+                    return;
+                }
                 // Too much history makes way first, then another file is made, then history and the oldest make way.
                 let over = lock(&self.index).history_bytes() > self.settings.limits.history;
                 if over && self.evict_history() || self.may_grow() && self.grow(UNIT) || self.evict_history() {
@@ -822,6 +884,12 @@ impl Store {
             range.chunk.warm(range.offset, range.len);
             range.chunk.write_free_header(range.offset, range.len);
             lock(&self.allocator).add_warm(range);
+            // Whoever writes flat out keeps this loop going: the rest of the work must not wait for its end.
+            if target > FIRST_CHUNK {
+                self.prepare();
+                self.seal_closed();
+                self.release_sealed();
+            }
         }
     }
 
@@ -970,14 +1038,16 @@ impl Store {
         let mut result = Ok(());
         for chunk in chunks {
             if chunk.is_given_up() {
-                chunk.is_unsynced.store(false, Ordering::Release);
+                chunk.is_unsynced.swap(false, Ordering::AcqRel);
                 // Whoever leases a part of it (of memory; failed files are not leased) asks for a sync again.
                 if chunk.is_given_up() {
                     continue;
                 }
             }
             // Cleared first: what is written from here on needs another sync.
-            chunk.is_unsynced.store(false, Ordering::Release);
+            // By an exchange: whoever leases a part of it adds to `open_segments` and then exchanges, so that one of the two sees
+            // the other.
+            chunk.is_unsynced.swap(false, Ordering::AcqRel);
             // Asked before the sync: a segment that is closed while it runs may have got records behind it.
             let is_open = chunk.open_segments.load(Ordering::Acquire) > 0;
             let synced = chunk.sync();
