@@ -1,6 +1,8 @@
 //! Many short commands in one trace: every span is there afterwards, and what they left is archived along the way, by
 //! each other.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use std::fs;
