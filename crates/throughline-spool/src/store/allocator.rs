@@ -231,7 +231,10 @@ impl Ranges {
                 len: range.len - wanted,
             };
             range.len = wanted;
+            // The old header covers both: it must be shortened before anybody writes to the rest, or recovery would step over
+            // that. The rest first, so that the file can be walked at every instant.
             rest.chunk.write_free_header(rest.offset, rest.len);
+            range.chunk.write_free_header(range.offset, range.len);
             self.bytes += rest.len;
             self.by_place.insert((rest.chunk.number(), rest.offset), rest);
         }

@@ -170,7 +170,8 @@ impl Chunk {
         static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
         let Some(region) = &self.region else { return };
         if !self.is_in_memory() {
-            for at in (offset..offset + len).step_by(ZEROES.len()) {
+            // From the end: until all behind it is zero the range's header keeps recovery from what earlier uses have left.
+            for at in (offset..offset + len).step_by(ZEROES.len()).rev() {
                 let zeroes = &ZEROES[..ZEROES.len().min(offset + len - at)];
                 // A failure means only that it takes longer.
                 if self.write_header(zeroes, at).is_err() {
