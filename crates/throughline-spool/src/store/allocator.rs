@@ -244,7 +244,14 @@ impl Ranges {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::files::fake::FakeFiles;
+    use crate::format::header::Header;
+    use crate::format::recovery;
+    use crate::store::segment::Segment;
+    use crate::store::tier::Tier;
 
     fn chunk(number: u32, units: usize) -> Arc<Chunk> {
         Arc::new(Chunk::in_memory(number, units * UNIT))
@@ -273,6 +280,42 @@ mod tests {
             order.iter().for_each(|n| allocator.give_back(parts[*n].clone()));
             let whole = allocator.take_cold(6 * UNIT, 6 * UNIT).expect("they have merged");
             assert_eq!(place(&whole), (1, 0, 6), "{order:?}");
+        }
+    }
+
+    /// A process that ends before the first part is warmed left a header that covered both.
+    #[test]
+    fn part_of_a_range_does_not_hide_what_is_written_behind_it() {
+        for tier in [Tier::Mapped, Tier::Written] {
+            let files = FakeFiles::new();
+            files.add_directory("/spool");
+            let chunk = Chunk::create(&*files.shared(), Path::new("/spool/segments"), 1, 4 * UNIT, tier);
+            let mut allocator = allocator();
+            allocator.add_chunk(Arc::new(chunk.expect("there is room")));
+            let whole = allocator.take_cold(4 * UNIT, 4 * UNIT).expect("it is free");
+            whole.chunk.write_free_header(0, 4 * UNIT);
+            allocator.give_back(whole);
+
+            let first = allocator.take_cold(UNIT, UNIT).expect("it is free");
+            let behind = allocator.take_cold(UNIT, UNIT).expect("it is free");
+            let header = Header {
+                generation: 7,
+                ..Header::free(UNIT)
+            };
+            let (segment, _) = Segment::create(behind, header, &[]);
+            let mut bytes = vec![0; 4 * UNIT];
+            first
+                .chunk
+                .read_file(&mut bytes, 0)
+                .expect("a file")
+                .expect("it can be read");
+            let found: Vec<_> = recovery::segments(&bytes, UNIT)
+                .placed
+                .into_iter()
+                .map(|placed| (placed.header.generation, placed.range))
+                .collect();
+            assert_eq!(found, [(7, UNIT..2 * UNIT)], "{tier:?}");
+            drop(segment);
         }
     }
 
