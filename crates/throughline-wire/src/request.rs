@@ -13,7 +13,8 @@
 //! let spans = b"\x12\x03\x2a\x01a\x12\x03\x2a\x01b"; // two spans that have nothing but a name
 //!
 //! let mut body = Vec::new();
-//! let scope_spans = request::ScopeSpans::new(&scope, &[spans]);
+//! let runs = [&spans[..]];
+//! let scope_spans = request::ScopeSpans::new(&scope, &runs);
 //! request::append_resource_spans(&mut body, &resource, "", &[scope_spans]);
 //!
 //! let mut names = Vec::new();
