@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
-use throughline_spool::{Destination, Limits, Manifest, Signal, Source, Store, StoreSettings};
+use throughline_spool::{Destination, Limits, Manifest, Signal, Source, Store, StoreSettings, Tier};
 
 const REQUESTS: usize = 1_953;
 const SPANS: usize = 512;
@@ -60,7 +60,7 @@ fn settings(directory: PathBuf) -> StoreSettings {
             pending: 512 << 20,
             ..Limits::default()
         },
-        tier: None,
+        tier: Some(Tier::Written),
         refuse_when_full: true,
     }
 }

@@ -1,15 +1,21 @@
 //! The store: one writer's directory of segments. It knows nothing of threads, spans or other processes' directories.
 
+mod account;
 pub(crate) mod allocator;
 pub(crate) mod batch;
 pub(crate) mod chunk;
 pub(crate) mod crc;
+mod eviction;
 pub(crate) mod index;
 pub(crate) mod lease;
+mod leasing;
 pub(crate) mod ledger;
+mod maintenance;
 pub(crate) mod memory;
 pub(crate) mod quota;
 pub(crate) mod segment;
+mod segment_files;
+mod sources;
 pub(crate) mod stock;
 #[allow(clippy::module_inception)]
 mod store;
@@ -19,5 +25,6 @@ pub(crate) mod tail;
 mod tests;
 pub(crate) mod tier;
 
-pub use store::{Account, Position, Store, StoreSettings};
+pub use account::Account;
 pub(crate) use store::{LEDGER, SEGMENTS, lock, segments_name};
+pub use store::{Position, Store, StoreSettings};

@@ -27,6 +27,8 @@ const MOST_LEASES: usize = 256;
 const STRIPES: usize = 32;
 /// The first lease of a thread, in bytes. Each further one is four times as large, as far as the store allows.
 const FIRST_LEASE: usize = 16 << 10;
+/// Where files are written, a thread's segment has memory of its own while it is written: small ones are enough.
+const LARGEST_WRITTEN_LEASE: usize = 64 << 10;
 
 static CURRENT: AtomicPtr<Recorder> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -391,7 +393,11 @@ impl Recorder {
         {
             return Some(spare);
         }
-        let wanted = if before == 0 { FIRST_LEASE } else { before * 4 };
+        let wanted = match (before, self.store.tier()) {
+            (0, _) => FIRST_LEASE,
+            (_, Tier::Written) => LARGEST_WRITTEN_LEASE.min(before * 4),
+            (_, Tier::Mapped | Tier::Memory) => before * 4,
+        };
         let lease = self.store.lease(source, body, wanted);
         if lease.is_none() {
             self.leases.fetch_sub(1, Ordering::Relaxed);

@@ -250,6 +250,7 @@ mod tests {
     use crate::files::fake::FakeFiles;
     use crate::format::header::Header;
     use crate::format::recovery;
+    use crate::store::memory::Region;
     use crate::store::segment::Segment;
     use crate::store::tier::Tier;
 
@@ -302,7 +303,8 @@ mod tests {
                 generation: 7,
                 ..Header::free(UNIT)
             };
-            let (segment, _) = Segment::create(behind, header, &[]);
+            let own = behind.chunk.region().is_none().then(|| Region::heap(UNIT));
+            let (segment, _) = Segment::create(behind, header, own, &[]);
             let mut bytes = vec![0; 4 * UNIT];
             first
                 .chunk

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use super::lease::{Body, Lease};
+use super::lease::Lease;
 use super::store::{Store, lock};
-use crate::format::record::{Kind, MAX_BODY, stride};
+use crate::format::record::{MAX_BODY, stride};
 use crate::format::source::Source;
 
 /// The size of the segments that batches are written to, in bytes.
@@ -19,6 +19,9 @@ pub(crate) struct BatchWriter {
 impl Store {
     /// Appends records of one source: all of them, or none. Once this has returned they survive the death of the process; a
     /// power cut they survive once [`sync`](Self::sync) has returned.
+    ///
+    /// A store that gets whole batches is best made with tier [`Written`](crate::Tier::Written): each batch is then one write,
+    /// and memory that is prepared for single spans would be synced twice.
     ///
     /// # Errors
     ///
@@ -59,11 +62,7 @@ impl Store {
                 "the store has no room for the batch",
             ));
         };
-        for body in bodies {
-            if let Some(place) = lease.place(number, body.len()) {
-                lease.append(place, Kind::Finished, number, Body::new(body));
-            }
-        }
+        lease.append_all(number, bodies);
         Ok(())
     }
 

@@ -212,6 +212,44 @@ impl Lease<Mapped> {
     pub fn position(&self) -> usize {
         self.at
     }
+
+    /// Appends finished records of a source as far as there is room for them. Where the file is written, they go there in one
+    /// write.
+    pub fn append_all<'a>(&mut self, source: u32, bodies: impl Iterator<Item = &'a [u8]>) {
+        let together = WrittenTogether {
+            start: self.at,
+            // Without memory of its own a lease writes nothing through.
+            own: self.memory.own.take(),
+            lease: self,
+        };
+        for body in bodies {
+            let Some(place) = together.lease.place(source, body.len()) else {
+                break;
+            };
+            together.lease.append(place, Kind::Finished, source, Body::new(body));
+        }
+    }
+}
+
+/// A lease whose records go to the file when this is dropped, also by a panic of whoever gives them.
+struct WrittenTogether<'a> {
+    lease: &'a mut Lease<Mapped>,
+    own: Option<Arc<Region>>,
+    /// Where the first of the records begins.
+    start: usize,
+}
+
+impl Drop for WrittenTogether<'_> {
+    fn drop(&mut self) {
+        if let Some(own) = &self.own
+            && self.lease.at > self.start
+        {
+            // With the next commit word.
+            let len = self.lease.at + 4 - self.start;
+            self.lease.memory.segment.write_through(own, self.start, len);
+        }
+        self.lease.memory.own = self.own.take();
+    }
 }
 
 impl Memory for Mapped {

@@ -61,12 +61,15 @@ const EVICTED: u32 = 1 << 31;
 impl Segment {
     /// Puts a range into use: its records so far are those of `first`, a whole row of records from `HEADER_LEN` on.
     ///
-    /// The range belongs to the caller alone, and the file says that it is free. Returns the segment and its memory.
-    pub fn create(range: Range, header: Header, first: &[u8]) -> (Arc<Self>, Option<Arc<Region>>) {
-        let own = match range.chunk.region() {
-            Some(_) => None,
-            None => Some(Arc::new(Region::heap(range.len))),
-        };
+    /// The range belongs to the caller alone, and the file says that it is free; `own` is memory of this length or more where
+    /// the chunk has none. Returns the segment and its memory.
+    pub fn create(range: Range, header: Header, own: Option<Region>, first: &[u8]) -> (Arc<Self>, Option<Arc<Region>>) {
+        assert_eq!(own.is_none(), range.chunk.region().is_some(), "one memory or the other");
+        assert!(
+            own.as_ref().is_none_or(|own| own.len() >= range.len),
+            "the segment lies in its memory"
+        );
+        let own = own.map(Arc::new);
         let segment = Self {
             range,
             header,
@@ -171,9 +174,9 @@ impl Segment {
         (end != 0).then_some(end)
     }
 
-    /// Says in the header what the segment holds, and lets go of memory that the file makes up for.
-    pub fn seal(&self) {
-        let Some(end) = self.closed() else { return };
+    /// Says in the header what the segment holds. Returns memory that the file makes up for.
+    pub fn seal(&self) -> Option<Arc<Region>> {
+        let end = self.closed()?;
         let counted = *lock(&self.counted);
         let sealed = Sealed {
             end,
@@ -186,9 +189,10 @@ impl Segment {
             self.write_header(Sealed::AT, &sealed.to_bytes(self.generation()));
         }
         self.sealed.store(true, Ordering::Release);
-        if !self.has_failed() {
-            lock(&self.own).take();
+        if self.has_failed() {
+            return None;
         }
+        lock(&self.own).take()
     }
 
     pub fn is_sealed(&self) -> bool {

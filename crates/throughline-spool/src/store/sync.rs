@@ -1,7 +1,10 @@
 //! Group commit: of many who want what they wrote to be durable, one syncs for all.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, PoisonError};
+
+use super::store::{Store, lock};
 
 /// Runs one sync at a time. Whoever comes while one runs waits for the next one, which serves all who came meanwhile.
 #[derive(Debug, Default)]
@@ -55,6 +58,63 @@ impl GroupCommit {
             self.ended.notify_all();
             return result;
         }
+    }
+}
+
+impl Store {
+    /// Makes everything that was committed before this call survive a power cut. Several callers share one sync.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be synced, or the records are in memory. What a file has lost once it will not get back: as long as it
+    /// has records that some destination is to get, every further call fails too.
+    pub fn sync(&self) -> io::Result<()> {
+        self.group_commit.run(|| self.sync_all())
+    }
+
+    pub(super) fn sync_all(&self) -> io::Result<()> {
+        let Some(directory) = &self.settings.directory else {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the records are in memory, and no sync makes them durable",
+            ));
+        };
+        let chunks = std::mem::take(&mut *lock(&self.unsynced));
+        let mut result = Ok(());
+        for chunk in chunks {
+            if chunk.is_given_up() {
+                chunk.is_unsynced.swap(false, Ordering::AcqRel);
+                // Whoever leases a part of it (of memory; failed files are not leased) asks for a sync again.
+                if chunk.is_given_up() {
+                    continue;
+                }
+            }
+            // Cleared first: what is written from here on needs another sync.
+            // By an exchange: whoever leases a part of it adds to `open_segments` and then exchanges, so that one of the two sees
+            // the other.
+            chunk.is_unsynced.swap(false, Ordering::AcqRel);
+            // Asked before the sync: a segment that is closed while it runs may have got records behind it.
+            let is_open = chunk.open_segments.load(Ordering::Acquire) > 0;
+            let synced = chunk.sync();
+            if (synced.is_err() || is_open) && !chunk.is_unsynced.swap(true, Ordering::AcqRel) {
+                lock(&self.unsynced).push(chunk);
+            }
+            result = result.and(synced);
+        }
+        if self.new_names.swap(false, Ordering::AcqRel) {
+            let synced = self.files.sync_dir(directory);
+            if synced.is_err() {
+                self.new_names.store(true, Ordering::Release);
+            }
+            result = result.and(synced);
+        }
+        result
+    }
+
+    /// Whether anything was written since the last sync, as far as can be told without looking at records.
+    #[must_use]
+    pub fn is_unsynced(&self) -> bool {
+        !lock(&self.unsynced).is_empty()
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Tail {
     next_order: u64,
     /// How much is read at a time.
     step: usize,
+    /// Memory of a batch that was settled, for the next one.
+    spare: Vec<u8>,
 }
 
 /// Records that were read and are not settled. As long as it lives they are not evicted.
@@ -68,6 +70,7 @@ impl Tail {
             unsettled: VecDeque::new(),
             next_order: 0,
             step: LEAST_STEP,
+            spare: Vec::new(),
         }
     }
 
@@ -121,7 +124,7 @@ impl Tail {
     /// A segment cannot be read at this time; what comes before it was given out first.
     pub fn next(&mut self, most_records: usize, most_bytes: usize) -> io::Result<Option<Batch>> {
         let mut batch = Batch {
-            bytes: Vec::with_capacity(most_bytes.min(self.step)),
+            bytes: std::mem::take(&mut self.spare),
             pieces: Vec::new(),
             last_source: None,
             records: 0,
@@ -257,10 +260,6 @@ impl Tail {
     ///
     /// The cursors move before the ledger counts: a crash in between leaves records settled and not counted, and none is
     /// counted twice.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "what is settled is over: a second time would count twice"
-    )]
     pub fn settle(&mut self, batch: Batch, rejected: u64) {
         let totals = &self.store.totals.by_destination[self.destination];
         let mut damaged = batch.damaged;
@@ -292,6 +291,10 @@ impl Tail {
         );
         ledger.add_dropped_for(self.destination, Dropped::Damaged, damaged);
         ledger.write();
+        let mut bytes = batch.bytes;
+        bytes.clear();
+        bytes.shrink_to(2 * MOST_STEP);
+        self.spare = bytes;
     }
 }
 

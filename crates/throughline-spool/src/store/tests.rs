@@ -1,5 +1,6 @@
 //! The store on a disk that fails, fills up, stops and loses power.
 
+mod batch;
 mod faults;
 mod power_cut;
 mod walk;

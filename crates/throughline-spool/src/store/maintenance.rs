@@ -1,0 +1,152 @@
+//! What is done now and then, and never on the thread of a caller.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::segment::Segment;
+use super::segment_files::FIRST_CHUNK;
+use super::stock;
+use super::store::{Store, lock};
+use super::tier::Tier;
+use crate::format::header::UNIT;
+
+/// How much is faulted in at a time: what is ready can be used while the rest is prepared.
+pub(super) const WARM_STEP: usize = 256 << 10;
+/// Sealed segments keep their memory up to this many bytes in all; the file has what they hold.
+const MOST_RESIDENT: usize = 8 << 20;
+
+impl Store {
+    /// Seals what was closed, refills the stock of warm memory, and lets go of what is not needed. Not for a caller's thread.
+    pub fn maintain(&self, now: Instant) {
+        self.seal_closed();
+        self.withdraw_failed();
+        self.retry_files(now);
+        let (target, is_low) = {
+            let mut stock = lock(&self.stock);
+            let is_low = self.tier() != Tier::Written && self.warm_bytes() < stock.target() / 2;
+            if is_low {
+                stock.low(now);
+            } else {
+                stock.tick(now);
+            }
+            if stock.has_cooled(now) {
+                drop(stock);
+                self.warm_again();
+                stock = lock(&self.stock);
+            }
+            (stock.target(), is_low)
+        };
+        self.low_mark.store(target / 2, Ordering::Relaxed);
+        // Not for every lease: a program that makes a few spans needs no other file.
+        if is_low {
+            self.warm(target);
+        }
+        self.prepare();
+        self.grow_ahead(target);
+        self.release_sealed();
+        self.remove_free_files(target);
+        self.ledger.write();
+    }
+
+    /// Bytes that are ready to be written to.
+    pub(super) fn warm_bytes(&self) -> usize {
+        let prepared: usize = lock(&self.prepared).iter().map(|lease| lease.segment().len()).sum();
+        prepared + lock(&self.allocator).warm_bytes()
+    }
+
+    /// Counts and seals the segments that no lease writes any more.
+    pub(crate) fn seal_closed(&self) {
+        let closed: Vec<_> = lock(&self.closed).drain(..).collect();
+        for segment in closed {
+            self.count_segment(&segment);
+            if let Some(memory) = segment.seal().and_then(Arc::into_inner) {
+                // What is written next need not be faulted in.
+                *lock(&self.spare_memory) = Some(memory);
+            }
+            self.settle_segment(&segment);
+            if !segment.range().chunk.is_in_memory() && segment.range().chunk.region().is_some() {
+                let mut resident = lock(&self.resident);
+                resident.1 += segment.len();
+                resident.0.push_back(segment);
+            }
+        }
+    }
+
+    /// Makes history of a segment that is sealed and that everybody has got.
+    pub(super) fn settle_segment(&self, segment: &Segment) {
+        let is_settled = segment.is_sealed() && (0..self.destinations).all(|n| segment.is_settled_for(n));
+        if is_settled && lock(&self.index).settle(segment.order()) && self.destinations > 0 {
+            segment.range().chunk.wanted_segments.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Faults in free ranges until so many bytes are warm.
+    pub(super) fn warm(&self, target: usize) {
+        if self.tier() == Tier::Written {
+            return;
+        }
+        loop {
+            let missing = target.saturating_sub(self.warm_bytes());
+            if missing < UNIT {
+                return;
+            }
+            let step = missing.min(WARM_STEP) / UNIT * UNIT;
+            let taken = lock(&self.allocator).take_cold(UNIT, step);
+            let Some(range) = taken else {
+                if self.warm_bytes() >= target / 2 {
+                    // Enough without another file.
+                    return;
+                }
+                // Too much history makes way first, then another file is made, then history and the oldest make way.
+                let over = lock(&self.index).history_bytes() > self.settings.limits.history;
+                if over && self.evict_history() || self.may_grow() && self.grow(UNIT) || self.evict_history() {
+                    continue;
+                }
+                let is_short = self.warm_bytes() < target.min(stock::FIRST) / 2;
+                if is_short && !self.settings.refuse_when_full && self.make_way(UNIT) {
+                    continue;
+                }
+                return;
+            };
+            range.chunk.warm(range.offset, range.len);
+            range.chunk.write_free_header(range.offset, range.len);
+            lock(&self.allocator).add_warm(range);
+            // Whoever writes flat out keeps this loop going: the rest of the work must not wait for its end.
+            if target > FIRST_CHUNK {
+                self.prepare();
+                self.seal_closed();
+                self.release_sealed();
+            }
+        }
+    }
+
+    /// The stock has been written back by the kernel and would fault once more.
+    fn warm_again(&self) {
+        let stock = lock(&self.allocator).warm_ranges();
+        for range in stock {
+            if let Some(region) = range.chunk.region() {
+                region.populate(range.offset, range.len);
+            }
+        }
+    }
+
+    /// Bounds the memory of sealed segments.
+    fn release_sealed(&self) {
+        loop {
+            let oldest = {
+                let mut resident = lock(&self.resident);
+                if resident.1 <= MOST_RESIDENT {
+                    return;
+                }
+                let Some(oldest) = resident.0.pop_front() else { return };
+                resident.1 -= oldest.len();
+                oldest
+            };
+            // Pinned, so that the range is still this segment's; one that was evicted is in use again, or in stock.
+            if let Some(pin) = oldest.pin() {
+                pin.segment().release_memory();
+            }
+        }
+    }
+}
