@@ -3,7 +3,7 @@
 //! A *warm* range is allocated and faulted in for writing: whoever writes there meets no page fault. A *cold* one is
 //! allocated on disk only. Free neighbours of one chunk merge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::chunk::Chunk;
@@ -28,12 +28,36 @@ pub(crate) struct Allocator {
     retired: Ranges,
     uses_memory: bool,
     chunks: BTreeMap<u32, Arc<Chunk>>,
+    /// Bytes of all chunks in files, and of those in memory.
+    file_bytes: usize,
+    memory_bytes: usize,
 }
 
 #[derive(Debug, Default)]
 struct Ranges {
     by_place: BTreeMap<(u32, usize), Range>,
+    /// The same by length: whoever takes one does not look at all of them.
+    by_len: BTreeSet<(usize, u32, usize)>,
     bytes: usize,
+}
+
+impl Range {
+    /// Cuts off, and returns, what lies behind the first `len` bytes. `say_free` says in the file that a range is free.
+    ///
+    /// The old header covers both parts: it has to be shortened before anybody writes to the second, or recovery would step over
+    /// that.
+    pub fn cut(&mut self, len: usize, say_free: impl Fn(&Chunk, usize, usize)) -> Option<Self> {
+        let rest = Self {
+            chunk: self.chunk.clone(),
+            offset: self.offset + len,
+            len: self.len.checked_sub(len).filter(|rest| *rest > 0)?,
+        };
+        self.len = len;
+        // The rest first, so that the file can be walked at every instant.
+        say_free(&rest.chunk, rest.offset, rest.len);
+        say_free(&self.chunk, self.offset, self.len);
+        Some(rest)
+    }
 }
 
 impl Allocator {
@@ -41,6 +65,7 @@ impl Allocator {
     pub fn add_chunk(&mut self, chunk: Arc<Chunk>) {
         self.chunks.insert(chunk.number(), chunk.clone());
         let len = chunk.len();
+        *self.bytes_of(&chunk) += len;
         self.give_back(Range { chunk, offset: 0, len });
     }
 
@@ -81,19 +106,26 @@ impl Allocator {
 
     /// A warm range of `wanted` bytes if there is one, else the longest that has `needed`.
     pub fn take_warm(&mut self, needed: usize, wanted: usize) -> Option<Range> {
-        self.warm.take(needed, wanted)
+        let mut range = self.take(needed, wanted, |allocator| &mut allocator.warm)?;
+        // Stores to memory that is there: they wait for nothing.
+        if range.len > wanted
+            && let Some(rest) = range.cut(wanted, Chunk::write_free_header)
+        {
+            self.add_warm(rest);
+        }
+        Some(range)
     }
 
-    /// A cold range of `wanted` bytes if there is one, else the longest that has `needed`.
+    /// The shortest cold range of at least `wanted` bytes, else the longest that has `needed`. It is not cut: to say so in the
+    /// file is not for whoever holds the allocator's lock.
     pub fn take_cold(&mut self, needed: usize, wanted: usize) -> Option<Range> {
-        self.cold.take(needed, wanted)
+        self.take(needed, wanted, |allocator| &mut allocator.cold)
     }
 
-    /// Any free range of `needed` bytes, cold or warm.
+    /// A free range of at least `needed` bytes, cold or warm. It is not cut.
     pub fn take_any(&mut self, needed: usize) -> Option<Range> {
-        self.cold
-            .take(needed, needed)
-            .or_else(|| self.warm.take(needed, needed))
+        self.take_cold(needed, needed)
+            .or_else(|| self.take(needed, needed, |allocator| &mut allocator.warm))
             .or_else(|| self.take_merged(needed))
     }
 
@@ -102,7 +134,18 @@ impl Allocator {
         for range in std::mem::take(&mut self.warm).by_place.into_values() {
             self.cold.add(range);
         }
-        self.cold.take(needed, needed)
+        self.take_cold(needed, needed)
+    }
+
+    fn take(&mut self, needed: usize, wanted: usize, from: fn(&mut Self) -> &mut Ranges) -> Option<Range> {
+        let range = from(self).take(needed, wanted)?;
+        if !range.chunk.has_failed() {
+            return Some(range);
+        }
+        // Rare: it has failed since the last call.
+        self.retired.add(range);
+        self.sort_out();
+        from(self).take(needed, wanted)
     }
 
     /// The ranges in the stock. They may be leased at any moment.
@@ -122,8 +165,14 @@ impl Allocator {
 
     /// Bytes of all chunks in files.
     pub fn file_bytes(&self) -> usize {
-        let chunks = self.chunks.values().filter(|chunk| !chunk.is_in_memory());
-        chunks.map(|chunk| chunk.len()).sum()
+        self.file_bytes
+    }
+
+    fn bytes_of(&mut self, chunk: &Chunk) -> &mut usize {
+        match chunk.is_in_memory() {
+            true => &mut self.memory_bytes,
+            false => &mut self.file_bytes,
+        }
     }
 
     /// Whether a range of this length could be had if everything were free.
@@ -134,7 +183,7 @@ impl Allocator {
 
     /// Whether there is a cold range of this length.
     pub fn has_cold(&self, len: usize) -> bool {
-        self.cold.by_place.values().any(|range| range.len >= len)
+        self.cold.longest().is_some_and(|(longest, ..)| longest >= len)
     }
 
     /// The longest piece of a chunk in which none of these ranges lies, given in order by chunk, offset and length.
@@ -160,19 +209,23 @@ impl Allocator {
 
     /// Bytes of all chunks in memory.
     pub fn memory_bytes(&self) -> usize {
-        let chunks = self.chunks.values().filter(|chunk| chunk.is_in_memory());
-        chunks.map(|chunk| chunk.len()).sum()
+        self.memory_bytes
     }
 
     /// Takes out a chunk all of which is free and cold.
     pub fn remove_free_chunk(&mut self) -> Option<Arc<Chunk>> {
         let chunk = self.cold.remove_whole_chunk()?;
-        self.chunks.remove(&chunk.number())
+        self.forget(&chunk)
     }
 
     /// Takes out a chunk that is not to be leased and all of which is free.
     pub fn remove_retired_chunk(&mut self) -> Option<Arc<Chunk>> {
         let chunk = self.retired.remove_whole_chunk()?;
+        self.forget(&chunk)
+    }
+
+    fn forget(&mut self, chunk: &Chunk) -> Option<Arc<Chunk>> {
+        *self.bytes_of(chunk) -= chunk.len();
         self.chunks.remove(&chunk.number())
     }
 }
@@ -180,7 +233,6 @@ impl Allocator {
 impl Ranges {
     fn add(&mut self, mut range: Range) {
         debug_assert!(range.offset.is_multiple_of(UNIT) && range.len.is_multiple_of(UNIT));
-        self.bytes += range.len;
         let number = range.chunk.number();
         let before = self.by_place.range(..(number, range.offset)).next_back();
         if let Some((&key, before)) = before
@@ -188,13 +240,18 @@ impl Ranges {
             && before.offset + before.len == range.offset
         {
             (range.offset, range.len) = (before.offset, before.len + range.len);
-            self.by_place.remove(&key);
+            self.remove(key);
         }
-        let behind = (number, range.offset + range.len);
-        if let Some(behind) = self.by_place.remove(&behind) {
+        if let Some(behind) = self.remove((number, range.offset + range.len)) {
             range.len += behind.len;
         }
+        self.bytes += range.len;
+        self.by_len.insert((range.len, number, range.offset));
         self.by_place.insert((number, range.offset), range);
+    }
+
+    fn longest(&self) -> Option<(usize, u32, usize)> {
+        self.by_len.last().copied()
     }
 
     fn remove_whole_chunk(&mut self) -> Option<Arc<Chunk>> {
@@ -212,33 +269,16 @@ impl Ranges {
 
     fn remove(&mut self, key: (u32, usize)) -> Option<Range> {
         let range = self.by_place.remove(&key)?;
+        self.by_len.remove(&(range.len, key.0, key.1));
         self.bytes -= range.len;
         Some(range)
     }
 
-    /// The shortest range of at least `wanted`, cut to that, else the longest of at least `needed`.
+    /// The shortest range of at least `wanted`, else the longest of at least `needed`.
     fn take(&mut self, needed: usize, wanted: usize) -> Option<Range> {
-        let fits = |range: &&Range| range.len >= wanted;
-        let all = || self.by_place.values().filter(|range| !range.chunk.has_failed());
-        let found = all().filter(fits).min_by_key(|range| range.len);
-        let found = found.or_else(|| all().filter(|range| range.len >= needed).max_by_key(|range| range.len))?;
-        let key = (found.chunk.number(), found.offset);
-        let mut range = self.remove(key)?;
-        if range.len > wanted {
-            let rest = Range {
-                chunk: range.chunk.clone(),
-                offset: range.offset + wanted,
-                len: range.len - wanted,
-            };
-            range.len = wanted;
-            // The old header covers both: it must be shortened before anybody writes to the rest, or recovery would step over
-            // that. The rest first, so that the file can be walked at every instant.
-            rest.chunk.write_free_header(rest.offset, rest.len);
-            range.chunk.write_free_header(range.offset, range.len);
-            self.bytes += rest.len;
-            self.by_place.insert((rest.chunk.number(), rest.offset), rest);
-        }
-        Some(range)
+        let fitting = self.by_len.range((wanted, 0, 0)..).next().copied();
+        let (_, number, offset) = fitting.or_else(|| self.longest().filter(|(longest, ..)| *longest >= needed))?;
+        self.remove((number, offset))
     }
 }
 
@@ -265,6 +305,15 @@ mod tests {
         }
     }
 
+    /// A cold range of `wanted` bytes, or of as many as there are.
+    fn take_cold(allocator: &mut Allocator, needed: usize, wanted: usize) -> Option<Range> {
+        let mut range = allocator.take_cold(needed, wanted)?;
+        if let Some(rest) = range.cut(wanted, Chunk::write_free_header_to_file) {
+            allocator.give_back(rest);
+        }
+        Some(range)
+    }
+
     fn place(range: &Range) -> (u32, usize, usize) {
         (range.chunk.number(), range.offset / UNIT, range.len / UNIT)
     }
@@ -275,11 +324,11 @@ mod tests {
             let mut allocator = allocator();
             allocator.add_chunk(chunk(1, 6));
             let parts: Vec<_> = (0..3)
-                .map(|_| allocator.take_cold(UNIT, 2 * UNIT).expect("there is room"))
+                .map(|_| take_cold(&mut allocator, UNIT, 2 * UNIT).expect("there is room"))
                 .collect();
             assert_eq!(allocator.cold_bytes(), 0);
             order.iter().for_each(|n| allocator.give_back(parts[*n].clone()));
-            let whole = allocator.take_cold(6 * UNIT, 6 * UNIT).expect("they have merged");
+            let whole = take_cold(&mut allocator, 6 * UNIT, 6 * UNIT).expect("they have merged");
             assert_eq!(place(&whole), (1, 0, 6), "{order:?}");
         }
     }
@@ -293,12 +342,12 @@ mod tests {
             let chunk = Chunk::create(&*files.shared(), Path::new("/spool/segments"), 1, 4 * UNIT, tier);
             let mut allocator = allocator();
             allocator.add_chunk(Arc::new(chunk.expect("there is room")));
-            let whole = allocator.take_cold(4 * UNIT, 4 * UNIT).expect("it is free");
+            let whole = take_cold(&mut allocator, 4 * UNIT, 4 * UNIT).expect("it is free");
             whole.chunk.write_free_header(0, 4 * UNIT);
             allocator.give_back(whole);
 
-            let first = allocator.take_cold(UNIT, UNIT).expect("it is free");
-            let behind = allocator.take_cold(UNIT, UNIT).expect("it is free");
+            let first = take_cold(&mut allocator, UNIT, UNIT).expect("it is free");
+            let behind = take_cold(&mut allocator, UNIT, UNIT).expect("it is free");
             let header = Header {
                 generation: 7,
                 ..Header::free(UNIT)
@@ -326,7 +375,7 @@ mod tests {
         let mut allocator = allocator();
         allocator.add_chunk(chunk(1, 2));
         allocator.add_chunk(chunk(2, 2));
-        assert!(allocator.take_cold(3 * UNIT, 3 * UNIT).is_none());
+        assert!(take_cold(&mut allocator, 3 * UNIT, 3 * UNIT).is_none());
         assert_eq!(allocator.memory_bytes(), 4 * UNIT);
         assert!(allocator.remove_free_chunk().is_some() && allocator.remove_free_chunk().is_some());
         assert_eq!((allocator.memory_bytes(), allocator.cold_bytes()), (0, 0));
@@ -338,21 +387,21 @@ mod tests {
         for (number, units) in [(1, 8), (2, 3), (3, 1)] {
             allocator.add_chunk(chunk(number, units));
         }
-        let taken = allocator.take_cold(UNIT, 2 * UNIT).expect("there is room");
+        let taken = take_cold(&mut allocator, UNIT, 2 * UNIT).expect("there is room");
         assert_eq!(place(&taken), (2, 0, 2));
-        let taken = allocator.take_cold(UNIT, 64 * UNIT).expect("a shorter one");
+        let taken = take_cold(&mut allocator, UNIT, 64 * UNIT).expect("a shorter one");
         assert_eq!(place(&taken), (1, 0, 8));
-        assert!(allocator.take_cold(2 * UNIT, 64 * UNIT).is_none());
+        assert!(take_cold(&mut allocator, 2 * UNIT, 64 * UNIT).is_none());
     }
 
     #[test]
     fn warm_and_cold_ranges_are_apart_until_nothing_else_fits() {
         let mut allocator = allocator();
         allocator.add_chunk(chunk(1, 4));
-        let warm = allocator.take_cold(2 * UNIT, 2 * UNIT).expect("there is room");
+        let warm = take_cold(&mut allocator, 2 * UNIT, 2 * UNIT).expect("there is room");
         allocator.add_warm(warm);
         assert_eq!((allocator.warm_bytes(), allocator.cold_bytes()), (2 * UNIT, 2 * UNIT));
-        assert!(allocator.take_cold(3 * UNIT, 3 * UNIT).is_none());
+        assert!(take_cold(&mut allocator, 3 * UNIT, 3 * UNIT).is_none());
         assert!(allocator.take_warm(3 * UNIT, 3 * UNIT).is_none());
         assert_eq!(place(&allocator.take_any(4 * UNIT).expect("both")), (1, 0, 4));
     }
@@ -361,7 +410,7 @@ mod tests {
     fn memory_is_withdrawn_where_files_can_be_had_and_comes_back() {
         let mut allocator = allocator();
         allocator.add_chunk(chunk(1, 2));
-        let used = allocator.take_cold(UNIT, UNIT).expect("there is room");
+        let used = take_cold(&mut allocator, UNIT, UNIT).expect("there is room");
         allocator.set_uses_memory(false);
         assert!(allocator.take_any(UNIT).is_none());
         assert_eq!((allocator.warm_bytes(), allocator.cold_bytes()), (0, 0));

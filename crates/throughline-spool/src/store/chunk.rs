@@ -139,18 +139,15 @@ impl Chunk {
         file.write_at(bytes, at as u64)
     }
 
-    /// Says in the file that a range is free. It belongs to the caller alone.
+    /// Says in the file that a range is free, by a store to its memory where there is some. The range belongs to the caller
+    /// alone, and its memory should be warm.
     ///
     /// Whoever reads the file goes from header to header: where a free range is cut, each part needs one of its own.
     pub fn write_free_header(&self, at: usize, len: usize) {
-        if self.is_in_memory() {
-            return;
-        }
-        let bytes = Header::free(len).to_bytes();
-        let Some(region) = &self.region else {
-            let _ = self.write_header(&bytes, at);
-            return;
+        let (Some(region), false) = (&self.region, self.is_in_memory()) else {
+            return self.write_free_header_to_file(at, len);
         };
+        let bytes = Header::free(len).to_bytes();
         assert!(at + bytes.len() <= self.len, "a range lies in its chunk");
         // SAFETY: in range, and the range is the caller's alone.
         unsafe {
@@ -159,6 +156,16 @@ impl Chunk {
                 .as_ptr()
                 .add(at)
                 .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
+    }
+
+    /// The same by a write: a store to memory that is not warm would have the kernel read ahead what is about to be
+    /// overwritten.
+    pub fn write_free_header_to_file(&self, at: usize, len: usize) {
+        let written = self.write_header(&Header::free(len).to_bytes(), at);
+        // By the memory where the descriptor does not serve. A written file that refuses this refuses the records as well.
+        if written.is_err() && self.region.is_some() {
+            self.write_free_header(at, len);
         }
     }
 

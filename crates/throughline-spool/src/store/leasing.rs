@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::allocator::Range;
-use super::chunk;
+use super::allocator::{Allocator, Range};
+use super::chunk::{self, Chunk};
 use super::lease::{Lease, SLACK};
 use super::memory::Region;
 use super::segment::Segment;
@@ -154,6 +154,26 @@ impl Store {
         }
     }
 
+    /// A cold range of `wanted` bytes if there is one, else the longest that has `needed`.
+    pub(super) fn take_cold(&self, needed: usize, wanted: usize) -> Option<Range> {
+        self.take_and_cut(wanted, |allocator| allocator.take_cold(needed, wanted))
+    }
+
+    /// Any free range of `needed` bytes, cold or warm.
+    fn take_any(&self, needed: usize) -> Option<Range> {
+        self.take_and_cut(needed, |allocator| allocator.take_any(needed))
+    }
+
+    /// One thread at a time, so that nobody misses what another has taken out only to cut it.
+    fn take_and_cut(&self, wanted: usize, take: impl FnOnce(&mut Allocator) -> Option<Range>) -> Option<Range> {
+        let _cutting = lock(&self.cutting);
+        let mut range = take(&mut lock(&self.allocator))?;
+        if let Some(rest) = range.cut(wanted, Chunk::write_free_header_to_file) {
+            lock(&self.allocator).give_back(rest);
+        }
+        Some(range)
+    }
+
     /// The stock is used up: takes what is free, makes a file, or evicts.
     #[cold]
     fn take_cold_range(&self, needed: usize, wanted: usize) -> Option<Range> {
@@ -164,7 +184,7 @@ impl Store {
             Tier::Mapped | Tier::Memory => wanted.min(COLD_LEASE).max(needed),
         };
         let cold = || {
-            let range = lock(&self.allocator).take_cold(needed, wanted)?;
+            let range = self.take_cold(needed, wanted)?;
             range.chunk.warm(range.offset, range.len);
             Some(range)
         };
@@ -178,7 +198,7 @@ impl Store {
             return Some(range);
         }
         loop {
-            if let Some(range) = lock(&self.allocator).take_any(needed) {
+            if let Some(range) = self.take_any(needed) {
                 return Some(range);
             }
             if !self.could_hold(needed) {

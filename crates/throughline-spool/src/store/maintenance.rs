@@ -92,7 +92,7 @@ impl Store {
                 return;
             }
             let step = missing.min(WARM_STEP) / UNIT * UNIT;
-            let taken = lock(&self.allocator).take_cold(UNIT, step);
+            let taken = self.take_cold(UNIT, step);
             let Some(range) = taken else {
                 if self.warm_bytes() >= target / 2 {
                     // Enough without another file.

@@ -71,6 +71,8 @@ pub struct Store {
     /// Bytes of files that may be made at present; at most `limits.total()`.
     pub(super) allowance: AtomicU64,
     pub(super) allocator: Mutex<Allocator>,
+    /// Held by whoever cuts a free range that is not warm.
+    pub(super) cutting: Mutex<()>,
     pub(super) index: Mutex<Index>,
     /// Leases of warm segments, made ahead so that whoever takes one allocates nothing.
     pub(super) prepared: Mutex<Vec<Lease>>,
@@ -151,6 +153,7 @@ impl Store {
             growing: Mutex::default(),
             allowance: AtomicU64::new(total),
             allocator: Mutex::default(),
+            cutting: Mutex::default(),
             index: Mutex::new(Index::new()),
             prepared: Mutex::new(Vec::with_capacity(MOST_PREPARED)),
             last_wanted: AtomicUsize::new(UNIT),
