@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use super::memory::Region;
 use super::tier::Tier;
@@ -17,6 +17,8 @@ pub(crate) struct Chunk {
     /// The file's memory, or the memory that stands in for a file. `None` where the file is written.
     region: Option<Region>,
     file: Option<(SharedFile, PathBuf)>,
+    /// Everything before this was in use, or warm, at some time.
+    filled_to: AtomicUsize,
     /// Whether the file has refused something that was to be written or synced.
     failed: AtomicBool,
     /// Whether it was a write of records.
@@ -72,6 +74,7 @@ impl Chunk {
             len,
             region,
             file,
+            filled_to: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
             refuses_records: AtomicBool::new(false),
             is_unsynced: AtomicBool::new(false),
@@ -172,21 +175,31 @@ impl Chunk {
     /// Faults a free range in, so that who writes there meets no page fault.
     ///
     /// It is filled with zeroes by a write first: the kernel then takes memory for it in large pieces, and maps each with
-    /// one fault, which costs a fifth of faulting page after page in.
-    pub fn warm(&self, offset: usize, len: usize) {
-        static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+    /// one fault, which costs a fifth of faulting page after page in. Where `was_used_lately`, the kernel still has that memory.
+    pub fn warm(&self, offset: usize, len: usize, was_used_lately: bool) {
         let Some(region) = &self.region else { return };
-        if !self.is_in_memory() {
-            // From the end: until all behind it is zero the range's header keeps recovery from what earlier uses have left.
-            for at in (offset..offset + len).step_by(ZEROES.len()).rev() {
-                let zeroes = &ZEROES[..ZEROES.len().min(offset + len - at)];
-                // A failure means only that it takes longer.
-                if self.write_header(zeroes, at).is_err() {
-                    break;
-                }
-            }
+        let end = offset + len;
+        let was_filled = end <= self.filled_to.load(Ordering::Relaxed);
+        let is_cached = was_filled && was_used_lately;
+        if !self.is_in_memory() && !is_cached {
+            self.fill(offset, end);
         }
         region.populate(offset, len);
+    }
+
+    fn fill(&self, offset: usize, end: usize) {
+        static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+        // From the end: until all behind it is zero the range's header keeps recovery from what earlier uses have left.
+        for at in (offset..end).step_by(ZEROES.len()).rev() {
+            let zeroes = &ZEROES[..ZEROES.len().min(end - at)];
+            // A failure means only that it takes longer.
+            if self.write_header(zeroes, at).is_err() {
+                return;
+            }
+        }
+        if offset <= self.filled_to.load(Ordering::Relaxed) {
+            self.filled_to.fetch_max(end, Ordering::Relaxed);
+        }
     }
 
     /// Reads from the file. `None`: there is none.

@@ -7,6 +7,7 @@ use super::chunk::{self, Chunk};
 use super::lease::{Lease, SLACK};
 use super::memory::Region;
 use super::segment::Segment;
+use super::stock;
 use super::store::{MOST_PREPARED, Store, lock};
 use super::tier::Tier;
 use crate::format::header::{HEADER_LEN, Header, UNIT};
@@ -183,9 +184,10 @@ impl Store {
             Tier::Written => wanted,
             Tier::Mapped | Tier::Memory => wanted.min(COLD_LEASE).max(needed),
         };
+        let is_busy = stock::is_busy(lock(&self.stock).target());
         let cold = || {
             let range = self.take_cold(needed, wanted)?;
-            range.chunk.warm(range.offset, range.len);
+            range.chunk.warm(range.offset, range.len, is_busy);
             Some(range)
         };
         if let Some(range) = cold() {

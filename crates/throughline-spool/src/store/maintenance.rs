@@ -109,7 +109,7 @@ impl Store {
                 }
                 return;
             };
-            range.chunk.warm(range.offset, range.len);
+            range.chunk.warm(range.offset, range.len, stock::is_busy(target));
             range.chunk.write_free_header(range.offset, range.len);
             lock(&self.allocator).add_warm(range);
             // Whoever writes flat out keeps this loop going: the rest of the work must not wait for its end.

@@ -24,6 +24,8 @@ pub(crate) struct Segment {
     closed: AtomicU32,
     /// Whether the header says so, too. Nothing is evicted before.
     sealed: AtomicBool,
+    /// Whether its memory was given back to the kernel.
+    is_released: AtomicBool,
     /// Whether the file lacks something of it, so that its own memory is all there is.
     is_lost: AtomicBool,
     cursors: [DestinationCursor; MAX_DESTINATIONS],
@@ -77,6 +79,7 @@ impl Segment {
             own: Mutex::new(own.clone()),
             closed: AtomicU32::new(0),
             sealed: AtomicBool::new(false),
+            is_released: AtomicBool::new(false),
             is_lost: AtomicBool::new(false),
             cursors: std::array::from_fn(|_| DestinationCursor {
                 offset: AtomicU32::new(HEADER_LEN as u32),
@@ -204,6 +207,7 @@ impl Segment {
         if let Some(region) = self.range.chunk.region()
             && !self.range.chunk.is_in_memory()
         {
+            self.is_released.store(true, Ordering::Relaxed);
             region.release(self.range.offset, self.range.len);
         }
     }
@@ -333,57 +337,74 @@ impl Segment {
     ///
     /// The file cannot be read.
     pub fn read(&self, from: u32, most: usize, out: &mut Vec<u8>) -> io::Result<u32> {
-        let from = from as usize;
-        let at = out.len();
         let own = lock(&self.own).clone();
+        let has_memory = own.is_some() || self.range.chunk.region().is_some();
         // A sealed segment without memory of its own is whole in its file, whatever that has refused since.
-        if self.is_sealed() && own.is_none() {
-            let end = self.closed().map_or(0, |end| end as usize);
-            let len = (end.saturating_sub(from)).min(most.max(HEADER + FRAME));
-            out.resize(at + len, 0);
-            let read = self.range.chunk.read_file(&mut out[at..], self.range.offset + from);
-            // Where the file is mapped as well, the mapping serves when the descriptor does not.
-            let read = read.filter(|read| read.is_ok() || self.range.chunk.region().is_none());
-            if let Some(read) = read {
-                read.inspect_err(|_| out.truncate(at))?;
-                // Up to the last whole record; a longer one than asked for is read by itself.
-                let mut whole = 0;
-                while let Some((_, _, next)) = self.record_in(&out[at..], whole, from) {
-                    whole = next - from;
-                }
-                if whole == 0 && from + len < end {
-                    out.truncate(at);
-                    return self.read(from as u32, most.saturating_mul(2).max(64 << 10), out);
-                }
-                // Where no record stands, somebody has changed the file: the rest cannot be told apart.
-                if whole == 0 {
-                    whole = len;
-                }
-                out.truncate(at + whole);
-                return Ok((from + whole) as u32);
+        let is_filed = self.is_sealed() && own.is_none() && !self.range.chunk.is_in_memory();
+        if !is_filed || has_memory && !self.is_released.load(Ordering::Relaxed) {
+            if !has_memory {
+                return Err(io::Error::other("the segment is neither in memory nor in its file"));
             }
-            out.truncate(at);
+            let end = self.read_memory(own.as_deref(), from, most, out);
+            // Where a sealed segment has no record before its end, somebody has changed it.
+            if !is_filed || end > from || self.closed().is_none_or(|closed| from >= closed) {
+                return Ok(end);
+            }
         }
-        if own.is_none() && self.range.chunk.region().is_none() {
-            return Err(io::Error::other("the segment is neither in memory nor in its file"));
-        }
-        let base = self.base(own.as_deref());
+        self.read_file(from, most, out).or_else(|error| match has_memory {
+            // The mapping serves when the descriptor does not.
+            true => Ok(self.read_memory(own.as_deref(), from, most, out)),
+            false => Err(error),
+        })
+    }
+
+    fn read_memory(&self, own: Option<&Region>, from: u32, most: usize, out: &mut Vec<u8>) -> u32 {
+        let (from, at) = (from as usize, out.len());
+        let base = self.base(own);
+        let limit = self.closed().map_or(self.len(), |end| end as usize);
         let mut end = from;
-        while let Some((_, _, next)) = self.committed_at(base, end, self.len()) {
+        while let Some((_, _, next)) = self.committed_at(base, end, limit) {
             if end > from && next - from > most {
                 break;
             }
             end = next;
         }
-        out.resize(at + end - from, 0);
+        out.reserve(end - from);
         // SAFETY: `committed_at` checked that `from..end` lies in the segment; the commit words were loaded with Acquire and
-        // not zero, so the lease has left that range for good.
+        // not zero, so the lease has left that range for good. The room was reserved, and is initialised by the copy.
         unsafe {
             out.as_mut_ptr()
                 .add(at)
                 .copy_from_nonoverlapping(base.add(from), end - from);
+            out.set_len(at + end - from);
         }
-        Ok(end as u32)
+        end as u32
+    }
+
+    /// Of a sealed segment.
+    fn read_file(&self, from: u32, most: usize, out: &mut Vec<u8>) -> io::Result<u32> {
+        let (from, at) = (from as usize, out.len());
+        let end = self.closed().map_or(0, |end| end as usize);
+        let len = (end.saturating_sub(from)).min(most.max(HEADER + FRAME));
+        out.resize(at + len, 0);
+        let read = self.range.chunk.read_file(&mut out[at..], self.range.offset + from);
+        let read = read.unwrap_or_else(|| Err(io::Error::other("the segment has no file")));
+        read.inspect_err(|_| out.truncate(at))?;
+        // Up to the last whole record; a longer one than asked for is read by itself.
+        let mut whole = 0;
+        while let Some((_, _, next)) = self.record_in(&out[at..], whole, from) {
+            whole = next - from;
+        }
+        if whole == 0 && from + len < end {
+            out.truncate(at);
+            return self.read_file(from as u32, most.saturating_mul(2).max(64 << 10), out);
+        }
+        // Where no record stands, somebody has changed the file: the rest cannot be told apart.
+        if whole == 0 {
+            whole = len;
+        }
+        out.truncate(at + whole);
+        Ok((from + whole) as u32)
     }
 
     /// The record that seems to stand at `at` of a copy that begins at `from` of the segment, wholly in the copy.

@@ -130,8 +130,7 @@ impl Store {
 
     /// In busy times there is a file ahead of need, so that no thread has to make one.
     pub(super) fn grow_ahead(&self, target: usize) {
-        let is_busy = target > stock::FIRST;
-        if is_busy && lock(&self.allocator).cold_bytes() < target / 2 && self.may_grow() {
+        if stock::is_busy(target) && lock(&self.allocator).cold_bytes() < target / 2 && self.may_grow() {
             self.grow(0);
         }
     }

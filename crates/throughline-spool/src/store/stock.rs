@@ -25,6 +25,11 @@ const QUIET: Duration = Duration::from_secs(10);
 /// faulted in anew.
 const COOLS: Duration = Duration::from_secs(20);
 
+/// Whether a stock of this size is one that is used up quickly: then what is free was used a short time ago.
+pub(crate) fn is_busy(target: usize) -> bool {
+    target > FIRST
+}
+
 impl Stock {
     /// A stock for a store of this many bytes in all.
     pub fn new(total: u64) -> Self {
