@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::{delivery, disk, idle, start};
+use super::{delivery, disk, idle, outage, start};
 
 /// What is measured together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Case {
     Idle,
     /// What short processes leave on disk.
     Disk,
+    /// Short processes while the backend is dead.
+    Outage,
 }
 
 /// One line of the table.
@@ -31,7 +33,14 @@ pub struct Figure {
 
 impl Case {
     /// Every case.
-    pub const ALL: [Self; 5] = [Self::Delivery, Self::Init, Self::Threads, Self::Idle, Self::Disk];
+    pub const ALL: [Self; 6] = [
+        Self::Delivery,
+        Self::Init,
+        Self::Threads,
+        Self::Idle,
+        Self::Disk,
+        Self::Outage,
+    ];
 
     /// The word to choose it by.
     #[must_use]
@@ -42,6 +51,7 @@ impl Case {
             Self::Threads => "threads",
             Self::Idle => "idle",
             Self::Disk => "disk",
+            Self::Outage => "outage",
         }
     }
 
@@ -57,6 +67,7 @@ impl Case {
             Self::Threads => start::threads(home, if quick { 100 } else { 1000 }),
             Self::Idle => idle::run(home, quick),
             Self::Disk => disk::run(home),
+            Self::Outage => outage::run(home, if quick { 500 } else { 5000 }),
         }
     }
 }

@@ -40,7 +40,7 @@ pub fn run(home: &Path) -> io::Result<Vec<Figure>> {
 }
 
 /// What a directory with all that is in it takes on disk.
-fn kib_of(directory: &Path) -> io::Result<f64> {
+pub(super) fn kib_of(directory: &Path) -> io::Result<f64> {
     Ok(blocks_of(directory)? as f64 / 2.0)
 }
 

@@ -14,6 +14,7 @@ pub mod delivery;
 pub mod disk;
 pub mod idle;
 pub mod otlp;
+pub mod outage;
 pub mod proc;
 pub mod receiver;
 pub mod role;

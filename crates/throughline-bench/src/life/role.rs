@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ pub enum Role {
     OneSpan,
     /// Be a backend until the standard input ends.
     Receiver,
+    /// Make spans, and end like any program.
+    Short,
     /// Make one span, and say how many threads of Throughline there are shortly after.
     Threads,
 }
@@ -47,6 +50,10 @@ pub struct Setting {
     /// How many spans to make
     #[arg(long, hide = true, default_value_t = 0)]
     pub spans: u32,
+
+    /// Bytes of spans that nobody has got which the spool may hold; without history
+    #[arg(long, hide = true)]
+    pub quota: Option<u64>,
 
     /// Seconds before the rest counts
     #[arg(long, hide = true, default_value_t = 0)]
@@ -70,6 +77,10 @@ impl Role {
         const LIMIT: Duration = Duration::from_secs(120);
         let mut command = process::again(&[])?;
         command.args(self.arguments()).args(setting.arguments());
+        if self == Self::Short {
+            // That nobody listens is said by each of thousands.
+            command.stderr(Stdio::null());
+        }
         let answer = process::answer_within(LIMIT, &mut command)?;
         Ok(serde_json::from_str(&answer)?)
     }
@@ -100,6 +111,11 @@ impl Role {
                 json!({})
             }
             Self::Receiver => return receiver::serve(io::stdin().lock(), io::stdout()),
+            Self::Short => {
+                let _tracing = start(setting)?;
+                make(setting.spans);
+                json!({})
+            }
             Self::Threads => {
                 let _tracing = start(setting)?;
                 drop(span!("one"));
@@ -120,6 +136,9 @@ impl Setting {
         if let Some(endpoint) = &self.endpoint {
             arguments.extend(["--endpoint".into(), endpoint.into()]);
         }
+        if let Some(quota) = self.quota {
+            arguments.extend(["--quota".into(), quota.to_string().into()]);
+        }
         for (name, number) in [
             ("--spans", u64::from(self.spans)),
             ("--settle", self.settle),
@@ -139,17 +158,23 @@ fn start(setting: &Setting) -> io::Result<Tracing> {
     if let Some(endpoint) = &setting.endpoint {
         builder = builder.endpoint(endpoint);
     }
+    if let Some(quota) = setting.quota {
+        builder = builder.spool_bytes(quota).history_bytes(0);
+    }
     Ok(builder.init())
 }
 
 /// Makes as many spans, in traces of [`SPANS_PER_TRACE`]; each child has five attributes.
 fn make(spans: u32) {
     let order = Order::new();
-    for _ in 0..spans / SPANS_PER_TRACE {
+    let mut left = spans;
+    while left > 0 {
+        let children = left.min(SPANS_PER_TRACE) - 1;
         let _root = span!("root").enter();
-        for _ in 1..SPANS_PER_TRACE {
+        for _ in 0..children {
             drop(black_box(native::five_attributes(&order)));
         }
+        left -= children + 1;
     }
 }
 
@@ -196,6 +221,7 @@ mod tests {
             root: Some("/spool".into()),
             endpoint: Some("http://127.0.0.1:4318".to_owned()),
             spans: 2000,
+            quota: Some(1 << 20),
             settle: 10,
             rest: 20,
         };

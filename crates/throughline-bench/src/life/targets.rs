@@ -1,7 +1,7 @@
 //! What the figures should be.
 
 use super::table::Table;
-use super::{delivery, disk, idle, start};
+use super::{delivery, disk, idle, outage, start};
 use crate::verdict::Verdict;
 
 /// The verdict on each target whose figure was measured.
@@ -29,6 +29,8 @@ const TARGETS: &[(&str, f64, bool)] = &[
     (idle::LOCAL, 0.2, false),
     (idle::DELIVERING, 0.2, false),
     (disk::PER_PROCESS, 2.0, false),
+    (outage::SIZE, 1.0, false),
+    (outage::UNACCOUNTED, 0.0, false),
 ];
 
 #[cfg(test)]
