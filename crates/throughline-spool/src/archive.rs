@@ -35,6 +35,7 @@ pub(crate) mod walk;
 mod whose;
 
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::directory::{NEW, ProcessDir, Root};
@@ -103,7 +104,7 @@ pub struct Archive {
     candidates: Candidates,
     /// Problems of files of the archive that were said.
     said: Vec<String>,
-    /// What the files of living processes take, in bytes, as far as it was said.
+    /// What the files of this process take, in bytes, as far as it was said.
     live: u64,
 }
 
@@ -117,6 +118,19 @@ impl Archive {
             said: Vec::new(),
             live: 0,
         }
+    }
+
+    /// The directory of this process: its files are those whose bytes are told.
+    #[must_use]
+    pub fn with_own(mut self, directory: &Path) -> Self {
+        let name = directory.file_name().and_then(|name| name.to_str());
+        self.candidates.set_own(name.unwrap_or_default());
+        self
+    }
+
+    /// What the files of living processes take, in bytes, as far as it is known.
+    fn elsewhere(&self) -> u64 {
+        self.live.saturating_add(self.candidates.bytes())
     }
 
     /// Takes up to `budget` directories of dead processes in, the oldest of those it finds first, and keeps the limits. It
@@ -140,7 +154,8 @@ impl Archive {
         progress.has_more = self.candidates.has_more();
         let mut room = MOST_BYTES;
         for directory in &found.dead {
-            match take_in(&mut locked, directory, now.time, self.live, &mut room, &mut progress) {
+            let live = self.elsewhere();
+            match take_in(&mut locked, directory, now.time, live, &mut room, &mut progress) {
                 Ok(true) => {
                     progress.processes += 1;
                     self.candidates.forget(directory.name());
@@ -161,7 +176,7 @@ impl Archive {
             }
         }
         locked.count_settled()?;
-        let mut made = locked.make_room(self.live, now.time)?;
+        let mut made = locked.make_room(self.elsewhere(), now.time)?;
         drop(locked);
         for name in &found.left_over {
             let problem = remove_left_over(&self.layout, name, now.time).err();
@@ -171,8 +186,8 @@ impl Archive {
         Ok(progress)
     }
 
-    /// Removes the oldest files that are over the limits. `live_bytes` is what the files of living processes take; it is
-    /// kept in mind for the steps that follow.
+    /// Removes the oldest files that are over the limits. `live_bytes` is what the files of this process take; it is kept in mind
+    /// for the steps that follow. Those of other processes are counted as the steps find them.
     ///
     /// # Errors
     ///
@@ -187,7 +202,7 @@ impl Archive {
             progress.is_busy = true;
             return Ok(progress);
         };
-        let made = locked.make_room(live_bytes, now.time)?;
+        let made = locked.make_room(self.elsewhere(), now.time)?;
         drop(locked);
         self.add(made, &mut progress);
         Ok(progress)

@@ -86,7 +86,10 @@ fn archive(recorder: &Recorder) {
     let Some(root) = &recorder.settings().root else { return };
     ARCHIVIST.with_borrow_mut(|archivist| {
         let archivist = archivist.get_or_insert_with(|| Archivist {
-            archive: Archive::new(root, recorder.settings().limits),
+            archive: match recorder.store().path() {
+                Some(own) => Archive::new(root, recorder.settings().limits).with_own(own),
+                None => Archive::new(root, recorder.settings().limits),
+            },
             looked: None,
         });
         archivist.look(recorder);

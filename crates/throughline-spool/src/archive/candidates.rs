@@ -24,6 +24,10 @@ const MOST_KNOWN: usize = 20_000;
 #[derive(Debug, Default)]
 pub(crate) struct Candidates {
     known: HashMap<String, Known>,
+    /// What the files of those that live take, in bytes, as far as they were looked at.
+    bytes: u64,
+    /// The name of this process's own directory, which is left out of that.
+    own: String,
     /// Whether the last search has seen all there is.
     has_seen_all: bool,
 }
@@ -35,6 +39,8 @@ struct Known {
     /// Since when its lock has been seen free.
     free_since: Option<Instant>,
     pause: Duration,
+    /// What its files took when it was looked at and its owner lived, in bytes.
+    bytes: u64,
     /// What was said of it last.
     said: Option<String>,
 }
@@ -64,8 +70,17 @@ impl Candidates {
                 break;
             }
             let directory = ProcessDir::new(root.path().join(&name), root.files.clone());
+            let is_own = name == self.own;
             let known = self.known.entry(name).or_default();
-            match known.life(&directory, now) {
+            let life = known.life(&directory, now);
+            // What is about to be archived takes its place in the archive: nothing makes way for it twice.
+            let bytes = match life {
+                Life::Living if !is_own => directory.bytes(),
+                Life::Living | Life::Dead => 0,
+            };
+            self.bytes = self.bytes + bytes - known.bytes;
+            known.bytes = bytes;
+            match life {
                 Life::Dead => found.dead.push(directory),
                 Life::Living => {
                     known.look_at = Some(now + LIVING);
@@ -83,6 +98,7 @@ impl Candidates {
         self.has_seen_all = true;
         if self.known.len() > MOST_KNOWN {
             self.known.clear();
+            self.bytes = 0;
         }
         root.files.entries(root.path(), &mut |name, kind| {
             if kind != EntryKind::Directory {
@@ -104,6 +120,7 @@ impl Candidates {
         })?;
         if self.has_seen_all {
             self.known.retain(|name, _| seen.contains(name));
+            self.bytes = self.known.values().map(|known| known.bytes).sum();
         }
         names.sort();
         Ok(names)
@@ -128,7 +145,18 @@ impl Candidates {
 
     /// A directory is gone.
     pub fn forget(&mut self, name: &str) {
-        self.known.remove(name);
+        let known = self.known.remove(name);
+        self.bytes -= known.map_or(0, |known| known.bytes);
+    }
+
+    /// This process's own directory.
+    pub fn set_own(&mut self, name: &str) {
+        name.clone_into(&mut self.own);
+    }
+
+    /// What the directories of living processes take, but for the own one, in bytes; as far as they were looked at.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 }
 

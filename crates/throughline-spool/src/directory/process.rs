@@ -173,6 +173,17 @@ impl ProcessDir {
         Ok(names)
     }
 
+    /// What its files take on disk, in bytes, as far as they can be seen.
+    pub(crate) fn bytes(&self) -> u64 {
+        let mut bytes = 0;
+        // What cannot be seen is not counted: the next look may see it.
+        let _ = self.files.entries(&self.path, &mut |name, _| {
+            bytes += self.files.look(&self.path.join(name)).map_or(0, |seen| seen.occupied);
+            true
+        });
+        bytes
+    }
+
     /// A file's bytes.
     pub(crate) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         let file = self.files.open(&self.path.join(name), How::Read)?;

@@ -22,9 +22,14 @@ impl Store {
         self.seal_closed();
         self.withdraw_failed();
         self.retry_files(now);
-        let (target, is_low) = {
+        let (target, low_mark, is_low) = {
             let mut stock = lock(&self.stock);
-            let is_low = self.tier() != Tier::Written && self.warm_bytes() < stock.target() / 2;
+            // Of the first file half is used up first: a program that makes a few spans needs no other.
+            let low_mark = match lock(&self.allocator).file_bytes() {
+                0..=FIRST_CHUNK => FIRST_CHUNK / 2,
+                _ => stock.target() / 2,
+            };
+            let is_low = self.tier() != Tier::Written && self.warm_bytes() < low_mark;
             if is_low {
                 stock.low(now);
             } else {
@@ -35,10 +40,9 @@ impl Store {
                 self.warm_again();
                 stock = lock(&self.stock);
             }
-            (stock.target(), is_low)
+            (stock.target(), low_mark, is_low)
         };
-        self.low_mark.store(target / 2, Ordering::Relaxed);
-        // Not for every lease: a program that makes a few spans needs no other file.
+        self.low_mark.store(low_mark, Ordering::Relaxed);
         if is_low {
             self.warm(target);
         }

@@ -160,7 +160,7 @@ impl Store {
             spare_memory: Mutex::default(),
             closed: Mutex::new(Vec::with_capacity(CLOSED)),
             resident: Mutex::default(),
-            low_mark: AtomicUsize::new(stock.target() / 2),
+            low_mark: AtomicUsize::new(FIRST_CHUNK / 2),
             stock: Mutex::new(stock),
             on_low_stock: OnceLock::new(),
             chunks: AtomicU32::new(0),
