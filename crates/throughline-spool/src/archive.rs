@@ -55,6 +55,8 @@ pub use whose::Whose;
 
 /// Bytes of segment files that one step reads at most, beyond one file.
 const MOST_BYTES: u64 = 32 << 20;
+/// Where other processes live, one part in so many of the quota is kept for those that have started since.
+const UNSEEN: u64 = 32;
 /// A directory that is being made is left over when it is older than this.
 const BEING_MADE: Duration = Duration::from_secs(3600);
 
@@ -130,7 +132,14 @@ impl Archive {
 
     /// What the files of living processes take, in bytes, as far as it is known.
     fn elsewhere(&self) -> u64 {
-        self.live.saturating_add(self.candidates.bytes())
+        // Others may have started, or grown, since they were looked at.
+        let others = self.candidates.bytes();
+        let unseen = if others > 0 {
+            self.layout.limits.pending / UNSEEN
+        } else {
+            0
+        };
+        self.live.saturating_add(others).saturating_add(unseen)
     }
 
     /// Takes up to `budget` directories of dead processes in, the oldest of those it finds first, and keeps the limits. It
