@@ -1,5 +1,6 @@
 //! Leases: who writes gets a segment, prepared if there is one, and gives it back.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 
 use super::allocator::{Allocator, Range};
@@ -32,9 +33,17 @@ impl Store {
             .clamp(UNIT, self.largest_lease())
             .next_multiple_of(UNIT)
             .max(needed);
-        let mut lease = match self.take_prepared(needed, wanted) {
+        self.last_wanted.store(wanted, Ordering::Relaxed);
+        // One of about the size that is wanted, else anything that is warm.
+        let mut lease = match self.take_prepared(needed.max(wanted / 4)..=wanted) {
             Some(lease) => lease,
-            None => self.start_segment(self.take_range(needed, wanted)?, first),
+            None => match self.take_warm(needed, wanted) {
+                Some(range) => self.start_segment(range, first),
+                None => match self.take_prepared(needed..=usize::MAX) {
+                    Some(lease) => lease,
+                    None => self.start_segment(self.take_cold_range(needed, wanted)?, first),
+                },
+            },
         };
         self.open_leases.fetch_add(1, Ordering::Relaxed);
         let chunk = &lease.segment().range().chunk;
@@ -47,12 +56,10 @@ impl Store {
         Some(lease)
     }
 
-    /// A lease that was made ahead, of about the size that is wanted.
-    fn take_prepared(&self, needed: usize, wanted: usize) -> Option<Lease> {
-        self.last_wanted.store(wanted, Ordering::Relaxed);
+    /// The longest lease that was made ahead and has one of these sizes.
+    fn take_prepared(&self, sizes: RangeInclusive<usize>) -> Option<Lease> {
         let (taken, ready) = {
             let mut prepared = lock(&self.prepared);
-            let sizes = needed.max(wanted / 4)..=wanted;
             let fits = |lease: &Lease| sizes.contains(&lease.segment().len()) && !lease.segment().has_failed();
             let at = (0..prepared.len())
                 .filter(|at| fits(&prepared[*at]))
@@ -146,13 +153,10 @@ impl Store {
         (share / UNIT * UNIT).clamp(UNIT, LARGEST_LEASE)
     }
 
-    fn take_range(&self, needed: usize, wanted: usize) -> Option<Range> {
+    fn take_warm(&self, needed: usize, wanted: usize) -> Option<Range> {
         let taken = lock(&self.allocator).take_warm(needed, wanted);
         self.check_stock(self.warm_bytes());
-        match taken {
-            Some(range) => Some(range),
-            None => self.take_cold_range(needed, wanted),
-        }
+        taken
     }
 
     /// A cold range of `wanted` bytes if there is one, else the longest that has `needed`.
@@ -178,6 +182,9 @@ impl Store {
     /// The stock is used up: takes what is free, makes a file, or evicts.
     #[cold]
     fn take_cold_range(&self, needed: usize, wanted: usize) -> Option<Range> {
+        // Whatever the stock seems to hold, it does not serve.
+        self.is_used_up.store(true, Ordering::Relaxed);
+        self.check_stock(0);
         self.withdraw_failed();
         // Where it is faulted in a small one: it is this thread that has to wait for it.
         let wanted = match self.tier() {

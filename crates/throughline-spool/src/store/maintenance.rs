@@ -29,7 +29,8 @@ impl Store {
                 0..=FIRST_CHUNK => FIRST_CHUNK / 2,
                 _ => stock.target() / 2,
             };
-            let is_low = self.tier() != Tier::Written && self.warm_bytes() < low_mark;
+            let is_used_up = self.is_used_up.swap(false, Ordering::Relaxed);
+            let is_low = self.tier() != Tier::Written && (is_used_up || self.warm_bytes() < low_mark);
             if is_low {
                 stock.low(now);
             } else {

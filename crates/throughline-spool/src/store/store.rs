@@ -87,6 +87,8 @@ pub struct Store {
     pub(super) stock: Mutex<Stock>,
     /// Below this the stock is low.
     pub(super) low_mark: AtomicUsize,
+    /// Whether somebody has found nothing warm since the last [`maintain`](Self::maintain).
+    pub(super) is_used_up: AtomicBool,
     pub(super) on_low_stock: OnceLock<Box<dyn Fn() + Send + Sync>>,
     pub(super) chunks: AtomicU32,
     pub(super) generation: AtomicU64,
@@ -162,6 +164,7 @@ impl Store {
             resident: Mutex::default(),
             low_mark: AtomicUsize::new(FIRST_CHUNK / 2),
             stock: Mutex::new(stock),
+            is_used_up: AtomicBool::new(false),
             on_low_stock: OnceLock::new(),
             chunks: AtomicU32::new(0),
             generation: AtomicU64::new(0),

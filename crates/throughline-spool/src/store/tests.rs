@@ -3,6 +3,7 @@
 mod batch;
 mod faults;
 mod power_cut;
+mod stock;
 mod walk;
 
 use std::collections::BTreeMap;
