@@ -46,7 +46,8 @@ pub use recorder::open::{Notes, OpenSpan, Rare, Recording, Start};
 pub use recorder::{Recorder, Settings};
 pub use store::ledger::Dropped;
 pub use store::quota::Limits;
-pub use store::tail::{Batch, Run, Tail};
+pub use store::runs::Run;
+pub use store::tail::{Batch, Tail};
 pub use store::tier::Tier;
 pub use store::{Account, Position, Store, StoreSettings};
 

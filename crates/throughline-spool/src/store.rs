@@ -13,6 +13,7 @@ pub(crate) mod ledger;
 mod maintenance;
 pub(crate) mod memory;
 pub(crate) mod quota;
+pub(crate) mod runs;
 pub(crate) mod segment;
 mod segment_files;
 mod sources;

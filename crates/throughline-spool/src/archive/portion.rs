@@ -1,29 +1,18 @@
 //! Records that somebody is still to get, of as many processes as fit in one request.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::format::header::{Header, Sealed, Signal};
 use crate::format::source::Source;
-use crate::store::tail::Run;
+use crate::store::runs::{Run, Runs};
 
 /// Records of dead processes that a destination has not got.
 #[derive(Debug)]
 pub struct Portion {
-    /// The payloads, one behind the other.
-    bytes: Vec<u8>,
-    pieces: Vec<Piece>,
+    runs: Runs,
     records: u64,
     pub(super) signal: Option<Signal>,
     pub(super) marks: Vec<Mark>,
-}
-
-/// Consecutive records of one source.
-#[derive(Debug)]
-struct Piece {
-    source: Arc<Source>,
-    /// Their payloads in the portion's bytes.
-    payloads: Vec<Range<usize>>,
 }
 
 /// How much of one segment a portion holds.
@@ -45,8 +34,7 @@ pub(super) struct Mark {
 impl Portion {
     pub(super) fn new() -> Self {
         Self {
-            bytes: Vec::new(),
-            pieces: Vec::new(),
+            runs: Runs::default(),
             records: 0,
             signal: None,
             marks: Vec::new(),
@@ -55,30 +43,23 @@ impl Portion {
 
     /// Whether a payload of this length goes in. The first one always does.
     pub(super) fn has_room(&self, len: usize, most_records: usize, most_bytes: usize) -> bool {
-        self.records == 0 || (self.records as usize) < most_records && self.bytes.len() + len <= most_bytes
+        self.records == 0 || (self.records as usize) < most_records && self.runs.bytes.len() + len <= most_bytes
     }
 
     pub(super) fn push(&mut self, source: &Arc<Source>, payload: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(payload);
-        let range = start..self.bytes.len();
+        let start = self.runs.bytes.len();
+        self.runs.bytes.extend_from_slice(payload);
         self.records += 1;
         // Processes of one program mostly differ in their resource, but need not.
-        match self.pieces.last_mut().filter(|piece| piece.source == *source) {
-            Some(piece) => piece.payloads.push(range),
-            None => self.pieces.push(Piece {
-                source: source.clone(),
-                payloads: vec![range],
-            }),
+        if self.runs.source() != Some(source) {
+            self.runs.begin(source.clone());
         }
+        self.runs.add(start..self.runs.bytes.len());
     }
 
     /// The records, by runs of one source.
     pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
-        self.pieces.iter().map(|piece| Run {
-            source: &piece.source,
-            payloads: piece.payloads.iter().map(|range| &self.bytes[range.clone()]).collect(),
-        })
+        self.runs.iter()
     }
 
     /// How many records there are; at least one.
@@ -96,6 +77,6 @@ impl Portion {
     /// The bytes of all payloads.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.runs.bytes.len()
     }
 }

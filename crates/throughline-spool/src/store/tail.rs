@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::ledger::Dropped;
+use super::runs::{Run, Runs};
 use super::segment::{Pin, Segment};
 use super::store::{Position, Store, lock};
 use crate::format::record::{self, Found};
-use crate::format::source::Source;
 
 /// One destination's reader of a store's records, oldest segment first. There is one at a time, see [`Store::tail`].
 pub struct Tail {
@@ -28,20 +28,12 @@ pub struct Tail {
 
 /// Records that were read and are not settled. As long as it lives they are not evicted.
 pub struct Batch {
-    bytes: Vec<u8>,
-    pieces: Vec<Piece>,
-    /// The number of the last piece's source.
+    runs: Runs,
+    /// The number of the last run's source.
     last_source: Option<u32>,
     records: u64,
     damaged: u64,
     marks: Vec<Mark>,
-}
-
-/// Consecutive records of one source.
-struct Piece {
-    source: Arc<Source>,
-    /// Their payloads in the batch's bytes.
-    payloads: Vec<Range<usize>>,
 }
 
 /// How much of one segment a batch holds.
@@ -51,15 +43,6 @@ struct Mark {
     /// Items, and their bytes.
     records: u32,
     bytes: u32,
-}
-
-/// Consecutive records of one source.
-#[derive(Clone, Debug)]
-pub struct Run<'a> {
-    /// Whose they are.
-    pub source: &'a Source,
-    /// Each a whole field of an OTLP `ScopeSpans` (tag 2), one for each record.
-    pub payloads: Vec<&'a [u8]>,
 }
 
 impl Tail {
@@ -124,8 +107,7 @@ impl Tail {
     /// A segment cannot be read at this time; what comes before it was given out first.
     pub fn next(&mut self, most_records: usize, most_bytes: usize) -> io::Result<Option<Batch>> {
         let mut batch = Batch {
-            bytes: std::mem::take(&mut self.spare),
-            pieces: Vec::new(),
+            runs: Runs::new(std::mem::take(&mut self.spare)),
             last_source: None,
             records: 0,
             damaged: 0,
@@ -151,7 +133,7 @@ impl Tail {
             }
         }
         if batch.records as usize >= most_records {
-            self.step = (batch.bytes.len() + batch.bytes.len() / 8).clamp(LEAST_STEP, MOST_STEP);
+            self.step = (batch.runs.bytes.len() + batch.runs.bytes.len() / 8).clamp(LEAST_STEP, MOST_STEP);
         }
         if batch.records > 0 {
             return Ok(Some(batch));
@@ -186,9 +168,9 @@ impl Tail {
         };
         let mut result = Ok(false);
         while let Ok(false) = result {
-            let start = batch.bytes.len();
+            let start = batch.runs.bytes.len();
             let room = most_bytes.saturating_sub(start);
-            match segment.read(mark.end, room.min(self.step), &mut batch.bytes) {
+            match segment.read(mark.end, room.min(self.step), &mut batch.runs.bytes) {
                 Ok(end) if end == mark.end => break,
                 Ok(_) => {}
                 Err(error) => {
@@ -218,15 +200,15 @@ impl Tail {
         let from = mark.end as usize;
         let mut at = start;
         let mut is_full = false;
-        while at < batch.bytes.len() {
-            let part = &batch.bytes[start..];
+        while at < batch.runs.bytes.len() {
+            let part = &batch.runs.bytes[start..];
             let found = record::read_part(part, at - start, from, segment.generation());
             let next = match &found {
                 Found::Record(_, next) => start + next,
                 // What is there is no record of ours: somebody has changed the file. It is skipped by its length.
                 Found::Torn | Found::Nothing => record::read_u32(part, at - start)
                     .and_then(|commit| record::check_commit_word(commit, at - start, part.len()))
-                    .map_or(batch.bytes.len(), |(_, _, next)| start + next),
+                    .map_or(batch.runs.bytes.len(), |(_, _, next)| start + next),
             };
             let is_item = !matches!(&found, Found::Record(record, _) if !record.kind.is_item());
             let is_too_much = batch.records as usize >= most_records || next > most_bytes;
@@ -251,7 +233,7 @@ impl Tail {
             }
             at = next;
         }
-        batch.bytes.truncate(at);
+        batch.runs.bytes.truncate(at);
         mark.end = (from + at - start) as u32;
         is_full
     }
@@ -291,7 +273,7 @@ impl Tail {
         );
         ledger.add_dropped_for(self.destination, Dropped::Damaged, damaged);
         ledger.write();
-        let mut bytes = batch.bytes;
+        let mut bytes = batch.runs.bytes;
         bytes.clear();
         bytes.shrink_to(2 * MOST_STEP);
         self.spare = bytes;
@@ -310,22 +292,16 @@ impl Drop for Tail {
 
 impl Batch {
     fn push(&mut self, store: &Store, number: u32, payload: Range<usize>) {
-        if let Some(piece) = self.pieces.last_mut().filter(|_| self.last_source == Some(number)) {
-            return piece.payloads.push(payload);
+        // Asked once for each run, not for each record.
+        if self.last_source.replace(number) != Some(number) {
+            self.runs.begin(store.source_of(number).unwrap_or_default());
         }
-        self.last_source = Some(number);
-        self.pieces.push(Piece {
-            source: store.source_of(number).unwrap_or_default(),
-            payloads: vec![payload],
-        });
+        self.runs.add(payload);
     }
 
     /// The records, by runs of one source.
     pub fn runs(&self) -> impl Iterator<Item = Run<'_>> {
-        self.pieces.iter().map(|piece| Run {
-            source: &piece.source,
-            payloads: piece.payloads.iter().map(|range| &self.bytes[range.clone()]).collect(),
-        })
+        self.runs.iter()
     }
 
     /// Records, damaged ones included.
