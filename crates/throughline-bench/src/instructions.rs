@@ -32,7 +32,7 @@ impl Counter {
     /// A counter that keeps its files in `home`.
     #[must_use]
     pub fn new(options: &Options, home: &Path) -> Self {
-        let (few, many) = if options.quick { (1, 3) } else { (2, 12) };
+        let (few, many) = if options.wishes.quick { (1, 3) } else { (2, 12) };
         Self {
             home: home.to_path_buf(),
             few,

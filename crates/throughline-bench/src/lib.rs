@@ -39,6 +39,7 @@
 pub mod allocations;
 pub mod bursts;
 pub mod cases;
+pub mod command_line;
 pub mod instructions;
 pub mod life;
 pub mod machine;
@@ -50,7 +51,7 @@ pub mod targets;
 pub mod threads;
 pub mod verdict;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -64,14 +65,7 @@ use crate::table::{Row, Table};
 ///
 /// A target that is not met is no failure: the table says so.
 pub fn main() -> ExitCode {
-    match run(&Options::from_command_line()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // If stderr is closed too, the exit code has to do.
-            let _ = writeln!(io::stderr(), "hot_path: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    command_line::end("hot_path", run(&Options::from_command_line()))
 }
 
 fn run(options: &Options) -> io::Result<()> {
@@ -80,7 +74,7 @@ fn run(options: &Options) -> io::Result<()> {
         return be_called(name, options, home.path());
     }
 
-    let entries = chosen(options.case.as_deref())?;
+    let entries = chosen(options.wishes.case.as_deref())?;
     let mut counter = Counter::new(options, home.path());
     let prepare = |entry: &&Entry| match entry.own_process {
         true => process::elsewhere(entry.name),
@@ -101,11 +95,7 @@ fn run(options: &Options) -> io::Result<()> {
         });
     let table = Table::new(rows.collect(), counter.complaint());
 
-    write!(io::stdout().lock(), "{table}")?;
-    options
-        .json
-        .as_ref()
-        .map_or(Ok(()), |path| std::fs::write(path, table.json()))
+    options.wishes.show(&table, || table.json())
 }
 
 /// The cases whose names contain the wish, and always the yardstick; without a wish, all.

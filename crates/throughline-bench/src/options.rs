@@ -1,32 +1,20 @@
 //! The command line.
 
-use std::path::PathBuf;
-
 use clap::Parser;
+
+use crate::command_line::Wishes;
 
 /// Measures a span's cost in Throughline and in its peers.
 #[derive(Debug, Parser)]
 #[command(name = "hot_path")]
 pub struct Options {
-    /// Fewer rounds and shorter instruction counts: a look, not a result
-    #[arg(long)]
-    pub quick: bool,
-
-    /// Only the cases whose name contains NAME
-    #[arg(long, value_name = "NAME")]
-    pub case: Option<String>,
+    /// How much is measured, and where the results go.
+    #[command(flatten)]
+    pub wishes: Wishes,
 
     /// Do not count instructions
     #[arg(long)]
     pub no_instructions: bool,
-
-    /// Write the results to FILE as well
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-
-    /// Passed by `cargo bench`
-    #[arg(long, hide = true)]
-    bench: bool,
 
     /// The case to run in this process: how the bench calls itself
     #[arg(long, hide = true)]
@@ -51,6 +39,6 @@ impl Options {
     /// How many samples of each case are taken.
     #[must_use]
     pub fn rounds(&self) -> usize {
-        if self.quick { 40 } else { 400 }
+        if self.wishes.quick { 40 } else { 400 }
     }
 }

@@ -34,7 +34,6 @@ pub mod table;
 pub mod targets;
 pub mod timeline;
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -43,20 +42,13 @@ use self::figures::Figures;
 use self::options::Options;
 use self::situation::Case;
 use self::table::{Row, Table};
-use crate::{allocations, beside_the_program, process};
+use crate::{allocations, beside_the_program, command_line, process};
 
 /// The bench's entry point: reads the command line, measures, prints, and says whether it worked.
 ///
 /// A target that is not met is no failure: the table says so.
 pub fn main() -> ExitCode {
-    match run(&Options::from_command_line()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // If stderr is closed too, the exit code has to do.
-            let _ = writeln!(io::stderr(), "bursts: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    command_line::end("bursts", run(&Options::from_command_line()))
 }
 
 fn run(options: &Options) -> io::Result<()> {
@@ -66,7 +58,7 @@ fn run(options: &Options) -> io::Result<()> {
         return be_called(case.ok_or_else(|| io::Error::other("no such case"))?);
     }
 
-    let cases = chosen(all, options.case.as_deref())?;
+    let cases = chosen(all, options.wishes.case.as_deref())?;
     let mut rounds = vec![Vec::new(); cases.len()];
     for _ in 0..options.rounds() {
         for (case, figures) in cases.iter().zip(&mut rounds) {
@@ -86,11 +78,7 @@ fn run(options: &Options) -> io::Result<()> {
     }
     let table = Table::new(rows, options.rounds(), counter.complaint());
 
-    write!(io::stdout().lock(), "{table}")?;
-    options
-        .json
-        .as_ref()
-        .map_or(Ok(()), |path| fs::write(path, table.json()))
+    options.wishes.show(&table, || table.json())
 }
 
 /// How long a single run of a case may take, under strace too.

@@ -1,32 +1,20 @@
 //! The command line.
 
-use std::path::PathBuf;
-
 use clap::Parser;
+
+use crate::command_line::Wishes;
 
 /// Measures spans in bursts and at a process's start, in Throughline and in its peers.
 #[derive(Debug, Parser)]
 #[command(name = "bursts")]
 pub struct Options {
-    /// One round instead of seven: a look, not a result
-    #[arg(long)]
-    pub quick: bool,
-
-    /// Only the cases whose name contains NAME
-    #[arg(long, value_name = "NAME")]
-    pub case: Option<String>,
+    /// How much is measured, and where the results go.
+    #[command(flatten)]
+    pub wishes: Wishes,
 
     /// Do not count system calls
     #[arg(long)]
     pub no_system_calls: bool,
-
-    /// Write the results to FILE as well
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-
-    /// Passed by `cargo bench`
-    #[arg(long, hide = true)]
-    bench: bool,
 
     /// The case to run in this process: how the bench calls itself
     #[arg(long, hide = true)]
@@ -43,6 +31,6 @@ impl Options {
     /// How many times each case is run.
     #[must_use]
     pub fn rounds(&self) -> usize {
-        if self.quick { 1 } else { 7 }
+        if self.wishes.quick { 1 } else { 7 }
     }
 }

@@ -23,7 +23,7 @@ pub mod table;
 pub mod targets;
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -33,26 +33,15 @@ use self::case::Case;
 use self::role::Role;
 use self::table::Table;
 use crate::beside_the_program;
+use crate::command_line::{self, Wishes};
 
 /// Measures processes that use Throughline, from their start to what they leave behind.
 #[derive(Debug, clap::Parser)]
 #[command(name = "life")]
 pub struct Options {
-    /// Fewer processes and shorter rests: a look, not a result
-    #[arg(long)]
-    pub quick: bool,
-
-    /// Only the cases whose name contains NAME
-    #[arg(long, value_name = "NAME")]
-    pub case: Option<String>,
-
-    /// Write the results to FILE as well
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-
-    /// Passed by `cargo bench`
-    #[arg(long, hide = true)]
-    bench: bool,
+    /// How much is measured, and where the results go.
+    #[command(flatten)]
+    pub wishes: Wishes,
 
     /// What this process is to do: how the bench calls itself
     #[arg(long, hide = true)]
@@ -66,14 +55,7 @@ pub struct Options {
 ///
 /// A target that is not met is no failure: the table says so.
 pub fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // If stderr is closed too, the exit code has to do.
-            let _ = writeln!(io::stderr(), "life: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    command_line::end("life", run(&Options::parse()))
 }
 
 fn run(options: &Options) -> io::Result<()> {
@@ -81,17 +63,13 @@ fn run(options: &Options) -> io::Result<()> {
         return role.play(&options.setting);
     }
     let mut figures = Vec::new();
-    for case in chosen(options.case.as_deref())? {
+    for case in chosen(options.wishes.case.as_deref())? {
         let home = tempfile::tempdir_in(beside_the_program()?)?;
-        figures.extend(case.run(home.path(), options.quick)?);
+        figures.extend(case.run(home.path(), options.wishes.quick)?);
     }
     let table = Table::new(figures);
 
-    write!(io::stdout().lock(), "{table}")?;
-    options
-        .json
-        .as_ref()
-        .map_or(Ok(()), |path| fs::write(path, table.json()))
+    options.wishes.show(&table, || table.json())
 }
 
 /// The cases whose names contain the wish; without a wish, all.
