@@ -3,12 +3,15 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use throughline_spool::{Contents, ProcessReport, Reader, Source};
 pub use throughline_spool::{Place, State};
 use throughline_wire::{SpanView, TraceId};
 
 use crate::exit::{Failure, say};
+use crate::text::count;
+use crate::time::moment;
 
 /// A span as it lies in the spool.
 #[derive(Clone, Debug)]
@@ -69,6 +72,30 @@ pub fn processes(spool: &Path) -> Vec<ProcessReport> {
     let contents = Reader::new(spool).read_where(|_| false);
     contents.problems.iter().for_each(|problem| say(problem));
     contents.processes
+}
+
+/// A line on spans that were dropped before a backend had got them; empty when there are none.
+pub fn evicted(spool: &Path) -> String {
+    let (evicted, since) = match Reader::new(spool).evicted() {
+        Ok(told) => told,
+        Err(error) => {
+            say(&format!("{}: {error}", spool.display()));
+            return String::new();
+        }
+    };
+    let all = evicted.quota + evicted.age;
+    if all == 0 {
+        return String::new();
+    }
+    let since = since.and_then(|since| since.duration_since(UNIX_EPOCH).ok());
+    let since = since.map_or(String::new(), |since| {
+        format!(" since {}", moment(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
+    });
+    let what = count(usize::try_from(all).unwrap_or(usize::MAX), "undelivered span");
+    format!(
+        "{what} of ended processes dropped{since}: {} to keep the spool within its size, {} for their age.\n",
+        evicted.quota, evicted.age
+    )
 }
 
 fn stored(contents: Contents) -> Vec<Stored> {

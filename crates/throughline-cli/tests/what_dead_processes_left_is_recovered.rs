@@ -6,6 +6,7 @@ mod common;
 
 use common::{only_span, run, throughline};
 use serde_json::Value;
+use throughline_spool::{Archive, Limits, Moment, Root};
 use throughline_testkit::{Receiver, Spool};
 
 /// A spool with a span that waits for this receiver, which is stopped, and one that is local.
@@ -44,6 +45,35 @@ fn what_is_left_is_listed_with_where_it_was_to_go() {
         (&left["service"], &left["spans"], &left["processes"]),
         (&"shop".into(), &1.into(), &1.into())
     );
+}
+
+#[test]
+fn what_was_dropped_undelivered_is_told_by_ls_and_recover() {
+    let mut receiver = Receiver::start().unwrap();
+    let spool = left_for(&mut receiver);
+    for arguments in [&["ls"][..], &["recover", "--list"]] {
+        let told = run(&spool, arguments).expect_success().stdout;
+        assert!(!told.contains("dropped"), "{told}");
+    }
+    // Nothing may wait any more.
+    let limits = Limits {
+        pending: 0,
+        ..Limits::default()
+    };
+    let mut archive = Archive::new(&Root::open(spool.path()).unwrap(), limits);
+    while archive.step(Moment::now(), 16).unwrap().has_more {}
+    for arguments in [&["ls"][..], &["recover", "--list"]] {
+        let told = run(&spool, arguments).expect_success().stdout;
+        let last = told.lines().last().unwrap();
+        assert!(
+            last.starts_with("1 undelivered span of ended processes dropped since 20"),
+            "{told}"
+        );
+        assert!(
+            last.ends_with(": 1 to keep the spool within its size, 0 for their age."),
+            "{told}"
+        );
+    }
 }
 
 #[test]

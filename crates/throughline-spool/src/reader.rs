@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::archive::layout;
+use crate::archive::{Evicted, layout};
 use crate::directory::{Life, ProcessDir, is_process_name};
 use crate::files::{self, EntryKind, SharedFiles};
 use crate::format::manifest::{Destination, Identity};
@@ -143,6 +143,17 @@ impl Reader {
     #[must_use]
     pub fn read(&self) -> Contents {
         self.read_where(|_| true)
+    }
+
+    /// Records of ended processes that a backend was still to get and that were evicted, ever, and since when that is counted.
+    ///
+    /// # Errors
+    ///
+    /// The root's ledger cannot be read.
+    pub fn evicted(&self) -> io::Result<(Evicted, Option<SystemTime>)> {
+        let ledger = layout::read_ledger(&self.files, &self.root)?.unwrap_or_default();
+        let since = (ledger.since != 0).then(|| layout::from_unix_nano(ledger.since));
+        Ok((ledger.evicted, since))
     }
 
     /// The spans of which `keep` says so; the reports count the others as well.

@@ -16,7 +16,8 @@ use crate::trace::{self, Trace};
 ///
 /// Shows each trace with the shortest beginning of its id that `view` accepts, its start, duration, number of spans,
 /// services, and the name of its first span. In the column of marks: ! errors, ? spans that their process did not live
-/// to end, > spans that are still open, ~ spans that wait for delivery to a backend.
+/// to end, > spans that are still open, ~ spans that wait for delivery to a backend. A last line says how many spans were
+/// dropped before a backend had got them, if any were.
 #[derive(clap::Args)]
 pub struct Ls {
     /// How many traces at most
@@ -42,12 +43,13 @@ impl Ls {
             return print(&traces.iter().map(json_line).collect::<String>());
         }
         if total == 0 {
-            return print(&nothing(&directory));
+            return print(&(nothing(&directory) + &store::evicted(&directory)));
         }
         let mut out = table(&traces, prefix, Screen::of_stdout());
         if total > traces.len() {
             out.push_str(&format!("… and {} older; more with -n\n", total - traces.len()));
         }
+        out.push_str(&store::evicted(&directory));
         print(&out)
     }
 }

@@ -52,7 +52,7 @@ pub struct Recover {
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_header)]
     header: Vec<(String, String)>,
 
-    /// Only list what is left
+    /// Only list what is left, and how many spans were dropped undelivered
     #[arg(long, conflicts_with_all = ["to", "header"])]
     list: bool,
 
@@ -78,7 +78,7 @@ impl Recover {
             let groups = listing::group(&left(&spool));
             return match self.json {
                 true => print(&groups.iter().map(Group::json_line).collect::<String>()),
-                false => print(&listing::text(&groups, &spool, Screen::of_stdout())),
+                false => print(&(listing::text(&groups, &spool, Screen::of_stdout()) + &store::evicted(&spool))),
             };
         }
         self.deliver(&spool)
