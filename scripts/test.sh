@@ -70,7 +70,9 @@ if [ -n "$nightly" ]; then
   # Of the rest what touches memory, and the walk over records; sweeps over every byte and random ones are too slow there.
   miri --lib -- a_torn_record_cannot_smuggle what_an_earlier_use a_chunk_is_walked_past a_built_record_is_read \
     sealed_part_is_read header::tests::cursor_falls_back recorder::slot recorder::scopes store::allocator store::segment store::stock \
-    store::sync store::tests::power_cut files::fake
+    store::sync store::tests::power_cut files::fake \
+    archive::file archive::whose archive::walk::tests::lost archive::walk::tests::segment archive::ledger::tests::ledger_keeps \
+    archive::ledger::tests::ledger_of archive::tests::lost_manifest
 
   step "Fuzzing every reader of bytes from outside, $fuzz_seconds s each"
   if ! [ -x "$tools/bin/cargo-fuzz" ]; then

@@ -219,6 +219,14 @@ fn process(pid: u32) -> Process {
     let Some(id) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
         return Process::Unknown;
     };
+    // Miri has no other processes, and no signals.
+    if cfg!(miri) {
+        return if pid == std::process::id() {
+            Process::There(None)
+        } else {
+            Process::Gone
+        };
+    }
     // Asked by a signal that is none: /proc may hide processes, or show those of another namespace.
     match rustix::process::test_kill_process(id) {
         Err(rustix::io::Errno::SRCH) => Process::Gone,
