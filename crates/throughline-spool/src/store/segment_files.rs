@@ -93,7 +93,8 @@ impl Store {
             // The busier, the larger: each costs the threads that write a wait for the map of the process's memory.
             _ => lock(&self.stock).target().max(CHUNK),
         };
-        let wanted = wanted.min(room).max(needed);
+        // Whole units: a file ends where a segment does.
+        let wanted = wanted.min(room).max(needed).next_multiple_of(UNIT);
         let mut last = None;
         // A disk that is nearly full may have room for a smaller one.
         for len in [wanted, needed.max(UNIT).next_multiple_of(FIRST_CHUNK).min(wanted)] {

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::format::header::UNIT;
+
 /// The size of the stock of warm memory: it grows while it is used up quickly, and shrinks in quiet times.
 #[derive(Debug)]
 pub(crate) struct Stock {
@@ -33,7 +35,7 @@ pub(crate) fn is_busy(target: usize) -> bool {
 impl Stock {
     /// A stock for a store of this many bytes in all.
     pub fn new(total: u64) -> Self {
-        let most = MOST.min((total / 8) as usize);
+        let most = MOST.min((total / 8) as usize) / UNIT * UNIT;
         Self {
             target: FIRST.min(most),
             most,
