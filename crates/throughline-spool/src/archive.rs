@@ -106,7 +106,7 @@ pub struct Archive {
     candidates: Candidates,
     /// Problems of files of the archive that were said.
     said: Vec<String>,
-    /// What the files of this process take, in bytes, as far as it was said.
+    /// What the files of this process take beyond its history, in bytes, as far as it was said.
     live: u64,
 }
 
@@ -130,7 +130,9 @@ impl Archive {
         self
     }
 
-    /// What the files of living processes take, in bytes, as far as it is known.
+    /// What the files of living processes take beyond the history that each may hold, in bytes, as far as it is known.
+    ///
+    /// Nobody's history makes what somebody is still to get go.
     fn elsewhere(&self) -> u64 {
         // Others may have started, or grown, since they were looked at.
         let others = self.candidates.bytes();
@@ -150,7 +152,9 @@ impl Archive {
     /// The root cannot be listed, or the archive not be written (a full disk). What is not archived stays where it is.
     pub fn step(&mut self, now: Moment, budget: usize) -> io::Result<Progress> {
         let mut progress = Progress::default();
-        let found = self.candidates.find(&self.layout.root, now.instant, budget)?;
+        let found = self
+            .candidates
+            .find(&self.layout.root, now.instant, budget, self.layout.limits.history)?;
         if found.dead.is_empty() && found.left_over.is_empty() && !self.is_there()? {
             return Ok(progress);
         }
@@ -195,8 +199,8 @@ impl Archive {
         Ok(progress)
     }
 
-    /// Removes the oldest files that are over the limits. `live_bytes` is what the files of this process take; it is kept in mind
-    /// for the steps that follow. Those of other processes are counted as the steps find them.
+    /// Removes the oldest files that are over the limits. `live_bytes` is what the files of this process take beyond its
+    /// history; it is kept in mind for the steps that follow. Those of other processes are counted as the steps find them.
     ///
     /// # Errors
     ///

@@ -84,7 +84,8 @@ fn segment_is_read_by_its_tables() {
     assert_eq!((payload[0], &payload[4..]), (0x12, body.as_slice()));
     let length = u32::from(payload[1] & 0x7f) | u32::from(payload[2] & 0x7f) << 7 | u32::from(payload[3]) << 14;
     assert_eq!(length as usize, body.len());
-    let seed = 2 ^ 1 ^ 384 ^ commit;
+    let generation = 1_u64 << 32 | 2;
+    let seed = (generation.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 ^ 384 ^ commit;
     assert_eq!(
         u32_at(&bytes, 388),
         crc32c::crc32c_append(seed, &bytes[392..396 + payload.len()])

@@ -231,7 +231,8 @@ def frame(segment: bytes, at: int, end: int) -> int:
 
 def verifies(segment: bytes, at: int, length: int, generation: int) -> bool:
     word, crc = struct.unpack_from("<II", segment, at)
-    seed = (generation ^ generation >> 32 ^ at ^ word) & 0xFFFFFFFF
+    mixed = generation * 0x9E3779B97F4A7C15 >> 32
+    seed = (mixed ^ at ^ word) & 0xFFFFFFFF
     return crc == crc32c(segment[at + 8:at + 12 + length], seed)
 
 

@@ -108,8 +108,10 @@ impl Archivist {
         while has_more && now.elapsed() < LONGEST {
             let archive = &mut self.archive;
             let moment = Moment::now();
+            let store = recorder.store();
+            let pending = store.file_bytes().saturating_sub(store.history_bytes());
             let done = archive
-                .make_room(moment, recorder.store().file_bytes())
+                .make_room(moment, pending)
                 .and_then(|_| archive.step(moment, AT_ONCE));
             match done {
                 Ok(progress) => {

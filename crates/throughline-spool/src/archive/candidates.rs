@@ -24,7 +24,7 @@ const MOST_KNOWN: usize = 20_000;
 #[derive(Debug, Default)]
 pub(crate) struct Candidates {
     known: HashMap<String, Known>,
-    /// What the files of those that live take, in bytes, as far as they were looked at.
+    /// What the files of those that live take beyond their history, in bytes, as far as they were looked at.
     bytes: u64,
     /// The name of this process's own directory, which is left out of that.
     own: String,
@@ -55,12 +55,12 @@ pub(crate) struct Found {
 }
 
 impl Candidates {
-    /// Finds up to `most` directories of dead processes.
+    /// Finds up to `most` directories of dead processes. Each that lives may hold so many bytes of history.
     ///
     /// # Errors
     ///
     /// The root cannot be listed.
-    pub fn find(&mut self, root: &Root, now: Instant, most: usize) -> io::Result<Found> {
+    pub fn find(&mut self, root: &Root, now: Instant, most: usize, history: u64) -> io::Result<Found> {
         let mut found = Found::default();
         let names = self.list(root, now, LOOKS + most, &mut found.left_over)?;
         let mut looks = LOOKS;
@@ -75,7 +75,7 @@ impl Candidates {
             let life = known.life(&directory, now);
             // What is about to be archived takes its place in the archive: nothing makes way for it twice.
             let bytes = match life {
-                Life::Living if !is_own => directory.bytes(),
+                Life::Living if !is_own => directory.bytes().saturating_sub(history),
                 Life::Living | Life::Dead => 0,
             };
             self.bytes = self.bytes + bytes - known.bytes;
@@ -154,7 +154,8 @@ impl Candidates {
         name.clone_into(&mut self.own);
     }
 
-    /// What the directories of living processes take, but for the own one, in bytes; as far as they were looked at.
+    /// What the directories of living processes take beyond their history, but for the own one, in bytes; as far as they were
+    /// looked at.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -89,10 +89,17 @@ pub(crate) const fn frame(body: usize) -> [u8; FRAME] {
     ]
 }
 
+/// What a generation brings to the seeds of its records. Generations are small numbers, and so are offsets: multiplied, the one
+/// cannot make up for the other.
+#[inline]
+pub(crate) const fn mixed(generation: u64) -> u32 {
+    (generation.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+}
+
 /// Where the CRC of a record starts: a stale record of an earlier generation, or one that was moved, must not verify.
 #[inline]
-pub(crate) const fn seed(generation: u64, offset: u32, commit: u32) -> u32 {
-    generation as u32 ^ (generation >> 32) as u32 ^ offset ^ commit
+pub(crate) const fn seed(mixed: u32, offset: u32, commit: u32) -> u32 {
+    mixed ^ offset ^ commit
 }
 
 /// A record whose CRC was right.
@@ -146,7 +153,7 @@ pub(crate) fn read_part(part: &[u8], at: usize, from: usize, generation: u64) ->
     let (Some(crc), Some(source)) = (read_u32(part, at + 4), read_u32(part, at + 8)) else {
         return Found::Torn;
     };
-    let seed = seed(generation, (from + at) as u32, commit);
+    let seed = seed(mixed(generation), (from + at) as u32, commit);
     if crc32c::crc32c_append(seed, covered) != crc || covered[4..4 + FRAME] != frame(body) {
         return Found::Torn;
     }
@@ -181,7 +188,7 @@ pub(crate) fn build(kind: Kind, source: u32, body: &[u8], generation: u64, offse
     record.extend_from_slice(&source.to_le_bytes());
     record.extend_from_slice(&frame(body.len()));
     record.extend_from_slice(body);
-    let crc = crc32c::crc32c_append(seed(generation, offset as u32, commit), &record[8..]);
+    let crc = crc32c::crc32c_append(seed(mixed(generation), offset as u32, commit), &record[8..]);
     record[4..8].copy_from_slice(&crc.to_le_bytes());
     record.resize(stride(body.len()), 0);
     record
@@ -190,6 +197,19 @@ pub(crate) fn build(kind: Kind, source: u32, body: &[u8], generation: u64, offse
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Where generations differ as offsets do: by a single bit.
+    #[test]
+    fn record_of_another_generation_does_not_verify_at_an_offset_that_makes_up_for_it() {
+        for bit in 3..20 {
+            let (generation, offset) = (5, 400);
+            let record = build(Kind::Finished, 0, b"an old record", generation, offset);
+            let mut segment = vec![0; 2 << 20];
+            let moved = offset ^ 1 << bit;
+            segment[moved..moved + record.len()].copy_from_slice(&record);
+            assert_eq!(read(&segment, moved, generation ^ 1 << bit), Found::Torn, "bit {bit}");
+        }
+    }
 
     #[test]
     fn a_built_record_is_read_back_only_at_its_place_and_generation() {

@@ -287,7 +287,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::files::fake::FakeFiles;
+    use crate::files::fake::{FakeFiles, Fate, Operation};
     use crate::format::header::Header;
     use crate::format::recovery;
     use crate::store::memory::Region;
@@ -368,6 +368,52 @@ mod tests {
             assert_eq!(found, [(7, UNIT..2 * UNIT)], "{tier:?}");
             drop(segment);
         }
+    }
+
+    /// Ranges that merged have left a header each; one that is found alone may reach over what is live by now.
+    #[test]
+    fn range_that_is_half_filled_hides_nothing_behind_it() {
+        let files = FakeFiles::new();
+        files.add_directory("/spool");
+        let chunk = Chunk::create(
+            &*files.shared(),
+            Path::new("/spool/segments"),
+            1,
+            8 * UNIT,
+            Tier::Mapped,
+        );
+        let chunk = Arc::new(chunk.expect("there is room"));
+        chunk.write_free_header(0, 3 * UNIT);
+        chunk.write_free_header(3 * UNIT, 5 * UNIT);
+        let mut range = Range {
+            chunk,
+            offset: 0,
+            len: 8 * UNIT,
+        };
+        let behind = range
+            .cut(4 * UNIT, Chunk::write_free_header_to_file)
+            .expect("there is a rest");
+        let header = Header {
+            generation: 7,
+            ..Header::free(behind.len)
+        };
+        let (segment, _) = Segment::create(behind, header, None, &[]);
+        for writes in 1..4 {
+            files.plan({
+                let mut seen = 0;
+                move |call| {
+                    seen += u32::from(call.operation == Operation::WriteAt);
+                    if seen < writes { Fate::Succeed } else { Fate::Short }
+                }
+            });
+            range.chunk.warm(range.offset, range.len, false);
+            files.forget_plan();
+            let bytes = files.after_crash().content("/spool/segments").expect("a file");
+            let found = recovery::segments(&bytes, UNIT).placed;
+            let found: Vec<_> = found.iter().map(|placed| placed.header.generation).collect();
+            assert_eq!(found, [7], "cut short at write {writes}");
+        }
+        drop(segment);
     }
 
     #[test]

@@ -30,11 +30,11 @@ impl Store {
     pub fn append_batch<'a, B>(&self, source: &Source, bodies: B) -> io::Result<()>
     where
         B: IntoIterator<Item = &'a [u8]>,
-        B::IntoIter: Clone,
     {
-        let bodies = bodies.into_iter();
+        // Asked for once, and not under a lock: whose iterator it is may do what it wants.
+        let bodies: Vec<_> = bodies.into_iter().collect();
         let mut bytes = 0;
-        for body in bodies.clone() {
+        for body in &bodies {
             if body.len() > MAX_BODY {
                 let text = format!("a record of {} bytes is longer than {MAX_BODY}", body.len());
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
@@ -62,7 +62,7 @@ impl Store {
                 "the store has no room for the batch",
             ));
         };
-        lease.append_all(number, bodies);
+        lease.append_all(number, &bodies);
         Ok(())
     }
 

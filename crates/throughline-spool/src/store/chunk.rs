@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use super::memory::Region;
 use super::tier::Tier;
 use crate::files::{Files, How, SharedFile, read_full};
-use crate::format::header::{Header, UNIT};
+use crate::format::header::{HEADER_LEN, Header, UNIT};
 
 /// A file's worth of segments.
 pub(crate) struct Chunk {
@@ -180,6 +180,8 @@ impl Chunk {
     pub fn warm(&self, offset: usize, len: usize, was_used_lately: bool) {
         let Some(region) = &self.region else { return };
         let end = offset + len;
+        // One header for all of it: several ranges may have become one.
+        self.write_free_header_to_file(offset, len);
         let was_filled = end <= self.filled_to.load(Ordering::Relaxed);
         let is_cached = was_filled && was_used_lately;
         if !self.is_in_memory() && !is_cached {
@@ -188,13 +190,15 @@ impl Chunk {
         region.populate(offset, len);
     }
 
+    /// Fills a free range with zeroes, but for its header: whatever a kill leaves of that, recovery steps over the range and over
+    /// what earlier uses have left in it.
     fn fill(&self, offset: usize, end: usize) {
         static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
-        // From the end: until all behind it is zero the range's header keeps recovery from what earlier uses have left.
-        for at in (offset..end).step_by(ZEROES.len()).rev() {
-            let zeroes = &ZEROES[..ZEROES.len().min(end - at)];
+        for at in (offset..end).step_by(ZEROES.len()) {
+            let skipped = if at == offset { HEADER_LEN } else { 0 };
+            let zeroes = &ZEROES[..ZEROES.len().min(end - at) - skipped];
             // A failure means only that it takes longer.
-            if self.write_header(zeroes, at).is_err() {
+            if self.write_header(zeroes, at + skipped).is_err() {
                 return;
             }
         }

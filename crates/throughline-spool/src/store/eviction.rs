@@ -19,9 +19,10 @@ impl Store {
         // Those that were made ahead and that nobody has asked for make way first.
         let prepared: Vec<_> = lock(&self.prepared).drain(..).collect();
         prepared.iter().for_each(|lease| self.recycle(lease.segment()));
+        // What somebody reads at this moment does not make way.
         let mut taken: Vec<_> = lock(&self.index)
-            .active_from(0)
-            .filter(|segment| !segment.is_sealed())
+            .all()
+            .filter(|segment| !segment.is_sealed() || segment.is_pinned())
             .map(|segment| {
                 (
                     segment.range().chunk.number(),

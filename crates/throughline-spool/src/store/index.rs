@@ -45,6 +45,11 @@ impl Index {
         self.active.range(start..)
     }
 
+    /// All segments, history too.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        self.active.iter().chain(&self.history)
+    }
+
     /// The segment of this order number, if it is not history and not evicted.
     pub fn active(&self, order: u64) -> Option<&Arc<Segment>> {
         self.active.get(self.place(order)?)
@@ -89,6 +94,11 @@ impl Index {
     /// What the history takes, in bytes.
     pub fn history_bytes(&self) -> u64 {
         self.history_bytes
+    }
+
+    /// What is sealed was counted before, as far as it can be.
+    pub fn forget_counted(&mut self) {
+        self.uncounted.retain(|segment| !segment.is_sealed());
     }
 
     /// The segments of which not every record is counted yet. At most as many as there are leases, and those that were sealed

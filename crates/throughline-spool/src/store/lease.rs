@@ -51,6 +51,8 @@ pub(crate) struct Lease<M = Mapped> {
     /// The segment's length less `SLACK`.
     limit: usize,
     generation: u64,
+    /// The same, mixed for the seeds of records.
+    mixed: u32,
     /// The sources whose records stand in the segment, by their numbers: one bit each below 64, the others in the list.
     sources: u64,
     more_sources: Vec<u32>,
@@ -152,7 +154,7 @@ impl<M: Memory> Lease<M> {
             "a place of this lease"
         );
         let commit = record::commit_word(kind, len);
-        let seed = record::seed(self.generation, at as u32, commit);
+        let seed = record::seed(self.mixed, at as u32, commit);
         let head = u64::from(source) | u64::from(u32::from_le_bytes(record::frame(len))) << 32;
         let memory = &self.memory;
         // SAFETY: `place` made `at` and `next`, which are multiples of 8, for a body of this length, so that
@@ -194,6 +196,7 @@ impl Lease<Mapped> {
             at,
             limit: segment.len() - SLACK,
             generation: segment.generation(),
+            mixed: record::mixed(segment.generation()),
             sources: 0,
             more_sources: Vec::new(),
             memory: Mapped {
@@ -213,42 +216,26 @@ impl Lease<Mapped> {
         self.at
     }
 
-    /// Appends finished records of a source as far as there is room for them. Where the file is written, they go there in one
+    /// Appends finished records of a source, for all of which there is room. Where the file is written, they go there in one
     /// write.
-    pub fn append_all<'a>(&mut self, source: u32, bodies: impl Iterator<Item = &'a [u8]>) {
-        let together = WrittenTogether {
-            start: self.at,
-            // Without memory of its own a lease writes nothing through.
-            own: self.memory.own.take(),
-            lease: self,
-        };
+    pub fn append_all(&mut self, source: u32, bodies: &[&[u8]]) {
+        let start = self.at;
+        // Without memory of its own a lease writes nothing through.
+        let own = self.memory.own.take();
         for body in bodies {
-            let Some(place) = together.lease.place(source, body.len()) else {
-                break;
-            };
-            together.lease.append(place, Kind::Finished, source, Body::new(body));
+            if let Some(place) = self.place(source, body.len()) {
+                self.append(place, Kind::Finished, source, Body::new(body));
+            } else {
+                debug_assert!(false, "there is room for all of them");
+            }
         }
-    }
-}
-
-/// A lease whose records go to the file when this is dropped, also by a panic of whoever gives them.
-struct WrittenTogether<'a> {
-    lease: &'a mut Lease<Mapped>,
-    own: Option<Arc<Region>>,
-    /// Where the first of the records begins.
-    start: usize,
-}
-
-impl Drop for WrittenTogether<'_> {
-    fn drop(&mut self) {
-        if let Some(own) = &self.own
-            && self.lease.at > self.start
+        if let Some(own) = &own
+            && self.at > start
         {
             // With the next commit word.
-            let len = self.lease.at + 4 - self.start;
-            self.lease.memory.segment.write_through(own, self.start, len);
+            self.memory.segment.write_through(own, start, self.at + 4 - start);
         }
-        self.lease.memory.own = self.own.take();
+        self.memory.own = own;
     }
 }
 
@@ -339,6 +326,7 @@ mod loom_tests {
                 at: 0,
                 limit: WORDS * 4 - SLACK,
                 generation: GENERATION,
+                mixed: record::mixed(GENERATION),
                 sources: 1,
                 more_sources: Vec::new(),
             };

@@ -48,7 +48,7 @@ impl Store {
         self.open_leases.fetch_add(1, Ordering::Relaxed);
         let chunk = &lease.segment().range().chunk;
         if chunk::mark_open(chunk) {
-            lock(&self.unsynced).push(chunk.clone());
+            self.add_unsynced(chunk);
         }
         // In the order in which they are leased, however long ago they were prepared.
         lock(&self.index).add(lease.segment().clone());

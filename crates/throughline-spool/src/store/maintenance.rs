@@ -1,7 +1,8 @@
 //! What is done now and then, and never on the thread of a caller.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::segment::Segment;
@@ -15,6 +16,16 @@ use crate::format::header::UNIT;
 pub(super) const WARM_STEP: usize = 256 << 10;
 /// Sealed segments keep their memory up to this many bytes in all; the file has what they hold.
 const MOST_RESIDENT: usize = 8 << 20;
+/// Segments of history that one look evicts.
+const MOST_EVICTED: usize = 256;
+
+/// Sealed segments whose memory has not been released, oldest first, each with its length. Those that were evicted meanwhile are
+/// not kept for that.
+#[derive(Default)]
+pub(super) struct Resident {
+    segments: VecDeque<(Weak<Segment>, usize)>,
+    bytes: usize,
+}
 
 impl Store {
     /// Seals what was closed, refills the stock of warm memory, and lets go of what is not needed. Not for a caller's thread.
@@ -50,6 +61,7 @@ impl Store {
         self.prepare();
         self.grow_ahead(target);
         self.release_sealed();
+        self.limit_history();
         self.remove_free_files(target);
         self.ledger.write();
     }
@@ -63,6 +75,9 @@ impl Store {
     /// Counts and seals the segments that no lease writes any more.
     pub(crate) fn seal_closed(&self) {
         let closed: Vec<_> = lock(&self.closed).drain(..).collect();
+        if closed.is_empty() {
+            return;
+        }
         for segment in closed {
             self.count_segment(&segment);
             if let Some(memory) = segment.seal().and_then(Arc::into_inner) {
@@ -72,10 +87,11 @@ impl Store {
             self.settle_segment(&segment);
             if !segment.range().chunk.is_in_memory() && segment.range().chunk.region().is_some() {
                 let mut resident = lock(&self.resident);
-                resident.1 += segment.len();
-                resident.0.push_back(segment);
+                resident.bytes += segment.len();
+                resident.segments.push_back((Arc::downgrade(&segment), segment.len()));
             }
         }
+        lock(&self.index).forget_counted();
     }
 
     /// Makes history of a segment that is sealed and that everybody has got.
@@ -83,6 +99,16 @@ impl Store {
         let is_settled = segment.is_sealed() && (0..self.destinations).all(|n| segment.is_settled_for(n));
         if is_settled && lock(&self.index).settle(segment.order()) && self.destinations > 0 {
             segment.range().chunk.wanted_segments.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// After an outage most of what was pending is history at once. What is over the limit goes, some at each look.
+    fn limit_history(&self) {
+        for _ in 0..MOST_EVICTED {
+            let is_over = lock(&self.index).history_bytes() > self.settings.limits.history;
+            if !is_over || !self.evict_history() {
+                return;
+            }
         }
     }
 
@@ -115,7 +141,6 @@ impl Store {
                 return;
             };
             range.chunk.warm(range.offset, range.len, stock::is_busy(target));
-            range.chunk.write_free_header(range.offset, range.len);
             lock(&self.allocator).add_warm(range);
             // Whoever writes flat out keeps this loop going: the rest of the work must not wait for its end.
             if target > FIRST_CHUNK {
@@ -141,15 +166,17 @@ impl Store {
         loop {
             let oldest = {
                 let mut resident = lock(&self.resident);
-                if resident.1 <= MOST_RESIDENT {
+                if resident.bytes <= MOST_RESIDENT {
                     return;
                 }
-                let Some(oldest) = resident.0.pop_front() else { return };
-                resident.1 -= oldest.len();
+                let Some((oldest, len)) = resident.segments.pop_front() else {
+                    return;
+                };
+                resident.bytes -= len;
                 oldest
             };
             // Pinned, so that the range is still this segment's; one that was evicted is in use again, or in stock.
-            if let Some(pin) = oldest.pin() {
+            if let Some(pin) = oldest.upgrade().and_then(|oldest| oldest.pin()) {
                 pin.segment().release_memory();
             }
         }

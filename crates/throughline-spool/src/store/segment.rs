@@ -283,7 +283,7 @@ impl Segment {
         pins::pin(&self.pins).then(|| Pin(self.clone()))
     }
 
-    #[cfg(test)]
+    /// Whether somebody reads it at this moment.
     pub fn is_pinned(&self) -> bool {
         self.pins.load(Ordering::Relaxed) != 0
     }

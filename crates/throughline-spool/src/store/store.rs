@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::account::Totals;
 use super::allocator::Allocator;
@@ -11,6 +11,7 @@ use super::chunk::Chunk;
 use super::index::Index;
 use super::lease::Lease;
 use super::ledger::Ledger;
+use super::maintenance::Resident;
 use super::memory::Region;
 use super::quota::Limits;
 use super::segment::Segment;
@@ -82,8 +83,8 @@ pub struct Store {
     pub(super) spare_memory: Mutex<Option<Region>>,
     /// Segments that no lease writes any more, and that are not sealed yet.
     pub(super) closed: Mutex<Vec<Arc<Segment>>>,
-    /// Sealed segments whose memory has not been released, oldest first, and what it is in bytes.
-    pub(super) resident: Mutex<(std::collections::VecDeque<Arc<Segment>>, usize)>,
+    /// Sealed segments whose memory has not been released.
+    pub(super) resident: Mutex<Resident>,
     pub(super) stock: Mutex<Stock>,
     /// Below this the stock is low.
     pub(super) low_mark: AtomicUsize,
@@ -102,7 +103,7 @@ pub struct Store {
     pub(super) batch_writer: Mutex<BatchWriter>,
     pub(super) group_commit: GroupCommit,
     /// Chunks that hold something that was not synced.
-    pub(super) unsynced: Mutex<Vec<Arc<Chunk>>>,
+    pub(super) unsynced: Mutex<Vec<Weak<Chunk>>>,
     /// Whether names of files were made that were not synced.
     pub(super) new_names: AtomicBool,
 }
@@ -247,6 +248,12 @@ impl Store {
     #[must_use]
     pub fn file_bytes(&self) -> u64 {
         lock(&self.allocator).file_bytes() as u64
+    }
+
+    /// Bytes of segments that everybody has got, or that were never to be sent; a part of [`file_bytes`](Self::file_bytes).
+    #[must_use]
+    pub fn history_bytes(&self) -> u64 {
+        lock(&self.index).history_bytes()
     }
 
     #[cfg(test)]

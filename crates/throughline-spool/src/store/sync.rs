@@ -2,8 +2,9 @@
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
+use super::chunk::Chunk;
 use super::store::{Store, lock};
 
 /// Runs one sync at a time. Whoever comes while one runs waits for the next one, which serves all who came meanwhile.
@@ -81,7 +82,8 @@ impl Store {
         };
         let chunks = std::mem::take(&mut *lock(&self.unsynced));
         let mut result = Ok(());
-        for chunk in chunks {
+        // Those that are gone had nothing that anybody was to get.
+        for chunk in chunks.iter().filter_map(Weak::upgrade) {
             if chunk.is_given_up() {
                 chunk.is_unsynced.swap(false, Ordering::AcqRel);
                 // Whoever leases a part of it (of memory; failed files are not leased) asks for a sync again.
@@ -97,7 +99,7 @@ impl Store {
             let is_open = chunk.open_segments.load(Ordering::Acquire) > 0;
             let synced = chunk.sync();
             if (synced.is_err() || is_open) && !chunk.is_unsynced.swap(true, Ordering::AcqRel) {
-                lock(&self.unsynced).push(chunk);
+                self.add_unsynced(&chunk);
             }
             result = result.and(synced);
         }
@@ -109,6 +111,13 @@ impl Store {
             result = result.and(synced);
         }
         result
+    }
+
+    /// Notes that a file holds something that was not synced. It is not kept for that once it is removed.
+    pub(super) fn add_unsynced(&self, chunk: &Arc<Chunk>) {
+        let mut unsynced = lock(&self.unsynced);
+        unsynced.retain(|chunk| chunk.strong_count() > 0);
+        unsynced.push(Arc::downgrade(chunk));
     }
 
     /// Whether anything was written since the last sync, as far as can be told without looking at records.

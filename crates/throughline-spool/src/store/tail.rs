@@ -104,7 +104,7 @@ impl Tail {
     ///
     /// # Errors
     ///
-    /// A segment cannot be read at this time; what comes before it was given out first.
+    /// A segment cannot be read at this time, and of the others there is nothing left.
     pub fn next(&mut self, most_records: usize, most_bytes: usize) -> io::Result<Option<Batch>> {
         let mut batch = Batch {
             runs: Runs::new(std::mem::take(&mut self.spare)),
@@ -114,6 +114,7 @@ impl Tail {
             marks: Vec::new(),
         };
         let mut at = 0;
+        let mut trouble = None;
         loop {
             let Some(segment) = self.segment(at) else { break };
             if segment.is_settled_for(self.destination) {
@@ -128,8 +129,8 @@ impl Tail {
             match self.read(pin, &mut batch, most_records, most_bytes) {
                 Ok(true) => break,
                 Ok(false) => {}
-                Err(_) if batch.records > 0 => break,
-                Err(error) => return Err(error),
+                // What lies behind it can be delivered all the same.
+                Err(error) => trouble = Some(error),
             }
         }
         if batch.records as usize >= most_records {
@@ -142,7 +143,7 @@ impl Tail {
         if !batch.marks.is_empty() {
             self.settle(batch, 0);
         }
-        Ok(None)
+        trouble.map_or(Ok(None), Err)
     }
 
     /// The nth of the segments that may hold something.

@@ -1,8 +1,10 @@
 //! The store on a disk that fails, fills up, stops and loses power.
 
 mod batch;
+mod bounds;
 mod faults;
 mod power_cut;
+mod reading;
 mod stock;
 mod walk;
 
