@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use throughline_spool::{Contents, ProcessReport, Reader, Source};
+use throughline_spool::{Contents, Dropped, ProcessReport, Reader, Source};
 pub use throughline_spool::{Place, State};
 use throughline_wire::{SpanView, TraceId};
 
@@ -57,9 +57,11 @@ pub fn directory(option: Option<PathBuf>) -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::new("nothing says where the spool lies: give --spool DIR, or set HOME"))
 }
 
-/// All spans of a spool; what cannot be read of it is said on stderr.
-pub fn read(spool: &Path) -> Vec<Stored> {
-    stored(Reader::new(spool).read())
+/// All spans of a spool, and a line on those that were lost; what cannot be read of it is said on stderr.
+pub fn read(spool: &Path) -> (Vec<Stored>, String) {
+    let contents = Reader::new(spool).read();
+    let lost = lost(spool, &contents);
+    (stored(contents), lost)
 }
 
 /// The spans of one trace.
@@ -67,35 +69,58 @@ pub fn read_trace(spool: &Path, id: TraceId) -> Vec<Stored> {
     stored(Reader::new(spool).read_where(|span| SpanView::new(&span.body).trace_id() == Some(id)))
 }
 
-/// The processes of a spool.
-pub fn processes(spool: &Path) -> Vec<ProcessReport> {
+/// What there is in a spool, but for its spans.
+pub fn contents(spool: &Path) -> Contents {
     let contents = Reader::new(spool).read_where(|_| false);
     contents.problems.iter().for_each(|problem| say(problem));
-    contents.processes
+    contents
 }
 
-/// A line on spans that were dropped before a backend had got them; empty when there are none.
-pub fn evicted(spool: &Path) -> String {
-    let (evicted, since) = match Reader::new(spool).evicted() {
-        Ok(told) => told,
-        Err(error) => {
-            say(&format!("{}: {error}", spool.display()));
-            return String::new();
-        }
+/// The processes of a spool.
+pub fn processes(spool: &Path) -> Vec<ProcessReport> {
+    contents(spool).processes
+}
+
+/// A line on spans that were lost, with the reasons; empty when there are none.
+pub fn lost(spool: &Path, contents: &Contents) -> String {
+    let processes = contents.processes.iter().map(|process| &process.dropped);
+    let reasons = Dropped::ALL.map(|reason| {
+        let counts = processes.clone().chain([&contents.dropped]);
+        (reason, counts.map(|counts| counts[reason as usize]).sum::<u64>())
+    });
+    let lost = || {
+        reasons
+            .iter()
+            .filter(|(reason, count)| *count > 0 && *reason != Dropped::Filtered)
     };
-    let all = evicted.quota + evicted.age;
+    let all: u64 = lost().map(|(_, count)| count).sum();
     if all == 0 {
         return String::new();
     }
-    let since = since.and_then(|since| since.duration_since(UNIX_EPOCH).ok());
+    let words: Vec<_> = lost()
+        .map(|(reason, count)| format!("{count} {}", explained(*reason)))
+        .collect();
+    let since = match Reader::new(spool).evicted() {
+        Ok((_, since)) => since.and_then(|since| since.duration_since(UNIX_EPOCH).ok()),
+        // That the ledger cannot be read was said by whoever read the spool.
+        Err(_) => None,
+    };
     let since = since.map_or(String::new(), |since| {
         format!(" since {}", moment(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
     });
-    let what = count(usize::try_from(all).unwrap_or(usize::MAX), "undelivered span");
-    format!(
-        "{what} of ended processes dropped{since}: {} to keep the spool within its size, {} for their age.\n",
-        evicted.quota, evicted.age
-    )
+    let what = count(usize::try_from(all).unwrap_or(usize::MAX), "span");
+    format!("{what} lost{since}: {}.\n", words.join(", "))
+}
+
+fn explained(reason: Dropped) -> &'static str {
+    match reason {
+        Dropped::Quota => "to keep the spool within its size",
+        Dropped::Rejected => "refused by a backend (kept in the spool's directory `rejected`)",
+        Dropped::NoSpace => "for want of room on the disk",
+        Dropped::Damaged => "damaged",
+        Dropped::Age => "for their age",
+        _ => "for other reasons",
+    }
 }
 
 fn stored(contents: Contents) -> Vec<Stored> {

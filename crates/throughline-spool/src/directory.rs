@@ -34,6 +34,8 @@ const LOCK: &str = "lock";
 pub(crate) const SLOTS: &str = "open-";
 /// What the name of a directory begins with that is being removed.
 pub(crate) const GONE: &str = ".gone-";
+/// The archive's directory in a root.
+pub(crate) const ARCHIVE: &str = "archive";
 /// What the name of a directory begins with that is being made.
 pub(crate) const NEW: &str = ".new-";
 /// No file of a process directory is longer, in bytes; what lies behind is not read.

@@ -59,6 +59,12 @@ pub(crate) fn before_exit() {
             IS_EXIT.store(true, Ordering::Relaxed);
             recorder.maintain_now(EXIT_WITH_BACKLOG.saturating_sub(start.elapsed()));
         }
+        let in_memory = recorder.account(0).in_memory;
+        if in_memory > 0 {
+            notice(format_args!(
+                "{in_memory} spans are in memory only and end with this process"
+            ));
+        }
     }
 }
 
@@ -72,6 +78,12 @@ fn say_what_is_wrong(recorder: &Recorder) {
     if let Some(refusal) = store.refusal() {
         notice(format_args!(
             "the spool cannot grow: {refusal}; spans are kept in memory, up to 16 MiB, until it can"
+        ));
+    }
+    if store.evicted_undelivered() > 0 {
+        notice(format_args!(
+            "the spool is full ({} MiB may be used): the oldest spans that no backend has got are dropped, and counted",
+            store.settings().limits.total() >> 20
         ));
     }
     if let Some(error) = recorder.take_sync_error() {

@@ -93,7 +93,10 @@ impl Builder {
     }
 
     /// How many bytes of spans that no backend has got yet the spool may hold, whoever made them. Default 256 MiB; at most 16
-    /// MiB where the spool lies in memory. When they are used up the oldest spans go first, counted.
+    /// MiB where the spool lies in memory. When they are used up the oldest spans go first, counted, and a line says so.
+    ///
+    /// A process that lives may use what [`history_bytes`](Self::history_bytes) leaves free as well, and has one file of 64 KiB in
+    /// any case.
     pub fn spool_bytes(mut self, bytes: u64) -> Self {
         self.limits.pending = bytes;
         self

@@ -96,6 +96,7 @@ pub(crate) fn accounts(recorder: &Recorder) -> Accounts {
     Accounts {
         delivered: account.delivered,
         pending: account.pending,
+        in_memory: account.in_memory,
         dropped: dropped
             .filter(|(_, count)| *count > 0)
             .map(|(reason, count)| (reason.name(), count))

@@ -314,6 +314,14 @@ fn full_disk_keeps_spans_in_memory_says_so_and_files_are_used_again() {
         .lines()
         .filter(|line| line.contains("the spool cannot grow: "));
     assert_eq!(said.count(), 1, "{finished}");
+    let lost = finished
+        .stderr
+        .lines()
+        .find_map(|line| line.strip_suffix(" spans are in memory only and end with this process"));
+    let lost: u64 = lost
+        .and_then(|line| line.rsplit(' ').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("it says how many end with it: {finished}"));
+    assert_eq!(lost + contents.spans.len() as u64, 4500, "{finished}");
     let small = contents.spans.iter().filter(|span| span.body.len() < 500).count();
     let large = contents.spans.len() - small;
     assert!(

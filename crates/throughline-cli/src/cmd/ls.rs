@@ -17,7 +17,7 @@ use crate::trace::{self, Trace};
 /// Shows each trace with the shortest beginning of its id that `view` accepts, its start, duration, number of spans,
 /// services, and the name of its first span. In the column of marks: ! errors, ? spans that their process did not live
 /// to end, > spans that are still open, ~ spans that wait for delivery to a backend. A last line says how many spans were
-/// dropped before a backend had got them, if any were.
+/// lost, and why, if any were.
 #[derive(clap::Args)]
 pub struct Ls {
     /// How many traces at most
@@ -32,7 +32,8 @@ pub struct Ls {
 impl Ls {
     pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
         let directory = store::directory(spool)?;
-        let grouped = trace::group(store::read(&directory));
+        let (spans, lost) = store::read(&directory);
+        let grouped = trace::group(spans);
         let ids: Vec<_> = grouped.keys().map(ToString::to_string).collect();
         let prefix = unique_prefix(&ids);
         let mut traces: Vec<_> = grouped.into_iter().map(|(id, spans)| Trace::new(id, spans)).collect();
@@ -43,13 +44,13 @@ impl Ls {
             return print(&traces.iter().map(json_line).collect::<String>());
         }
         if total == 0 {
-            return print(&(nothing(&directory) + &store::evicted(&directory)));
+            return print(&(nothing(&directory) + &lost));
         }
         let mut out = table(&traces, prefix, Screen::of_stdout());
         if total > traces.len() {
             out.push_str(&format!("… and {} older; more with -n\n", total - traces.len()));
         }
-        out.push_str(&store::evicted(&directory));
+        out.push_str(&lost);
         print(&out)
     }
 }

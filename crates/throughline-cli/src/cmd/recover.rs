@@ -36,7 +36,7 @@ const REPORT: Duration = Duration::from_millis(200);
 /// With `--to` all of them go there, whatever backend they were meant for. Without it, by the standard variables, only those
 /// that were to go to the same endpoint with the same headers; others stay. Spans of processes that had no backend are local
 /// history and wait for nothing. It ends when all is delivered, or when the backend has
-/// failed and taken nothing for 3 seconds; the exit code is 1 if something is left then.
+/// failed and taken nothing for 3 seconds; the exit code is 1 if something is left for it then.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -52,7 +52,7 @@ pub struct Recover {
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_header)]
     header: Vec<(String, String)>,
 
-    /// Only list what is left, and how many spans were dropped undelivered
+    /// Only list what is left, and how many spans were lost
     #[arg(long, conflicts_with_all = ["to", "header"])]
     list: bool,
 
@@ -75,10 +75,12 @@ impl Recover {
             .into_iter()
             .any(is_set);
         if self.list || self.json || self.to.is_none() && !by_variable {
-            let groups = listing::group(&left(&spool));
+            let contents = store::contents(&spool);
+            let lost = store::lost(&spool, &contents);
+            let groups = listing::group(&left(contents.processes));
             return match self.json {
                 true => print(&groups.iter().map(Group::json_line).collect::<String>()),
-                false => print(&(listing::text(&groups, &spool, Screen::of_stdout()) + &store::evicted(&spool))),
+                false => print(&(listing::text(&groups, &spool, Screen::of_stdout()) + &lost)),
             };
         }
         self.deliver(&spool)
@@ -94,7 +96,7 @@ impl Recover {
             builder = builder.header(name, value);
         }
         // Looked at first: delivery begins at once.
-        let left = left(spool);
+        let left = left(store::processes(spool));
         let tracing = builder.init();
         let Some(ours) = own_destination(spool) else {
             return Err(Failure::new(
@@ -165,9 +167,9 @@ fn own_destination(spool: &Path) -> Option<Destination> {
 }
 
 /// The dead processes of which spans wait for a backend.
-fn left(spool: &Path) -> Vec<ProcessReport> {
+fn left(processes: Vec<ProcessReport>) -> Vec<ProcessReport> {
     let is_left = |process: &ProcessReport| process.life == Life::Dead && waiting(process) > 0;
-    store::processes(spool).into_iter().filter(is_left).collect()
+    processes.into_iter().filter(is_left).collect()
 }
 
 /// Spans that a backend has not got; those that were open when the process died are delivered as unfinished ones.

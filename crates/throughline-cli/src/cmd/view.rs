@@ -57,7 +57,7 @@ impl Wanted {
 impl View {
     pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
         let directory = store::directory(spool)?;
-        let traces = trace::group(store::read(&directory));
+        let traces = trace::group(store::read(&directory).0);
         let trace = choose(traces, &self.id).map_err(|message| {
             Failure::new(format_args!(
                 "{message} in {}",

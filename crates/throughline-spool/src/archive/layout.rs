@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::directory::Root;
+use crate::directory::{ARCHIVE, Root};
 use crate::files::{FileSystem, How, SharedFile, SharedFiles, read_all};
 use crate::store::quota::Limits;
 
@@ -13,7 +13,6 @@ use super::file::{self, Kind, Name};
 use super::ledger::{self, Ledger};
 use super::settled::Uncounted;
 
-const ARCHIVE: &str = "archive";
 const LEDGER: &str = "ledger";
 /// A file that grows slowly is closed when its first segment is older than this part of the age that is kept.
 const AGES_OF_A_FILE: u32 = 8;

@@ -3,16 +3,18 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::testing::{Dead, Faulty, Fixture, count, deliver, ids, limits, make_room, once, open, own, run};
 use super::*;
 use crate::directory::ProcessDir;
-use crate::fixture::{id, manifest, slot, span};
-use crate::format::header::UNIT;
+use crate::fixture::{id, manifest, slot, source, span};
+use crate::format::header::{Signal, UNIT};
 use crate::format::manifest::Manifest;
 use crate::reader::State;
 use crate::store::ledger::Dropped;
+use crate::store::{Store, StoreSettings};
 
 /// Three processes: one with two destinations of which one has got some, and with open spans; a local one; one of two
 /// segments.
@@ -711,7 +713,7 @@ fn any_flipped_bit_of_a_segment_costs_its_record_and_no_other() {
             // The records of a source or process that is damaged still know whose they are.
             portion
                 .runs()
-                .for_each(|run| assert_eq!(*run.source, crate::fixture::source("scope"), "byte {at}"));
+                .for_each(|run| assert_eq!(*run.source, source("scope"), "byte {at}"));
             backlog.settle(&portion, 0).expect("it can be written");
         }
         assert!(found.len() >= 9, "byte {at}: {found:?}");
@@ -921,4 +923,45 @@ fn step_over_several_files_that_dies_twice_loses_nothing() {
             break;
         }
     }
+}
+
+#[test]
+fn history_of_living_processes_does_not_make_go_what_dead_ones_left() {
+    let fixture = Fixture::new();
+    let limits = Limits {
+        pending: 1 << 20,
+        history: 8 << 20,
+        ..limits()
+    };
+    let mut living = Vec::new();
+    for _ in 0..3 {
+        let mut manifest = manifest(1);
+        let owned = fixture.root.create_process(&mut manifest).expect("it can be made");
+        let store = Arc::new(Store::new(StoreSettings {
+            directory: Some(owned.path().to_owned()),
+            manifest,
+            signal: Signal::Traces,
+            limits,
+            tier: None,
+            refuse_when_full: false,
+        }));
+        let body = span(1, &"n".repeat(100_000));
+        for _ in 0..10 {
+            store
+                .append_batch(&source("scope"), [&body[..]])
+                .expect("there is room");
+        }
+        store.seal();
+        let mut tail = store.tail(0).expect("nobody else reads");
+        while let Some(batch) = tail.next(1000, 1 << 20).expect("it can be read") {
+            tail.settle(batch, 0);
+        }
+        assert_eq!(store.pending(0), (0, 0));
+        drop(tail);
+        living.push((owned, store));
+    }
+    fixture.dead(1, 1000..1010);
+    let mut archive = Archive::new(&fixture.root, limits);
+    let progress = run(&mut archive, Moment::now(), 100);
+    assert_eq!((progress.processes, progress.evicted.quota), (1, 0));
 }

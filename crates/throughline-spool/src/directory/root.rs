@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::process::Owned;
-use super::{ProcessDir, is_process_name, kept};
+use super::{ARCHIVE, ProcessDir, is_process_name, kept};
 use crate::files::{self, EntryKind, How, SharedFiles};
 use crate::format::manifest::Manifest;
 
@@ -25,16 +25,32 @@ impl Root {
     ///
     /// # Errors
     ///
-    /// It cannot be made, is no directory, is a symbolic link, or belongs to somebody else. One that others may enter is
-    /// made private first.
+    /// It cannot be made, is no directory, is a symbolic link, or belongs to somebody else. One that others may enter is made
+    /// private first, when it is empty or a spool; else that is an error.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
         let root = Self::with_files(&path, files::os::files())?;
         if root.files.look(&path)?.mode & 0o077 != 0 {
+            if !root.is_ours_alone()? {
+                return Err(io::Error::other(
+                    "others may enter it, and it holds what is no spool's: name a directory of its own, or make it private",
+                ));
+            }
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
         }
         Ok(root)
+    }
+
+    /// Whether it is empty, or a spool.
+    fn is_ours_alone(&self) -> io::Result<bool> {
+        let (mut is_spool, mut is_empty) = (false, true);
+        self.files.entries(&self.path, &mut |name, _| {
+            is_empty = false;
+            is_spool = name == KEY || name == ARCHIVE || is_process_name(name);
+            !is_spool
+        })?;
+        Ok(is_spool || is_empty)
     }
 
     /// The root that lies there.
@@ -182,6 +198,22 @@ mod tests {
         fs::create_dir(&open).expect("it can be made");
         fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("it is ours");
         Root::open(&open).expect("it is ours");
+        assert_eq!(fs::metadata(&open).expect("it is there").mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn directory_that_holds_something_else_is_left_as_it_is() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let open = directory.path().join("open");
+        fs::create_dir(&open).expect("it can be made");
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        fs::write(open.join("a file"), "of the user").expect("it can be written");
+        let refused = Root::open(&open).expect_err("it holds something else");
+        assert!(refused.to_string().contains("a directory of its own"), "{refused}");
+        assert_eq!(fs::metadata(&open).expect("it is there").mode() & 0o777, 0o755);
+        // A spool is closed all the same.
+        fs::write(open.join(KEY), [1; 32]).expect("it can be written");
+        Root::open(&open).expect("it is a spool");
         assert_eq!(fs::metadata(&open).expect("it is there").mode() & 0o777, 0o700);
     }
 

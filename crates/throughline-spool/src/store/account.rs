@@ -40,6 +40,8 @@ pub struct Account {
     /// Those that are committed and that the destination has not got; without a destination, those that are in local
     /// history. Counted from the records.
     pub pending: u64,
+    /// Of the pending, those that no file holds: they end with the process.
+    pub in_memory: u64,
     /// Those that were lost, by reason, in the order of [`Dropped::ALL`].
     pub dropped: [u64; Dropped::ALL.len()],
 }
@@ -81,6 +83,32 @@ impl Store {
         )
     }
 
+    /// Records that are pending for a destination and that no file holds; without destinations, those of the history.
+    fn in_memory(&self, destination: usize) -> u64 {
+        let memory = lock(&self.allocator).memory_bytes();
+        let is_possible = memory > 0 || self.is_failing();
+        let index = lock(&self.index);
+        // At most 16 MiB of segments are in memory; where there are none, nobody looks.
+        let segments = index.all().filter(|_| is_possible);
+        let held = segments.filter(|segment| segment.range().chunk.is_in_memory() || segment.has_failed());
+        let left = held.map(|segment| {
+            let settled = if self.destinations == 0 {
+                0
+            } else {
+                segment.cursor(destination).settled
+            };
+            u64::from(segment.counted().records.saturating_sub(settled))
+        });
+        left.sum()
+    }
+
+    /// Records that were evicted before some destination had got them.
+    #[must_use]
+    pub fn evicted_undelivered(&self) -> u64 {
+        let totals = &self.totals.by_destination[..self.destinations];
+        totals.iter().map(|totals| totals.evicted.load(Ordering::Relaxed)).sum()
+    }
+
     /// What became of the records for one destination; without it, of the local history. `started` and `live` are whoever's
     /// who makes spans: they are 0 here.
     #[must_use]
@@ -95,6 +123,7 @@ impl Store {
             live: 0,
             delivered: self.ledger.delivered(row),
             pending: self.pending(row).0,
+            in_memory: self.in_memory(row),
             dropped: Dropped::ALL.map(|reason| self.ledger.dropped((!is_local).then_some(row), reason)),
         }
     }

@@ -39,6 +39,7 @@ impl Report {
     /// The pending spans, counted just now.
     pub(super) fn set_pending(&mut self, pending: u64) {
         self.accounts.pending = pending;
+        self.accounts.in_memory = self.accounts.in_memory.min(pending);
     }
 
     /// The same, from somebody else than the delivery thread, with the reason for that unless
@@ -55,13 +56,20 @@ impl Report {
         self.accounts.delivered
     }
 
-    /// Spans that are safe in the local spool and not delivered. The next start of a program with
-    /// the same destination sends them, or `throughline recover`.
+    /// Spans that are in the local spool and not delivered. The next start of a program with the same destination sends them, or
+    /// `throughline recover`; but those that are [`in_memory`](Self::in_memory).
     ///
     /// Without a destination these are the spans in the local history.
     #[must_use]
     pub fn pending(&self) -> u64 {
         self.accounts.pending
+    }
+
+    /// Of the pending spans, those that are in memory only, because the spool cannot be written (no directory, a full disk): they
+    /// end with this process if they are not delivered before.
+    #[must_use]
+    pub fn in_memory(&self) -> u64 {
+        self.accounts.in_memory
     }
 
     /// Spans that are lost, for whatever reason.
@@ -105,6 +113,9 @@ impl fmt::Display for Report {
                 }
             }
         }
+        if self.in_memory() > 0 {
+            write!(f, " ({} of them in memory only)", self.in_memory())?;
+        }
         if self.dropped() > 0 {
             write!(f, ", {} dropped (", self.dropped())?;
             for (index, (reason, count)) in self.dropped_by_reason().enumerate() {
@@ -142,6 +153,7 @@ mod tests {
         let some = Accounts {
             delivered: 1,
             pending: 3,
+            in_memory: 1,
             dropped: vec![("rejected", 2), ("quota", 1)],
         };
         let kept = Accounts {
@@ -156,7 +168,7 @@ mod tests {
             ),
             (
                 Report::new(to(), some, Some("connection refused".into())),
-                "1 span delivered to http://h/v1/traces, 3 pending in the local spool, 3 dropped \
+                "1 span delivered to http://h/v1/traces, 3 pending in the local spool (1 of them in memory only), 3 dropped \
                  (rejected 2, quota 1): connection refused",
                 false,
             ),

@@ -32,6 +32,8 @@ pub(crate) struct Pending {
 pub(crate) struct Accounts {
     pub(crate) delivered: u64,
     pub(crate) pending: u64,
+    /// Of these, those that are in memory only.
+    pub(crate) in_memory: u64,
     /// Counts above zero, each with its reason in one word.
     pub(crate) dropped: Vec<(&'static str, u64)>,
 }

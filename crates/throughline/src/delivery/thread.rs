@@ -89,7 +89,7 @@ impl Delivery {
 
     /// Makes the thread look at the spool.
     pub(crate) fn wake(&self) {
-        self.shared.wake.notify_one();
+        self.shared.wake();
     }
 
     fn request(&self, within: Duration, purpose: Purpose) -> Flush {
@@ -107,7 +107,7 @@ impl Delivery {
                 purpose,
             });
             drop(inbox);
-            self.shared.wake.notify_one();
+            self.shared.wake();
         }
         flush
     }
@@ -116,11 +116,22 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         self.shared.inbox().stop = true;
-        self.shared.wake.notify_one();
+        self.shared.wake();
     }
 }
 
 impl Shared {
+    /// Wakes the thread. A host that has closed descriptors which are not its own has taken away what wakes it, and the runtime
+    /// panics: that must not reach whoever ends tracing.
+    fn wake(&self) {
+        let woken = catch_unwind(AssertUnwindSafe(|| self.wake.notify_one()));
+        if woken.is_err() {
+            notice(format_args!(
+                "delivery cannot be woken: somebody has closed descriptors of this process; spans stay in the local spool"
+            ));
+        }
+    }
+
     /// The requests that have come since the last call, and whether to stop.
     pub(super) fn take_requests(&self) -> (Vec<Request>, bool) {
         let mut inbox = self.inbox();

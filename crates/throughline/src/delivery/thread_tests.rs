@@ -69,6 +69,7 @@ impl Source for List {
         Accounts {
             delivered: spans.delivered,
             pending: spans.own.len() as u64,
+            in_memory: 0,
             dropped: rejected.into_iter().collect(),
         }
     }

@@ -574,8 +574,10 @@ impl Walk {
                 live: 0,
                 delivered,
                 pending,
+                in_memory: account.in_memory,
                 dropped,
             };
+            assert!(account.in_memory <= pending, "of destination {row}");
             assert_eq!(account, expected, "of destination {row}");
             let pending_records = self
                 .records
