@@ -8,7 +8,15 @@ use throughline::{Context, Span, Tracing, span};
 use throughline_spool::Recorder;
 
 fn main() {
-    let mut tracing = Some(throughline::init("steps"));
+    let mut builder = throughline::builder("steps");
+    // A quota without history, for tests that fill it.
+    if let Some(bytes) = std::env::var("STEPS_SPOOL_BYTES")
+        .ok()
+        .and_then(|bytes| bytes.parse().ok())
+    {
+        builder = builder.spool_bytes(bytes).history_bytes(0);
+    }
+    let mut tracing = Some(builder.init());
     // Spans that are open when `main` returns end then, before tracing is flushed.
     let mut open: Vec<Span> = Vec::new();
     for step in std::env::args().skip(1) {

@@ -332,6 +332,29 @@ fn full_disk_keeps_spans_in_memory_says_so_and_files_are_used_again() {
 }
 
 #[test]
+fn a_full_spool_says_what_it_drops_and_counts_it_exactly() {
+    let spool = Spool::new().expect("a private directory");
+    let mut receiver = Receiver::start().expect("loopback has a free port");
+    receiver.stop();
+    let finished = steps(&spool, &receiver)
+        .env("STEPS_SPOOL_BYTES", "1000000")
+        .args(["large=4000", "flush=100", "account"])
+        .run()
+        .expect("it runs")
+        .expect_success();
+    check_account(&finished);
+    let said = finished
+        .stderr
+        .lines()
+        .filter(|line| line.contains("the spool is full ("));
+    assert_eq!(said.count(), 1, "{finished}");
+    let contents = Reader::new(spool.path()).read();
+    let dropped: u64 = contents.processes.iter().flat_map(|process| process.dropped).sum();
+    assert!(dropped > 2500, "{dropped} of 4,000 kilobytes are dropped: {finished}");
+    assert_eq!(contents.spans.len() as u64 + dropped, 4000, "{finished}");
+}
+
+#[test]
 fn a_spool_that_cannot_be_written_is_said_once_and_spans_are_delivered_from_memory() {
     let spool = Spool::new().expect("a private directory");
     let at = spool.path();
