@@ -110,7 +110,7 @@ fn spans_go_to_another_backend_only_when_that_is_said() {
         .unwrap()
         .expect_success();
     assert!(
-        recovered.stdout.contains("1 span for other backends are left"),
+        recovered.stdout.contains("Left for other backends: 1 span,"),
         "{recovered}"
     );
     assert!(other.spans().is_empty());

@@ -122,7 +122,7 @@ impl Recover {
         if others > 0 {
             let others = spans(others);
             out.push_str(&format!(
-                "{others} for other backends are left: see `throughline recover --list`.\n"
+                "Left for other backends: {others}, see `throughline recover --list`.\n"
             ));
         }
         print(&out)?;

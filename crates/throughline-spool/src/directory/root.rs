@@ -29,7 +29,12 @@ impl Root {
     /// private first, when it is empty or a spool; else that is an error.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        // A file of that name: what it is says more than that it exists.
+        made.or_else(|error| match path.exists() {
+            true => Ok(()),
+            false => Err(error),
+        })?;
         let root = Self::with_files(&path, files::os::files())?;
         if root.files.look(&path)?.mode & 0o077 != 0 {
             if !root.is_ours_alone()? {
@@ -194,6 +199,10 @@ mod tests {
         let link = directory.path().join("link");
         std::os::unix::fs::symlink(directory.path(), &link).expect("a link can be made");
         assert!(Root::open(&link).is_err());
+        let file = directory.path().join("file");
+        fs::write(&file, "").expect("it can be written");
+        let refused = Root::open(&file).expect_err("it is a file");
+        assert_eq!(refused.to_string(), "it is no directory");
         let open = directory.path().join("open");
         fs::create_dir(&open).expect("it can be made");
         fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("it is ours");

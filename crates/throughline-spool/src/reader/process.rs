@@ -118,7 +118,7 @@ impl Reading<'_> {
             }
         }
         if torn > 0 {
-            let text = format_args!("{torn} places are damaged, {bytes} bytes in all; the rest was read");
+            let text = format_args!("damaged: {bytes} bytes in all, places: {torn}; the rest was read");
             self.report(directory.path(), &text);
         }
         if let Some(report) = self.report_of(directory.name()) {

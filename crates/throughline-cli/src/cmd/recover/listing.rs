@@ -85,7 +85,7 @@ pub fn text(groups: &[Group], spool: &Path, screen: Screen) -> String {
         );
     }
     format!(
-        "{} of ended processes wait for delivery in {place}:\n\n{}\n\
+        "{} of ended processes, waiting for delivery in {place}:\n\n{}\n\
          `throughline recover --to URL` delivers them, and so does the next process with the same endpoint and headers.\n",
         spans(groups.iter().map(|group| group.spans).sum()),
         table.draw(screen)
