@@ -43,6 +43,7 @@ pub use reader::{Contents, Place, ProcessReport, Reader, State, StoredSpan};
 pub use recorder::counter;
 pub use recorder::entered::{EnteredSpan, with_entered, without_entered};
 pub use recorder::open::{Notes, OpenSpan, Rare, Recording, Start};
+pub use recorder::own_thread::spawn_without_signals;
 pub use recorder::{Recorder, Settings};
 pub use store::ledger::Dropped;
 pub use store::quota::Limits;

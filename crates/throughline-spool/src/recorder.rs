@@ -6,6 +6,7 @@ pub(crate) mod entered;
 pub(crate) mod epoch;
 mod maintenance;
 pub(crate) mod open;
+pub(crate) mod own_thread;
 #[allow(clippy::module_inception)]
 mod recorder;
 pub(crate) mod scopes;

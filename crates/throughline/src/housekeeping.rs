@@ -60,9 +60,10 @@ pub(crate) fn before_exit() {
             recorder.maintain_now(EXIT_WITH_BACKLOG.saturating_sub(start.elapsed()));
         }
         let in_memory = recorder.account(0).in_memory;
-        if in_memory > 0 {
+        // Where there is no spool at all that was said at the start.
+        if in_memory > 0 && recorder.store().path().is_some() {
             notice(format_args!(
-                "{in_memory} spans are in memory only and end with this process"
+                "spans in memory only, which end with this process: {in_memory}"
             ));
         }
     }

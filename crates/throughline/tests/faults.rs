@@ -317,9 +317,9 @@ fn full_disk_keeps_spans_in_memory_says_so_and_files_are_used_again() {
     let lost = finished
         .stderr
         .lines()
-        .find_map(|line| line.strip_suffix(" spans are in memory only and end with this process"));
+        .find_map(|line| line.strip_prefix("throughline: spans in memory only, which end with this process: "));
     let lost: u64 = lost
-        .and_then(|line| line.rsplit(' ').next()?.parse().ok())
+        .and_then(|number| number.parse().ok())
         .unwrap_or_else(|| panic!("it says how many end with it: {finished}"));
     assert_eq!(lost + contents.spans.len() as u64, 4500, "{finished}");
     let small = contents.spans.iter().filter(|span| span.body.len() < 500).count();

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::epoch;
+use super::own_thread::spawn_without_signals;
 use super::recorder::Recorder;
 use crate::store::lock;
 
@@ -141,10 +142,10 @@ pub(crate) fn start(recorder: &'static Recorder) -> io::Result<()> {
         return Ok(());
     }
     lock(&recorder.maintenance().state).runs = true;
-    let started = thread::Builder::new()
+    let thread = thread::Builder::new()
         .name("throughline-maintenance".into())
-        .stack_size(256 << 10)
-        .spawn(move || run(recorder));
+        .stack_size(256 << 10);
+    let started = spawn_without_signals(thread, move || run(recorder));
     if started.is_err() {
         lock(&recorder.maintenance().state).runs = false;
     }

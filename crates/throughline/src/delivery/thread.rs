@@ -62,7 +62,7 @@ impl Delivery {
         });
         let driver = Driver::new(endpoint, batch, source, shared.clone());
         let thread = std::thread::Builder::new().name("throughline".to_owned());
-        if let Err(error) = thread.spawn(|| run(driver, client)) {
+        if let Err(error) = throughline_spool::spawn_without_signals(thread, || run(driver, client)) {
             notice(format_args!(
                 "no thread for delivery ({error}); spans stay in the local spool"
             ));
