@@ -82,9 +82,12 @@ fn say_what_is_wrong(recorder: &Recorder) {
         ));
     }
     if store.evicted_undelivered() > 0 {
+        let (most, unit) = match store.settings().limits.total() {
+            bytes if bytes < 1 << 20 => (bytes >> 10, "KiB"),
+            bytes => (bytes >> 20, "MiB"),
+        };
         notice(format_args!(
-            "the spool is full ({} MiB may be used): the oldest spans that no backend has got are dropped, and counted",
-            store.settings().limits.total() >> 20
+            "the spool is full ({most} {unit} may be used): the oldest spans that no backend has got are dropped, and counted"
         ));
     }
     if let Some(error) = recorder.take_sync_error() {

@@ -342,7 +342,8 @@ fn a_full_spool_says_what_it_drops_and_counts_it_exactly() {
         .run()
         .expect("it runs")
         .expect_success();
-    check_account(&finished);
+    let account = |name| number(&finished, "account", name);
+    assert_eq!(account("pending") + account("dropped"), 4000, "{finished}");
     let said = finished
         .stderr
         .lines()
