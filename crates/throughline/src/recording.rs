@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use throughline_spool::{MAX_BODY, OpenSpan, Recording};
 use throughline_wire::encode::{self, KeyValue, tag};
@@ -258,10 +259,13 @@ impl ErrorText {
     }
 }
 
-/// `to_string` panics when a `Display` reports an error; here half a message will do.
+/// `to_string` panics when a `Display` reports an error; here half a message will do, also of one that panics itself.
 fn text<E: Error + ?Sized>(error: &E) -> String {
     let mut text = String::new();
-    let _ = write!(text, "{error}");
+    let written = catch_unwind(AssertUnwindSafe(|| write!(text, "{error}")));
+    if written.is_err() {
+        text.push_str("(its message panicked)");
+    }
     text
 }
 

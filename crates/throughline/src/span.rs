@@ -289,9 +289,16 @@ macro_rules! recording_methods {
             }
 
             /// Records an error with its sources as an `exception` event, and sets the status to it.
+            ///
+            /// The error is asked for its text only when the span is recorded, under no lock; a `Display` that panics costs the
+            /// text and nothing else.
             pub fn error<E: std::error::Error + ?Sized>($($receiver)+, error: &E) {
-                let text = ErrorText::of(error);
-                $self.with(|span| recording::error(span, &text));
+                let mut is_recording = false;
+                $self.with(|span| is_recording = span.is_recording());
+                if is_recording {
+                    let text = ErrorText::of(error);
+                    $self.with(|span| recording::error(span, &text));
+                }
             }
 
             /// Gives the span another name.

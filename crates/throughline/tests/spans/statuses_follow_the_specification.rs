@@ -1,6 +1,7 @@
 use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use throughline::{Context, FutureExt, Span};
 use throughline_testkit::otlp::trace::v1::status::StatusCode::{self, Error as Failed, Ok as Succeeded, Unset};
@@ -231,4 +232,41 @@ fn a_span_that_is_open_when_its_thread_panics_says_so() {
         assert_eq!(status(&context), (code, message.to_owned()), "{name}");
         assert!(Context::current().is_empty(), "{name}: nothing stays current");
     }
+}
+
+/// An error that counts how often it is asked for its message, and panics.
+#[derive(Debug, Default)]
+struct Asked(AtomicU32);
+
+impl fmt::Display for Asked {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        panic!("as the test wants it");
+    }
+}
+
+impl Error for Asked {}
+
+#[test]
+fn an_error_is_not_asked_for_its_message_when_nothing_is_recorded() {
+    traced();
+    let unsampled = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")];
+    let parent = throughline::extract(unsampled).expect("a valid traceparent");
+    let error = Asked::default();
+    let mut span = throughline::span!(parent: &parent, "unsampled");
+    span.error(&error);
+    span.share().error(&error);
+    throughline::span!(parent: &parent, "unsampled").enter().error(&error);
+    assert_eq!(error.0.into_inner(), 0);
+}
+
+#[test]
+fn an_error_whose_message_panics_costs_its_message_and_nothing_else() {
+    let mut span = root("its error panics");
+    let context = span.context();
+    let error = Asked::default();
+    span.error(&error);
+    span.end();
+    assert_eq!(error.0.into_inner(), 1);
+    assert_eq!(status(&context), (Failed, "(its message panicked)".to_owned()));
 }
