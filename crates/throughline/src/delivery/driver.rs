@@ -214,6 +214,7 @@ fn line(change: &Change, endpoint: &str, trouble: &str) -> String {
     match change {
         Change::Down => format!("cannot deliver to {endpoint}: {trouble}; spans are kept in the local spool"),
         Change::Refusing => format!("{endpoint} does not take all spans: {trouble}"),
+        Change::Warned(text) => format!("{endpoint} has taken all spans, and warns: {text}"),
         Change::Up => format!("delivering to {endpoint} again"),
     }
 }
@@ -336,6 +337,16 @@ mod tests {
                 status(400, "bad ids"),
                 Change::Refusing,
                 "E does not take all spans: the answer is 400 (bad ids)",
+            ),
+            (
+                Outcome::success(),
+                Change::Warned("old version".to_owned()),
+                "E has taken all spans, and warns: old version",
+            ),
+            (
+                status(400, "\x1b]0;title\x07"),
+                Change::Refusing,
+                "E does not take all spans: the answer is 400 (\\u{1b}]0;title\\u{7})",
             ),
             (Outcome::success(), Change::Up, "delivering to E again"),
         ] {

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::outcome::{Cause, Failure, Outcome};
+use super::outcome::{Cause, Failure, Outcome, shown};
 use super::source::{BatchLimits, Pending};
 use crate::config::BatchSettings;
 
@@ -72,6 +72,8 @@ pub(crate) enum Change {
     Down,
     /// Some spans are refused, others delivered.
     Refusing,
+    /// All spans are taken, and the backend has something to say of them.
+    Warned(String),
     /// All is well again.
     Up,
 }
@@ -230,6 +232,7 @@ impl Machine {
                     _ => 0,
                 };
                 let change = match outcome.cause() {
+                    Some(Cause::Warning) => self.leave_trouble().or_else(|| self.warn(now, outcome)),
                     Some(cause) => self.enter_trouble(now, cause, false, outcome),
                     None => self.leave_trouble(),
                 };
@@ -252,6 +255,26 @@ impl Machine {
         }
     }
 
+    /// Nothing is wrong with a delivery that the backend comments on.
+    fn warn(&mut self, now: Instant, outcome: &Outcome) -> Option<Change> {
+        let Outcome::Accepted { message, .. } = outcome else {
+            return None;
+        };
+        self.is_news(now, Cause::Warning)
+            .then(|| Change::Warned(shown(message)))
+    }
+
+    /// Whether this was not said for a while; it counts as said then.
+    fn is_news(&mut self, now: Instant, cause: Cause) -> bool {
+        self.said
+            .retain(|(_, at)| now.saturating_duration_since(*at) < SAY_AGAIN);
+        let is_news = self.said.iter().all(|(said, _)| *said != cause);
+        if is_news {
+            self.said.push((cause, now));
+        }
+        is_news
+    }
+
     fn enter_trouble(&mut self, now: Instant, cause: Cause, is_down: bool, outcome: &Outcome) -> Option<Change> {
         let is_new = self.trouble.as_ref().is_none_or(|trouble| trouble.cause != cause);
         self.trouble = Some(Trouble {
@@ -259,12 +282,9 @@ impl Machine {
             is_down,
             text: outcome.to_string(),
         });
-        self.said
-            .retain(|(_, at)| now.saturating_duration_since(*at) < SAY_AGAIN);
-        if !is_new || self.said.iter().any(|(said, _)| *said == cause) {
+        if !is_new || !self.is_news(now, cause) {
             return None;
         }
-        self.said.push((cause, now));
         self.announced = true;
         Some(if is_down { Change::Down } else { Change::Refusing })
     }

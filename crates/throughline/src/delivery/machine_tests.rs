@@ -283,6 +283,10 @@ fn a_single_span_that_is_too_large_is_rejected_and_the_next_ones_are_not_held_up
 fn each_change_of_state_is_said_once_and_flapping_is_not_said_again_and_again() {
     let (mut machine, start) = machine();
     let refused = failed(Failure::Refused);
+    let warning = Outcome::Accepted {
+        rejected: 0,
+        message: "old version".into(),
+    };
     for (seconds, outcome, change) in [
         (0, &refused, Some(Change::Down)),
         (1, &refused, None),
@@ -294,8 +298,13 @@ fn each_change_of_state_is_said_once_and_flapping_is_not_said_again_and_again() 
         (7, &Outcome::success(), None),
         (90, &refused, Some(Change::Down)),
         (91, &status(400), Some(Change::Refusing)),
-        (92, &status(400), None),
-        (93, &Outcome::success(), Some(Change::Up)),
+        (91, &warning, Some(Change::Up)),
+        (91, &warning, Some(Change::Warned("old version".to_owned()))),
+        (91, &warning, None),
+        (92, &Outcome::success(), None),
+        (160, &status(400), Some(Change::Refusing)),
+        (161, &status(400), None),
+        (162, &Outcome::success(), Some(Change::Up)),
     ] {
         let now = start + seconds * SECOND;
         assert_eq!(machine.answered(now, outcome, 1, 0.5).1, change, "at {seconds}");

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::notice::escaped;
+
 /// What became of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -49,6 +51,8 @@ pub(crate) enum Failure {
 pub(crate) enum Cause {
     Failure(Failure),
     Partial,
+    /// Everything was taken, and there is something to say.
+    Warning,
     Status(u16),
 }
 
@@ -72,6 +76,7 @@ impl Outcome {
     pub(crate) fn cause(&self) -> Option<Cause> {
         match self {
             Self::Accepted { rejected: 0, message } if message.is_empty() => None,
+            Self::Accepted { rejected: 0, .. } => Some(Cause::Warning),
             Self::Accepted { .. } => Some(Cause::Partial),
             Self::Status { code, .. } => Some(Cause::Status(*code)),
             Self::Failed { failure, .. } => Some(Cause::Failure(*failure)),
@@ -84,7 +89,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Accepted { rejected: 0, message } => {
-                f.write_str("the backend warns")?;
+                f.write_str("the backend has taken all of it")?;
                 with_detail(f, message)
             }
             Self::Accepted { rejected, message } => {
@@ -133,11 +138,18 @@ impl std::error::Error for Failure {}
 
 /// What others said, cut to a line's length.
 fn with_detail(f: &mut fmt::Formatter<'_>, detail: &str) -> fmt::Result {
+    match shown(detail) {
+        detail if detail.is_empty() => Ok(()),
+        detail => write!(f, " ({detail})"),
+    }
+}
+
+/// What a backend says, as it may be shown: it may be long, and hold what a terminal obeys.
+pub(super) fn shown(detail: &str) -> String {
     const LONGEST: usize = 200;
     let detail = detail.trim();
     match detail.char_indices().nth(LONGEST) {
-        _ if detail.is_empty() => Ok(()),
-        Some((end, _)) => write!(f, " ({}...)", &detail[..end]),
-        None => write!(f, " ({detail})"),
+        Some((end, _)) => format!("{}...", escaped(&detail[..end])),
+        None => escaped(detail).into_owned(),
     }
 }
