@@ -255,8 +255,8 @@ fn signals_to_us_reach_the_command() {
         (Signal::CONT, "CONT"),
     ] {
         let spool = Spool::new().unwrap();
-        // A shell acts on a signal while it waits for a background job, and only then.
-        let script = format!("trap 'echo got {name}; kill $!; exit 7' {name}; sleep 60 & echo ready; wait");
+        // A shell acts on a signal between two commands; one that comes as `wait` begins some miss until that ends.
+        let script = format!("trap 'echo got {name}; exit 7' {name}; echo ready; while :; do sleep 0.05; done");
         let running = throughline(&spool, &["run", "sh", "-c", &script]).spawn().unwrap();
         running.wait_for_stdout("ready").unwrap();
         running.signal(signal).unwrap();
