@@ -105,8 +105,8 @@ mod tests {
     #[test]
     fn only_process_directories_have_names_for_copies() {
         let name = |name: &str| renamed(Path::new(name), 26);
-        assert_eq!(name("/root/17-0123456789abcdef"), Some("17-000000000000001a".into()));
-        for other in ["/root/key", "/root/.new-17", "/root/17-0123", "/"] {
+        assert_eq!(name("/spool/17-0123456789abcdef"), Some("17-000000000000001a".into()));
+        for other in ["/spool/key", "/spool/.new-17", "/spool/17-0123", "/"] {
             assert_eq!(name(other), None, "{other}");
         }
     }

@@ -37,7 +37,7 @@ impl Root {
         })?;
         let root = Self::with_files(&path, files::os::files())?;
         if root.files.look(&path)?.mode & 0o077 != 0 {
-            if !root.is_ours_alone()? {
+            if !root.is_empty_or_spool()? {
                 return Err(io::Error::other(
                     "others may enter it, and it holds what is no spool's: name a directory of its own, or make it private",
                 ));
@@ -48,7 +48,7 @@ impl Root {
     }
 
     /// Whether it is empty, or a spool.
-    fn is_ours_alone(&self) -> io::Result<bool> {
+    fn is_empty_or_spool(&self) -> io::Result<bool> {
         let (mut is_spool, mut is_empty) = (false, true);
         self.files.entries(&self.path, &mut |name, _| {
             is_empty = false;

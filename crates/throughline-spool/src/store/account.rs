@@ -86,10 +86,12 @@ impl Store {
     /// Records that are pending for a destination and that no file holds; without destinations, those of the history.
     fn in_memory(&self, destination: usize) -> u64 {
         let memory = lock(&self.allocator).memory_bytes();
-        let is_possible = memory > 0 || self.is_failing();
+        if memory == 0 && !self.is_failing() {
+            // Asked after each batch: nobody looks at the segments for what is not there.
+            return 0;
+        }
         let index = lock(&self.index);
-        // At most 16 MiB of segments are in memory; where there are none, nobody looks.
-        let segments = index.all().filter(|_| is_possible);
+        let segments = index.all();
         let held = segments.filter(|segment| segment.range().chunk.is_in_memory() || segment.has_failed());
         let left = held.map(|segment| {
             let settled = if self.destinations == 0 {

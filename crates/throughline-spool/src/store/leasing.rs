@@ -18,7 +18,7 @@ use crate::format::record::{self, Kind, stride};
 const LARGEST_LEASE: usize = 1 << 20;
 /// What a thread gets that finds nothing warm.
 const COLD_LEASE: usize = 64 << 10;
-/// Leases that are made ahead, of the size that is asked for at present, and in all.
+/// Leases of one size that are made ahead.
 const PREPARED: usize = 4;
 
 impl Store {

@@ -13,6 +13,7 @@ use crate::format::header::UNIT;
 
 /// The first file is small, for programs that make a few spans and end: they leave it behind as it is.
 pub(super) const FIRST_CHUNK: usize = 64 << 10;
+/// A file of a program that goes on.
 const CHUNK: usize = 4 << 20;
 /// After a file could not be made, how long until the next try.
 const RETRY: Duration = Duration::from_secs(1);

@@ -33,6 +33,7 @@ pub(crate) fn segments_name(number: u32) -> String {
     format!("{SEGMENTS}{number:04}")
 }
 
+/// Leases that are made ahead, of whatever size.
 pub(super) const MOST_PREPARED: usize = 32;
 /// Room for closed segments that wait to be sealed.
 const CLOSED: usize = 512;

@@ -1,8 +1,12 @@
 //! Readers and what stands in their way.
 
+use std::sync::Arc;
+
 use super::{append, disk, ids, settings, store};
 use crate::files::fake::{Fate, Operation};
 use crate::store::StoreSettings;
+use crate::store::segment::Segment;
+use crate::store::store::lock;
 use crate::store::tier::Tier;
 
 #[test]
@@ -47,4 +51,35 @@ fn segment_that_cannot_be_read_does_not_keep_back_the_others() {
         .expect("now it can")
         .expect("there are records");
     assert_eq!(batch.records(), 10);
+}
+
+/// What somebody reads does not make way, so it must not count as room either: all else would go for nothing.
+#[test]
+fn batch_that_finds_no_room_beside_what_is_read_evicts_nothing() {
+    for tier in [Tier::Mapped, Tier::Written] {
+        let files = disk();
+        let tier = Some(tier);
+        let store = store(
+            &files,
+            StoreSettings {
+                tier,
+                ..settings(1, 256 << 10, 0)
+            },
+        );
+        let mut n = 0;
+        while store.evicted_undelivered() == 0 {
+            append(&store, n * 10..n * 10 + 8).expect("the oldest make way");
+            store.seal();
+            n += 1;
+        }
+        let middle =
+            |segment: &&Arc<Segment>| segment.range().chunk.number() == 1 && segment.range().offset >= 96 << 10;
+        let middle = lock(&store.index).active_from(0).find(middle).cloned();
+        let pin = middle.and_then(|middle| middle.pin()).expect("it is there");
+        let before = store.account(0);
+        // Some 150 KB, for which there is room on neither side.
+        append(&store, (0..5).map(|n| 13 + 61 * (1000 + n))).expect_err("there is no room in one piece");
+        assert_eq!(store.account(0), before, "{tier:?}");
+        drop(pin);
+    }
 }
