@@ -1,29 +1,48 @@
 //! How many records there are, and what became of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ledger::Dropped;
 use super::segment::Segment;
 use super::store::{Store, lock};
 use crate::format::header::MAX_DESTINATIONS;
 
-/// Counts of records, that run along.
+/// Counts of records, that run along. Whoever moves records from one count to another, or to the ledger, keeps them locked
+/// meanwhile: so an account is of one moment.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
-    pub committed: AtomicU64,
-    pub committed_bytes: AtomicU64,
+    pub committed: u64,
+    pub committed_bytes: u64,
     pub by_destination: [DestinationTotals; MAX_DESTINATIONS],
 }
 
 #[derive(Debug, Default)]
 pub(super) struct DestinationTotals {
     /// Records that the destination has got, or never will: they are behind its cursor.
-    pub settled: AtomicU64,
-    pub settled_bytes: AtomicU64,
+    pub settled: u64,
+    pub settled_bytes: u64,
     /// Records that were evicted before the destination got them.
-    pub evicted: AtomicU64,
-    pub evicted_bytes: AtomicU64,
+    pub evicted: u64,
+    pub evicted_bytes: u64,
+}
+
+impl Totals {
+    pub fn count(&mut self, segment: &Segment) {
+        let (records, bytes) = segment.count();
+        self.committed += u64::from(records);
+        self.committed_bytes += u64::from(bytes);
+    }
+
+    /// Records, and their bytes, that are committed and that a destination has neither got nor lost.
+    fn pending(&self, destination: usize) -> (u64, u64) {
+        self.by_destination.get(destination).map_or((0, 0), |totals| {
+            (
+                self.committed.saturating_sub(totals.settled + totals.evicted),
+                self.committed_bytes
+                    .saturating_sub(totals.settled_bytes + totals.evicted_bytes),
+            )
+        })
+    }
 }
 
 /// What became of records, for one destination.
@@ -55,9 +74,7 @@ impl Store {
 
     pub(super) fn count_segment(&self, segment: &Arc<Segment>) {
         if let Some(pin) = segment.pin() {
-            let (records, bytes) = pin.segment().count();
-            self.totals.committed.fetch_add(records.into(), Ordering::Relaxed);
-            self.totals.committed_bytes.fetch_add(bytes.into(), Ordering::Relaxed);
+            lock(&self.totals).count(pin.segment());
         }
     }
 
@@ -66,21 +83,7 @@ impl Store {
     #[must_use]
     pub fn pending(&self, destination: usize) -> (u64, u64) {
         self.count();
-        let Some(totals) = self.totals.by_destination.get(destination) else {
-            return (0, 0);
-        };
-        let left = |committed: &AtomicU64, settled: &AtomicU64, evicted: &AtomicU64| {
-            let gone = settled.load(Ordering::Relaxed) + evicted.load(Ordering::Relaxed);
-            committed.load(Ordering::Relaxed).saturating_sub(gone)
-        };
-        (
-            left(&self.totals.committed, &totals.settled, &totals.evicted),
-            left(
-                &self.totals.committed_bytes,
-                &totals.settled_bytes,
-                &totals.evicted_bytes,
-            ),
-        )
+        lock(&self.totals).pending(destination)
     }
 
     /// Records that are pending for a destination and that no file holds; without destinations, those of the history.
@@ -107,8 +110,9 @@ impl Store {
     /// Records that were evicted before some destination had got them.
     #[must_use]
     pub fn evicted_undelivered(&self) -> u64 {
-        let totals = &self.totals.by_destination[..self.destinations];
-        totals.iter().map(|totals| totals.evicted.load(Ordering::Relaxed)).sum()
+        let totals = lock(&self.totals);
+        let totals = &totals.by_destination[..self.destinations];
+        totals.iter().map(|totals| totals.evicted).sum()
     }
 
     /// What became of the records for one destination; without it, of the local history. `started` and `live` are whoever's
@@ -120,12 +124,15 @@ impl Store {
         if row >= self.destinations.max(1) {
             return Account::default();
         }
+        self.count();
+        let in_memory = self.in_memory(row);
+        let totals = lock(&self.totals);
         Account {
             started: 0,
             live: 0,
             delivered: self.ledger.delivered(row),
-            pending: self.pending(row).0,
-            in_memory: self.in_memory(row),
+            pending: totals.pending(row).0,
+            in_memory,
             dropped: Dropped::ALL.map(|reason| self.ledger.dropped((!is_local).then_some(row), reason)),
         }
     }

@@ -89,13 +89,14 @@ impl Store {
         let evicted = lock(&self.index).evict_pending();
         evicted.is_some_and(|segment| {
             let counted = segment.counted();
-            for (number, totals) in self.totals.by_destination[..self.destinations].iter().enumerate() {
+            let mut totals = lock(&self.totals);
+            for (number, totals) in totals.by_destination[..self.destinations].iter_mut().enumerate() {
                 let left = u64::from(counted.records.saturating_sub(segment.cursor(number).settled));
                 self.ledger.add_dropped_for(number, Dropped::Quota, left);
-                totals.evicted.fetch_add(left, Ordering::Relaxed);
-                let bytes = counted.bytes.saturating_sub(segment.settled_bytes(number));
-                totals.evicted_bytes.fetch_add(bytes.into(), Ordering::Relaxed);
+                totals.evicted += left;
+                totals.evicted_bytes += u64::from(counted.bytes.saturating_sub(segment.settled_bytes(number)));
             }
+            drop(totals);
             if self.destinations == 0 {
                 // It was about to become history.
                 self.count_evicted_history(&segment);
@@ -110,10 +111,11 @@ impl Store {
     /// Without destinations, history is all there is.
     fn count_evicted_history(&self, segment: &Segment) {
         let counted = segment.counted();
-        let totals = &self.totals.by_destination[0];
+        let mut totals = lock(&self.totals);
         self.ledger.add_delivered(0, counted.records.into());
-        totals.evicted.fetch_add(counted.records.into(), Ordering::Relaxed);
-        totals.evicted_bytes.fetch_add(counted.bytes.into(), Ordering::Relaxed);
+        totals.by_destination[0].evicted += u64::from(counted.records);
+        totals.by_destination[0].evicted_bytes += u64::from(counted.bytes);
+        drop(totals);
         segment.range().chunk.wanted_segments.fetch_sub(1, Ordering::AcqRel);
     }
 

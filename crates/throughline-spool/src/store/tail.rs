@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::ledger::Dropped;
 use super::runs::{Run, Runs};
@@ -244,11 +243,11 @@ impl Tail {
     /// The cursors move before the ledger counts: a crash in between leaves records settled and not counted, and none is
     /// counted twice.
     pub fn settle(&mut self, batch: Batch, rejected: u64) {
-        let totals = &self.store.totals.by_destination[self.destination];
+        let mut totals = lock(&self.store.totals);
         let mut damaged = batch.damaged;
         for mark in &batch.marks {
             let segment = mark.pin.segment();
-            self.store.count_segment(segment);
+            totals.count(segment);
             let before = segment.cursor(self.destination).settled;
             let (mut settled, mut bytes) = (mark.records, mark.bytes);
             let counted = segment.counted();
@@ -260,8 +259,9 @@ impl Tail {
                 bytes = counted.bytes.saturating_sub(segment.settled_bytes(self.destination));
             }
             segment.set_cursor(self.destination, mark.end, settled, bytes);
-            totals.settled.fetch_add(settled.into(), Ordering::Relaxed);
-            totals.settled_bytes.fetch_add(bytes.into(), Ordering::Relaxed);
+            let own = &mut totals.by_destination[self.destination];
+            own.settled += u64::from(settled);
+            own.settled_bytes += u64::from(bytes);
             self.store.settle_segment(segment);
         }
         let delivered = batch.records.saturating_sub(rejected + batch.damaged);
@@ -273,6 +273,7 @@ impl Tail {
             batch.records - batch.damaged - delivered,
         );
         ledger.add_dropped_for(self.destination, Dropped::Damaged, damaged);
+        drop(totals);
         ledger.write();
         let mut bytes = batch.runs.bytes;
         bytes.clear();
