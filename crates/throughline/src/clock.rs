@@ -19,6 +19,8 @@ use throughline_spool::counter;
 const STEP: Duration = Duration::from_millis(100);
 /// How long the counter is watched before its rate is used.
 const CALIBRATION: Duration = Duration::from_millis(200);
+/// How long it is watched anew before a rate that is known is replaced.
+const RECALIBRATION: Duration = Duration::from_secs(10);
 /// The fastest that time is slewed: 500 parts per million, as NTP clients do.
 const MAX_SLEW: f64 = 500e-6;
 
@@ -56,14 +58,30 @@ pub(crate) fn now() -> Reading {
 /// When a span ends that started then.
 #[inline]
 pub(crate) fn end(start_unix_nano: u64, counter: u64, source: u8) -> u64 {
-    let (source, rate) = if source == Source::Tsc as u8 {
-        (Source::Tsc, SHARED.rate())
-    } else {
-        (Source::Monotonic, Anchor::ONE)
-    };
-    let elapsed = read(source).saturating_sub(counter);
-    start_unix_nano + scale(elapsed, rate)
+    if source != Source::Tsc as u8 {
+        return end_by_other_clock(start_unix_nano, counter, source);
+    }
+    let elapsed = read(Source::Tsc).saturating_sub(counter);
+    start_unix_nano + scale(elapsed, SHARED.steady_rate())
 }
+
+#[cold]
+#[inline(never)]
+fn end_by_other_clock(start_unix_nano: u64, counter: u64, source: u8) -> u64 {
+    if source == EXPLICIT {
+        return now().unix_nano.max(start_unix_nano);
+    }
+    start_unix_nano + read(Source::Monotonic).saturating_sub(counter)
+}
+
+/// Nanoseconds since the Unix epoch; the nearest there is for times before it and after the year 2554.
+pub(crate) fn unix_nano(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The source of a span whose start was given: it ends by the wall clock.
+pub(crate) const EXPLICIT: u8 = 2;
 
 /// Reads the counter as it is: one of the two readings that a span costs.
 #[inline]
@@ -83,6 +101,7 @@ pub(crate) fn start() {
         counter: first.monotonic,
         unix_nano: first.wall,
         rate: Anchor::ONE,
+        steady_rate: Anchor::ONE,
     });
 }
 
@@ -99,10 +118,7 @@ pub(crate) fn rest() {
 fn move_anchor(slews: bool) {
     let sample = Sample::take();
     let rate = CALIBRATION_STATE.with_borrow_mut(|calibration| {
-        let calibration = calibration.get_or_insert_with(|| Calibration {
-            first: sample,
-            is_invariant: counter::is_invariant(),
-        });
+        let calibration = calibration.get_or_insert_with(|| Calibration::new(sample, counter::is_invariant()));
         calibration.rate(&sample)
     });
     SHARED.store(SHARED.load().moved(&sample, rate, slews));
@@ -110,7 +126,11 @@ fn move_anchor(slews: bool) {
 
 /// What the maintenance thread remembers between two ticks.
 struct Calibration {
+    /// Since when the counter is watched without a break.
     first: Sample,
+    last: Sample,
+    /// The counter's rate, once it may be used.
+    rate: Option<u64>,
     is_invariant: bool,
 }
 
@@ -121,12 +141,46 @@ thread_local! {
 }
 
 impl Calibration {
-    /// The counter's rate as far as it is known; `None` for as long as it cannot be used.
-    fn rate(&self, now: &Sample) -> Option<u64> {
+    fn new(first: Sample, is_invariant: bool) -> Self {
+        Self {
+            first,
+            last: first,
+            rate: None,
+            is_invariant,
+        }
+    }
+
+    /// The counter's own steady rate; `None` for as long as it cannot be used.
+    fn rate(&mut self, now: &Sample) -> Option<u64> {
+        if self.has_break(now) {
+            // The rate that is known is still right: it is the processor's. What is measured anew has to be better than it.
+            self.first = *now;
+        }
+        self.last = *now;
         let elapsed = now.monotonic.saturating_sub(self.first.monotonic);
-        let ticks = now.tsc.checked_sub(self.first.tsc).filter(|ticks| *ticks > 0)?;
-        let is_known = self.is_invariant && elapsed >= CALIBRATION.as_nanos() as u64;
-        is_known.then(|| ((u128::from(elapsed) << 32) / u128::from(ticks)) as u64)
+        let ticks = now.tsc.saturating_sub(self.first.tsc);
+        let long_enough = match self.rate {
+            None => CALIBRATION,
+            Some(_) => RECALIBRATION,
+        };
+        if self.is_invariant && ticks > 0 && elapsed >= long_enough.as_nanos() as u64 {
+            self.rate = Some(((u128::from(elapsed) << 32) / u128::from(ticks)) as u64);
+        }
+        self.rate
+    }
+
+    /// Whether the machine was suspended since the last look: the monotonic clock stood still then, and the counter may have gone
+    /// on, or begun again.
+    fn has_break(&self, now: &Sample) -> bool {
+        let Some(ticks) = now.tsc.checked_sub(self.last.tsc) else {
+            return true;
+        };
+        let elapsed = now.monotonic.saturating_sub(self.last.monotonic);
+        self.rate.is_some_and(|rate| {
+            let difference = scale(ticks, rate).abs_diff(elapsed);
+            // One part in a thousand, or what it takes to lose the processor between two readings.
+            difference > (elapsed / 1000).max(10_000_000)
+        })
     }
 }
 
@@ -172,8 +226,10 @@ struct Anchor {
     source: Source,
     counter: u64,
     unix_nano: u64,
-    /// Nanoseconds a tick, in units of 2^-32.
+    /// Nanoseconds per tick, in units of 2^-32: so that time comes to where the wall clock is.
     rate: u64,
+    /// The same without slewing, for the length of a span.
+    steady_rate: u64,
 }
 
 impl Anchor {
@@ -203,6 +259,7 @@ impl Anchor {
                 counter,
                 unix_nano: now.wall,
                 rate,
+                steady_rate: rate,
             };
         }
         // What is off now would be gone in a second, were it not for the limit.
@@ -215,6 +272,7 @@ impl Anchor {
             counter,
             unix_nano: estimate,
             rate: (rate as f64 * (1.0 + slew)) as u64,
+            steady_rate: rate,
         }
     }
 }
@@ -253,6 +311,7 @@ struct Copied {
     counter: AtomicU64,
     unix_nano: AtomicU64,
     rate: AtomicU64,
+    steady_rate: AtomicU64,
 }
 
 static SHARED: Shared = Shared {
@@ -263,6 +322,7 @@ static SHARED: Shared = Shared {
             counter: AtomicU64::new(0),
             unix_nano: AtomicU64::new(0),
             rate: AtomicU64::new(Anchor::ONE),
+            steady_rate: AtomicU64::new(Anchor::ONE),
         }
     }; 2],
 };
@@ -287,6 +347,7 @@ impl Shared {
                 counter: copy.counter.load(Ordering::Relaxed),
                 unix_nano: copy.unix_nano.load(Ordering::Relaxed),
                 rate: copy.rate.load(Ordering::Relaxed),
+                steady_rate: copy.steady_rate.load(Ordering::Relaxed),
             };
             fence(Ordering::Acquire);
             // Only a second write since then can have touched this copy.
@@ -306,14 +367,15 @@ impl Shared {
         copy.counter.store(anchor.counter, Ordering::Relaxed);
         copy.unix_nano.store(anchor.unix_nano, Ordering::Relaxed);
         copy.rate.store(anchor.rate, Ordering::Relaxed);
+        copy.steady_rate.store(anchor.steady_rate, Ordering::Relaxed);
         self.version.store(version, Ordering::Release);
     }
 
-    /// Nanoseconds a tick at present.
+    /// Nanoseconds per tick of the counter itself.
     #[inline]
-    fn rate(&self) -> u64 {
+    fn steady_rate(&self) -> u64 {
         self.newer(self.version.load(Ordering::Acquire))
-            .rate
+            .steady_rate
             .load(Ordering::Relaxed)
     }
 
@@ -347,6 +409,7 @@ mod tests {
             counter: 0,
             unix_nano: wall,
             rate: RATE,
+            steady_rate: RATE,
         }
     }
 
@@ -400,6 +463,7 @@ mod tests {
             counter: 0,
             unix_nano: 5 * SECOND,
             rate: Anchor::ONE,
+            steady_rate: Anchor::ONE,
         };
         let moved = monotonic.moved(&sample(1, 6 * SECOND), Some(RATE), true);
         assert_eq!(
@@ -408,29 +472,121 @@ mod tests {
         );
     }
 
-    #[test]
-    fn the_counter_is_not_used_before_its_rate_is_known() {
-        let calibration = Calibration {
-            first: sample(0, 0),
-            is_invariant: true,
-        };
-        assert_eq!(
-            calibration.rate(&Sample {
-                tsc: 2_000_000,
-                monotonic: 1_000_000,
-                wall: 1_000_000
-            }),
-            None
-        );
-        assert_eq!(calibration.rate(&sample(1, SECOND)), Some(RATE));
-        assert_eq!(
-            Calibration {
-                is_invariant: false,
-                ..calibration
+    /// A machine whose clocks go as the test says, and the maintenance thread's two ticks per second.
+    struct Machine {
+        now: Sample,
+        calibration: Calibration,
+        anchor: Anchor,
+    }
+
+    impl Machine {
+        fn started() -> Self {
+            let now = Sample {
+                tsc: 1_000,
+                monotonic: 500,
+                wall: 5 * SECOND,
+            };
+            let anchor = Anchor {
+                source: Source::Monotonic,
+                counter: now.monotonic,
+                unix_nano: now.wall,
+                rate: Anchor::ONE,
+                steady_rate: Anchor::ONE,
+            };
+            let mut machine = Self {
+                now,
+                calibration: Calibration::new(now, true),
+                anchor,
+            };
+            machine.run(SECOND);
+            machine
+        }
+
+        fn run(&mut self, nanos: u64) {
+            for _ in 0..nanos / (SECOND / 2) {
+                self.now.tsc += SECOND;
+                self.now.monotonic += SECOND / 2;
+                self.now.wall += SECOND / 2;
+                self.tick();
             }
-            .rate(&sample(1, SECOND)),
-            None
-        );
+        }
+
+        fn tick(&mut self) {
+            let rate = self.calibration.rate(&self.now);
+            self.anchor = self.anchor.moved(&self.now, rate, true);
+        }
+
+        /// How long a span lasts that starts now, while this happens.
+        fn span(&mut self, during: impl FnOnce(&mut Self)) -> u64 {
+            assert_eq!(self.anchor.source, Source::Tsc);
+            let started = self.now.tsc;
+            during(self);
+            scale(self.now.tsc.saturating_sub(started), self.anchor.steady_rate)
+        }
+
+        fn wall_error(&self) -> u64 {
+            self.anchor.unix_nano_at(self.now.tsc).abs_diff(self.now.wall)
+        }
+    }
+
+    #[test]
+    fn span_lasts_as_long_as_it_does_while_the_wall_clock_is_slewed() {
+        const HOUR: u64 = 3600 * SECOND;
+        let mut machine = Machine::started();
+        let lasted = machine.span(|machine| {
+            machine.run(HOUR / 2);
+            machine.now.wall += 50_000_000;
+            machine.run(10 * SECOND);
+            // In the middle of the slew.
+            assert_ne!(machine.anchor.rate, machine.anchor.steady_rate);
+        });
+        assert!(lasted.abs_diff(HOUR / 2 + 10 * SECOND) < 1_000, "{lasted}");
+    }
+
+    #[test]
+    fn suspended_machine_goes_on_with_the_same_rate_and_the_wall_clocks_time() {
+        const NIGHT: u64 = 8 * 3600 * SECOND;
+        /// What the counter does while the machine sleeps and the monotonic clock stands still.
+        type Sleep = fn(&mut Sample);
+        let cases: [(&str, Sleep); 3] = [
+            ("goes on", |now| now.tsc += 2 * NIGHT),
+            ("stands still", |_| {}),
+            ("begins again", |now| now.tsc = 7),
+        ];
+        for (counter, sleep) in cases {
+            let mut machine = Machine::started();
+            machine.run(60 * SECOND);
+            sleep(&mut machine.now);
+            machine.now.wall += NIGHT;
+            machine.tick();
+            for seconds in [0, 1, 30, 600] {
+                machine.run(seconds * SECOND);
+                let lasted = machine.span(|machine| machine.run(10 * SECOND));
+                assert!(lasted.abs_diff(10 * SECOND) < 10_000, "{counter}: {seconds}: {lasted}");
+                assert!(
+                    machine.wall_error() < 1_000_000,
+                    "{counter}: {seconds}: {}",
+                    machine.wall_error()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn counter_is_not_used_before_its_rate_is_known() {
+        for (is_invariant, later, expected) in [
+            (true, SECOND / 1_000, None),
+            (true, SECOND, Some(RATE)),
+            (false, SECOND, None),
+        ] {
+            let mut calibration = Calibration::new(sample(0, 0), is_invariant);
+            let later = Sample {
+                tsc: later * 2,
+                monotonic: later,
+                wall: later,
+            };
+            assert_eq!(calibration.rate(&later), expected);
+        }
     }
 
     #[test]
