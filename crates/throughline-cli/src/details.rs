@@ -112,6 +112,7 @@ mod tests {
             name: "retry",
             time_unix_nano: 1_002_000_000,
             attributes: &[("n", Value::I64(2))],
+            encoded_attributes: &[],
             dropped_attributes: 0,
         };
         let to = SpanContext::new(
@@ -121,9 +122,10 @@ mod tests {
             false,
         );
         let link = Link {
-            context: to,
+            context: Some(to),
             trace_state: "",
             attributes: &[],
+            encoded_attributes: &[],
             dropped_attributes: 0,
         };
         let mut fields = vec![0; encode::event_len(&event)];

@@ -110,15 +110,19 @@ pub struct Event<'a> {
     pub time_unix_nano: u64,
     /// Details; keys should be unique.
     pub attributes: &'a [(&'a str, Value<'a>)],
+    /// More of them, encoded already: [`write_key_value`] with [`Event::ATTRIBUTE`].
+    pub encoded_attributes: &'a [u8],
     /// How many attributes are missing because of a limit.
     pub dropped_attributes: u32,
 }
 
 impl Event<'_> {
-    const ATTRIBUTE: u8 = 0x1a;
+    /// The tag of an attribute of an event.
+    pub const ATTRIBUTE: u8 = 0x1a;
 
     fn body_len(&self) -> usize {
-        9 + text_len(self.name) + key_values_len(self.attributes) + count_len(self.dropped_attributes)
+        let attributes = key_values_len(self.attributes) + self.encoded_attributes.len();
+        9 + text_len(self.name) + attributes + count_len(self.dropped_attributes)
     }
 }
 
@@ -138,27 +142,33 @@ pub fn write_event(out: &mut [u8], event: &Event<'_>) {
     out.bytes(&event.time_unix_nano.to_le_bytes());
     out.text(0x12, event.name);
     out.key_values(Event::ATTRIBUTE, event.attributes);
+    out.bytes(event.encoded_attributes);
     out.count(0x20, event.dropped_attributes);
 }
 
 /// A pointer from a span to another one (OTLP `Span.Link`).
 #[derive(Clone, Copy, Debug)]
 pub struct Link<'a> {
-    /// The other span.
-    pub context: SpanContext,
+    /// The other span. `None`: its ids are not known, which is worth a link for its attributes.
+    pub context: Option<SpanContext>,
     /// Its tracestate header, or nothing.
     pub trace_state: &'a str,
     /// Details; keys should be unique.
     pub attributes: &'a [(&'a str, Value<'a>)],
+    /// More of them, encoded already: [`write_key_value`] with [`Link::ATTRIBUTE`].
+    pub encoded_attributes: &'a [u8],
     /// How many attributes are missing because of a limit.
     pub dropped_attributes: u32,
 }
 
 impl Link<'_> {
-    const ATTRIBUTE: u8 = 0x22;
+    /// The tag of an attribute of a link.
+    pub const ATTRIBUTE: u8 = 0x22;
 
     fn body_len(&self) -> usize {
-        18 + 10 + text_len(self.trace_state) + key_values_len(self.attributes) + count_len(self.dropped_attributes) + 5
+        let ids_and_flags = if self.context.is_some() { 18 + 10 + 5 } else { 0 };
+        let attributes = key_values_len(self.attributes) + self.encoded_attributes.len();
+        ids_and_flags + text_len(self.trace_state) + attributes + count_len(self.dropped_attributes)
     }
 }
 
@@ -174,15 +184,20 @@ pub fn link_len(link: &Link<'_>) -> usize {
 pub fn write_link(out: &mut [u8], link: &Link<'_>) {
     let mut out = Writer(out);
     out.delimited(tag::LINK, link.body_len());
-    out.bytes(&[0x0a, 16]);
-    out.bytes(&link.context.trace_id().to_bytes());
-    out.bytes(&[0x12, 8]);
-    out.bytes(&link.context.span_id().to_bytes());
+    if let Some(context) = &link.context {
+        out.bytes(&[0x0a, 16]);
+        out.bytes(&context.trace_id().to_bytes());
+        out.bytes(&[0x12, 8]);
+        out.bytes(&context.span_id().to_bytes());
+    }
     out.text(0x1a, link.trace_state);
     out.key_values(Link::ATTRIBUTE, link.attributes);
+    out.bytes(link.encoded_attributes);
     out.count(0x28, link.dropped_attributes);
-    out.bytes(&[0x35]);
-    out.bytes(&link.context.otlp_flags().to_le_bytes());
+    if let Some(context) = &link.context {
+        out.bytes(&[0x35]);
+        out.bytes(&context.otlp_flags().to_le_bytes());
+    }
 }
 
 /// The length of a field with a one-byte tag and a length in front of its body.

@@ -53,6 +53,7 @@ fn a_whole_line() {
         name: "e",
         time_unix_nano: u64::MAX,
         attributes: &[],
+        encoded_attributes: &[],
         dropped_attributes: 3,
     };
     let start = span.len();

@@ -29,9 +29,10 @@ proptest! {
         expected.span_id = ids.1.to_be_bytes().to_vec();
         expected.parent_span_id = ids.2.map_or(Vec::new(), |id| id.to_be_bytes().to_vec());
         for link in &mut expected.links {
-            link.trace_id = vec![1; 16];
-            link.span_id = vec![2; 8];
-            link.flags = 0x301;
+            let is_known = link.flags % 4 != 0;
+            link.trace_id = if is_known { vec![1; 16] } else { Vec::new() };
+            link.span_id = if is_known { vec![2; 8] } else { Vec::new() };
+            link.flags = if is_known { 0x301 } else { 0 };
         }
         let bytes = write_span(&expected);
         prop_assert_eq!(Span::decode(&bytes[..]).unwrap(), expected);
@@ -145,6 +146,7 @@ fn values_nested_too_deep_are_cut_where_every_decoder_can_still_follow() {
         name: "deep",
         time_unix_nano: 1,
         attributes: &[("k", deepest)],
+        encoded_attributes: &[],
         dropped_attributes: 0,
     };
     let mut event = vec![0; encode::event_len(&deep)];
@@ -209,25 +211,33 @@ fn write_span(span: &Span) -> Vec<u8> {
     }
     for event in &span.events {
         let attributes: Vec<_> = event.attributes.iter().map(leak_attribute).collect();
+        let (attributes, encoded) = attributes.split_at(attributes.len() / 2);
+        let encoded_attributes = &encode_all(Event::ATTRIBUTE, encoded);
         let event = Event {
             name: &event.name,
             time_unix_nano: event.time_unix_nano,
-            attributes: &attributes,
+            attributes,
+            encoded_attributes,
             dropped_attributes: event.dropped_attributes_count,
         };
         part(encode::event_len(&event), &|out| encode::write_event(out, &event));
     }
     for link in &span.links {
         let attributes: Vec<_> = link.attributes.iter().map(leak_attribute).collect();
+        let (attributes, encoded) = attributes.split_at(attributes.len() / 2);
+        let encoded_attributes = &encode_all(Link::ATTRIBUTE, encoded);
         let link = Link {
-            context: SpanContext::new(
-                TraceId::from_bytes([1; 16]).unwrap(),
-                SpanId::from_bytes([2; 8]).unwrap(),
-                TraceFlags::SAMPLED,
-                true,
-            ),
+            context: (!link.trace_id.is_empty()).then(|| {
+                SpanContext::new(
+                    TraceId::from_bytes([1; 16]).unwrap(),
+                    SpanId::from_bytes([2; 8]).unwrap(),
+                    TraceFlags::SAMPLED,
+                    true,
+                )
+            }),
             trace_state: &link.trace_state,
-            attributes: &attributes,
+            attributes,
+            encoded_attributes,
             dropped_attributes: link.dropped_attributes_count,
         };
         part(encode::link_len(&link), &|out| encode::write_link(out, &link));
@@ -273,4 +283,12 @@ fn leak_value(value: &AnyValue) -> Value<'static> {
         Some(Any::KvlistValue(list)) => Value::Map(list.values.iter().map(leak_attribute).collect::<Vec<_>>().leak()),
         Some(Any::StringValueStrindex(_)) => Value::Empty,
     }
+}
+
+fn encode_all(tag: u8, attributes: &[(&str, Value<'_>)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (key, value) in attributes {
+        encode::push_key_value(&mut bytes, tag, key, value);
+    }
+    bytes
 }

@@ -119,6 +119,7 @@ mod tests {
             name: "event",
             time_unix_nano: 70,
             attributes: &[],
+            encoded_attributes: &[],
             dropped_attributes: 0,
         };
         append(&mut body, encode::event_len(&event), |out| {
