@@ -94,6 +94,13 @@ impl Ids {
         u64::from_ne_bytes(self.span_id) != 0
     }
 
+    /// Whether there is neither a span nor a [`Relay`](crate::Relay) nor a mark: nothing that could be passed on.
+    #[inline]
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        u64::from_ne_bytes(self.span_id) == 0 && self.bits == 0
+    }
+
     /// Whether the current context has a [`Relay`](crate::Relay) beside these ids.
     #[inline]
     #[must_use]

@@ -26,4 +26,4 @@ mod stack;
 pub use hook::{Hook, HookTaken, set_hook};
 pub use ids::Ids;
 pub use relay::Relay;
-pub use stack::{Context, Entered, current, enter, ids, scope, suppress};
+pub use stack::{Context, Entered, current, enter, ids, is_empty, scope, suppress};

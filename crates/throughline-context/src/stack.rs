@@ -135,6 +135,15 @@ pub fn ids() -> Ids {
         .unwrap_or_default()
 }
 
+/// Whether nothing is current on this thread that could be passed on: no span, no relay, no mark.
+#[inline]
+#[must_use]
+pub fn is_empty() -> bool {
+    CURRENT
+        .try_with(|current| current.bits.get() == 0 && current.span_id.get() == [0; 8])
+        .unwrap_or(true)
+}
+
 /// Makes a context current on this thread until the guard is dropped.
 ///
 /// Guards may be dropped in any order: a context ends with its own guard, and the youngest one that has not ended is

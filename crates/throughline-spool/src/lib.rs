@@ -41,7 +41,7 @@ pub use format::record::{Kind, MAX_BODY};
 pub use format::source::Source;
 pub use reader::{Contents, Place, ProcessReport, Reader, State, StoredSpan};
 pub use recorder::counter;
-pub use recorder::entered::{EnteredSpan, with_entered, without_entered};
+pub use recorder::entered::{EnteredHandle, EnteredSpan, with_entered};
 pub use recorder::open::{Notes, OpenSpan, Rare, Recording, Start};
 pub use recorder::own_thread::spawn_without_signals;
 pub use recorder::{Recorder, Settings};
@@ -59,15 +59,15 @@ pub fn is_on() -> bool {
     recorder::epoch::is_on()
 }
 
-/// The number of the source of an instrumentation scope (an encoded OTLP `InstrumentationScope`) in the records of this
-/// process.
+/// The number of the source of an instrumentation scope (an encoded OTLP `InstrumentationScope`, and its schema URL or nothing) in
+/// the records of this process.
 ///
 /// It is the same for the life of the process, and in its forked children.
 #[must_use]
-pub fn scope(scope: &[u8]) -> u32 {
+pub fn scope(scope: &[u8], schema_url: &str) -> u32 {
     match Recorder::current() {
-        Some(recorder) => recorder.scope(scope),
-        None => recorder::scopes::number(scope),
+        Some(recorder) => recorder.scope(scope, schema_url),
+        None => recorder::scopes::number(scope, schema_url),
     }
 }
 

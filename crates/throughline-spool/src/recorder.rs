@@ -7,6 +7,7 @@ pub(crate) mod epoch;
 mod maintenance;
 pub(crate) mod open;
 pub(crate) mod own_thread;
+mod passing;
 #[allow(clippy::module_inception)]
 mod recorder;
 pub(crate) mod scopes;

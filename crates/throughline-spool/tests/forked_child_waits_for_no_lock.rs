@@ -25,7 +25,7 @@ fn register(thread: u64, stop: &AtomicBool) {
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        let _ = throughline_spool::scope(format!("scope {n} of thread {thread}").as_bytes());
+        let _ = throughline_spool::scope(format!("scope {n} of thread {thread}").as_bytes(), "");
     }
 }
 
@@ -38,7 +38,7 @@ fn trace(n: u64) {
         flags: 1,
         kind: 1,
         start_unix_nano: 1_000,
-        source: throughline_spool::scope(format!("scope of child {n}").as_bytes()),
+        source: throughline_spool::scope(format!("scope of child {n}").as_bytes(), ""),
     };
     OpenSpan::start(&start, "in a child").expect("tracing is on").end(2_000);
 }

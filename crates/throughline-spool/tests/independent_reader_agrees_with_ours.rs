@@ -33,7 +33,7 @@ fn record(root: &Path, first: u64, destinations: u8) -> OpenSpan {
         flags: 1,
         kind: 1,
         start_unix_nano: 77,
-        source: throughline_spool::scope(b"\x0a\x05scope"),
+        source: throughline_spool::scope(b"\x0a\x05scope", ""),
     };
     OpenSpan::start(&start, "still open").expect("tracing is on")
 }

@@ -24,7 +24,7 @@ fn start(id: u64, name: &str) -> OpenSpan {
         flags: 1,
         kind: 1,
         start_unix_nano: 1_000 + id,
-        source: throughline_spool::scope(b"a scope"),
+        source: throughline_spool::scope(b"a scope", ""),
     };
     OpenSpan::start(&start, name).expect("tracing is on")
 }

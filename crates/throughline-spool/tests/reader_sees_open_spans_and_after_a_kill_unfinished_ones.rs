@@ -20,7 +20,7 @@ fn start(span: u64, name: &str, scope: &[u8]) -> OpenSpan {
         flags: 1,
         kind: 1,
         start_unix_nano: 1_000 + span,
-        source: throughline_spool::scope(scope),
+        source: throughline_spool::scope(scope, ""),
     };
     OpenSpan::start(&start, name).expect("tracing is on")
 }

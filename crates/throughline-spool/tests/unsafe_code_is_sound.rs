@@ -20,7 +20,7 @@ fn start(name: &str, n: u64) -> OpenSpan {
         flags: 0x101,
         kind: 1,
         start_unix_nano: 10 + n,
-        source: throughline_spool::scope(b""),
+        source: throughline_spool::scope(b"", ""),
     };
     OpenSpan::start(&start, name).expect("tracing is on")
 }

@@ -10,7 +10,7 @@ fn main() {
     let tracing = throughline::init("forking");
     span!(parent: &Context::root(), "before").end();
     let mut inherited = span!(parent: &Context::root(), "inherited");
-    inherited.set("long", &"x".repeat(200));
+    inherited.set("long", "x".repeat(200));
     match fork::fork() {
         Ok(Fork::Child) if is_silent => std::process::exit(0),
         Ok(Fork::Child) => {

@@ -7,7 +7,7 @@ use throughline::span;
 fn main() {
     let _tracing = throughline::init("open");
     let large = span!("large", size = 2000).enter();
-    large.set("text", &"x".repeat(2000));
+    large.set("text", "x".repeat(2000));
     let small = span!(kind: Client, "small", a = 1).enter();
     small.event("begun", []);
     small.set("b", "two");

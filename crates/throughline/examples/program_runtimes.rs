@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use throughline::{Context, FutureExt, Tracing, span};
+use throughline::{Context, InSpanExt, Tracing, span};
 use tokio::runtime::{Builder, Runtime};
 
 fn main() {

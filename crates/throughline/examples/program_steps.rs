@@ -28,7 +28,7 @@ fn main() {
             // So many, each of a kilobyte.
             "large" => (0..number).for_each(|n| {
                 let mut span = span!(parent: &Context::root(), "large", number = n);
-                span.set("text", &"x".repeat(1000));
+                span.set("text", "x".repeat(1000));
             }),
             "open" => open.push(span!(parent: &Context::root(), "open")),
             "flush" => flush(tracing.as_ref(), number),

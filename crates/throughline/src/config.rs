@@ -38,8 +38,8 @@ pub(crate) struct Settings {
     pub(crate) sampler: Option<Sampler>,
     pub(crate) resource: Vec<(String, String)>,
     pub(crate) spool_dir: Option<PathBuf>,
-    /// `true` switches tracing off, `false` on, whatever a variable says.
-    pub(crate) off: Option<bool>,
+    /// `true` switches tracing on, `false` off, whatever a variable says.
+    pub(crate) on: Option<bool>,
     /// A variable of the application's own that switches tracing off.
     pub(crate) switch_variable: Option<String>,
     /// Off unless an endpoint is set, in code or environment.
@@ -129,8 +129,8 @@ impl Default for BatchSettings {
 
 /// "Any of them off" for the variables; code beats them all.
 fn switched_on(settings: &Settings, variables: &mut Variables<'_>) -> bool {
-    if let Some(off) = settings.off {
-        return !off;
+    if let Some(on) = settings.on {
+        return on;
     }
     let own_switch_off = settings
         .switch_variable
@@ -167,8 +167,8 @@ fn batch(variables: &mut Variables<'_>) -> BatchSettings {
 
 fn sampler(settings: &Settings, variables: &mut Variables<'_>) -> Sampler {
     let default = "using parentbased_always_on";
-    if let Some(sampler) = settings.sampler {
-        return sampler;
+    if let Some(sampler) = &settings.sampler {
+        return sampler.clone();
     }
     let name = variables.first(&["OTEL_TRACES_SAMPLER"], default, |text| {
         match text.to_ascii_lowercase().as_str() {
@@ -188,7 +188,7 @@ fn sampler(settings: &Settings, variables: &mut Variables<'_>) -> Sampler {
         None => (false, name.as_str()),
     };
     let sampler = match root {
-        "always_off" => Sampler::AlwaysOff,
+        "always_off" => Sampler::always_off(),
         // "Invalid or unrecognized input MUST be logged and MUST be otherwise ignored, i.e. the
         // implementation MUST behave as if OTEL_TRACES_SAMPLER_ARG is not set": 1.0.
         "traceidratio" => variables
@@ -198,7 +198,7 @@ fn sampler(settings: &Settings, variables: &mut Variables<'_>) -> Sampler {
                 Sampler::ratio(share).map_err(|_| problem())
             })
             .unwrap_or_else(|| Sampler::ratio(1.0).expect("1 is in 0..=1")),
-        _ => Sampler::AlwaysOn,
+        _ => Sampler::always_on(),
     };
     if parent_based { sampler.parent_based() } else { sampler }
 }

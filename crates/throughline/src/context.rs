@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use throughline_context::{Ids, Relay};
-use throughline_wire::{Baggage, SpanContext, SpanId, TraceFlags, TraceId};
+use throughline_wire::{Baggage, SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+
+use crate::random;
 
 /// Which span something belongs to, with the `tracestate` and `baggage` that travel along.
 ///
@@ -53,7 +55,7 @@ impl Context {
 
     /// Makes this context current on this thread until the guard is dropped.
     ///
-    /// The guard is not `Send`. In async code use [`in_context`](crate::FutureExt::in_context).
+    /// The guard is not `Send`. In async code use [`in_context`](crate::InSpanExt::in_context).
     pub fn enter(&self) -> EnteredContext {
         EnteredContext {
             _context: throughline_context::enter(self.0.ids(), self.0.relay().cloned()),
@@ -108,6 +110,38 @@ impl Context {
             self.0.ids(),
             Some(Arc::new(Relay::new(self.trace_state(), baggage.to_header()))),
         )
+    }
+
+    /// The same context with another `tracestate`.
+    #[must_use]
+    pub fn with_trace_state(&self, trace_state: &TraceState) -> Self {
+        Self::new(
+            self.0.ids(),
+            Some(Arc::new(Relay::new(trace_state.as_str(), self.baggage_header()))),
+        )
+    }
+
+    /// A context for a child of this one that nobody records: the same trace, a new span id. Of an empty context, a new trace that is
+    /// not sampled.
+    ///
+    /// For layers that hand a context on and record nothing themselves.
+    ///
+    /// ```
+    /// let parent = throughline::extract([("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]).unwrap();
+    /// let child = parent.child();
+    /// assert_eq!(child.trace_id(), parent.trace_id());
+    /// assert_ne!(child.span_id(), parent.span_id());
+    /// ```
+    #[must_use]
+    pub fn child(&self) -> Self {
+        /// The id of a new trace is random (Trace Context Level 2, section 3.2.2.5.2).
+        const RANDOM: u8 = 0x02;
+        let parent = self.ids();
+        let (trace_id, flags) = match parent.is_span() {
+            true => (parent.trace_id(), parent.flags()),
+            false => (random::trace_id(), RANDOM),
+        };
+        Self::new(Ids::new(trace_id, random::span_id(), flags), self.relay().cloned())
     }
 
     /// Whether there is neither a span nor anything that travels along.

@@ -11,6 +11,7 @@ use crate::delivery::{Delivery, Flush, Report};
 use crate::notice::notice;
 use crate::sampler::Sampler;
 use crate::source::{self, SpoolSource};
+use crate::tracer::IdGenerator;
 use crate::{clock, housekeeping, tracer};
 
 /// Switches tracing on for this process, under this service name.
@@ -42,6 +43,7 @@ pub fn builder(service_name: &str) -> Builder {
         limits: Limits::default(),
         sync_every: None,
         delivers_all: false,
+        id_generator: None,
     }
 }
 
@@ -52,6 +54,7 @@ pub struct Builder {
     limits: Limits,
     sync_every: Option<Duration>,
     delivers_all: bool,
+    id_generator: Option<Box<dyn IdGenerator>>,
 }
 
 impl Builder {
@@ -76,6 +79,12 @@ impl Builder {
     /// Which traces are recorded, as `OTEL_TRACES_SAMPLER`. Default: a span does as its parent does, and all new traces are.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.settings.sampler = Some(sampler);
+        self
+    }
+
+    /// Makes the ids of traces and spans, instead of random ones.
+    pub fn id_generator(mut self, generator: impl IdGenerator + 'static) -> Self {
+        self.id_generator = Some(Box::new(generator));
         self
     }
 
@@ -128,10 +137,10 @@ impl Builder {
         self
     }
 
-    /// Switches tracing off (or, given `false`, on), whatever a variable says. Off, nothing is made: no file, thread,
-    /// socket or span; context still passes through.
-    pub fn off(mut self, off: bool) -> Self {
-        self.settings.off = Some(off);
+    /// Switches tracing on or, given `false`, off, whatever a variable says. Off, nothing is made: no file, thread,
+    /// socket or span; context still passes through. Default: on, unless a variable says otherwise.
+    pub fn on(mut self, on: bool) -> Self {
+        self.settings.on = Some(on);
         self
     }
 
@@ -162,7 +171,7 @@ impl Builder {
         if !config.enabled {
             return Tracing { _private: () };
         }
-        tracer::set_sampler(config.sampler);
+        tracer::set_sampler(config.sampler.clone(), self.id_generator);
         clock::start();
         start(&config, self.limits, self.sync_every, self.delivers_all);
         Tracing { _private: () }

@@ -14,7 +14,7 @@
 //! # A span is owned, and current only when it is said to be
 //!
 //! [`span!`] returns a [`Span`]: 8 bytes that may move between threads and end when they are dropped. It becomes the parent of
-//! other spans by [`Span::enter`] (a guard), [`Span::in_scope`] (a closure) or [`FutureExt::in_span`] (a future), or when it is
+//! other spans by [`Span::enter`] (a guard), [`Span::in_scope`] (a closure) or [`InSpanExt::in_span`] (a future), or when it is
 //! named as their parent. [`current`] reaches the current span from far below; [`Span::share`] makes one that several owners
 //! write to.
 //!
@@ -44,6 +44,7 @@
 #![forbid(unsafe_code)]
 
 mod adopted;
+mod attributes;
 mod clock;
 mod config;
 mod context;
@@ -61,21 +62,36 @@ mod scope;
 mod source;
 mod span;
 mod tracer;
+mod value;
 
 pub use context::{Context, EnteredContext};
 pub use delivery::{Flush, Report};
-pub use future::{FutureExt, InContext, InSpan};
+pub use future::{InContext, InSpan, InSpanExt, SpanHandle};
 pub use init::{Builder, Tracing, builder, default_spool_dir, init};
 pub use propagation::{extract, inject};
-pub use sampler::{InvalidRatio, Ratio, Root, Sampler};
+pub use sampler::{Decision, InvalidRatio, ParentBased, Sampler, SamplingInput, SamplingResult, ShouldSample};
 pub use scope::Scope;
-pub use span::{Current, Entered, EnteredShared, Parent, SharedSpan, Span, SpanBuilder, current};
+pub use span::{Current, Entered, EnteredShared, LinkAttributes, Parent, SharedSpan, Span, SpanBuilder, current};
 pub use throughline_wire::propagation::{Carrier, Pair};
-pub use throughline_wire::{Baggage, SpanContext, SpanId, SpanKind as Kind, TraceFlags, TraceId, TraceState, Value};
+pub use throughline_wire::{
+    Baggage, InvalidBaggage, InvalidId, InvalidTraceState, SpanContext, SpanId, SpanKind as Kind, TraceFlags, TraceId,
+    TraceState, Value, any_value, environment,
+};
+pub use tracer::IdGenerator;
+pub use value::{Debugged, Displayed, ToValue, debug, display};
 
 #[doc(hidden)]
 pub mod __private {
     pub use crate::recording::key_bit;
+    pub use crate::scope::crate_name;
+    pub use crate::span::{ParentRef, start_with_attributes};
+
+    /// Whether the attributes of a span have to be there before it is decided whether to record it.
+    #[inline]
+    #[must_use]
+    pub fn wants_all() -> bool {
+        crate::tracer::wants_all()
+    }
 }
 
 #[doc(hidden)]

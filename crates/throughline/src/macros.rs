@@ -1,14 +1,23 @@
-//! The `span!` macro.
+//! The macros: `span!`, `event!`, `link!`.
 
 /// Starts a [`Span`](crate::Span): `span!("name", key = value, …)`.
 ///
-/// Options come first, each at most once and in this order: `parent: <&Context>`, `kind: <Kind's variant>`. Keys are
-/// written as they are (`http.route`) or, when they are no identifiers, as literals (`"odd key"`). Values are anything
-/// that converts into a [`Value`](crate::Value); they are evaluated only when the span is recorded.
+/// Options come first, each at most once and in this order: `parent: <anything that has a context>` (see
+/// [`Parent`](crate::Parent)), `kind: <Kind's variant>`. Values are evaluated only when the span is recorded, or when a
+/// [sampler of one's own](crate::ShouldSample) wants to see them.
+///
+/// | attribute | what it is |
+/// |---|---|
+/// | `http.route = value` | anything that is a [`ToValue`](crate::ToValue) |
+/// | `"odd key" = value` | the same, for keys that are no identifiers |
+/// | `user_id`, `order.id` | the variable, or the field, of this name |
+/// | `url = %value`, `%url` | what `Display` says |
+/// | `error = ?value`, `?error` | what `Debug` says |
 ///
 /// ```
 /// use throughline::{Context, span};
 ///
+/// let (user_id, error) = (7, "timeout");
 /// let from_afar = Context::root();
 /// let mut plain = span!("load");
 /// let mut rich = span!(
@@ -17,69 +26,192 @@
 ///     "GET /orders/{id}",
 ///     http.request.method = "GET",
 ///     "odd key" = 7,
+///     user_id,
+///     ?error,
+///     peer = %std::net::Ipv4Addr::LOCALHOST,
+///     referrer = None::<&str>, // not set
 /// );
 /// ```
 #[macro_export]
 macro_rules! span {
     (parent: $parent:expr, kind: $kind:ident, $($rest:tt)+) => {
-        $crate::__span!([$crate::Parent::from($parent)] [$crate::Kind::$kind] $($rest)+)
+        $crate::__span!([$crate::Parent::from($parent).by_ref()] [$crate::Kind::$kind] $($rest)+)
     };
     (parent: $parent:expr, $($rest:tt)+) => {
-        $crate::__span!([$crate::Parent::from($parent)] [$crate::Kind::Internal] $($rest)+)
+        $crate::__span!([$crate::Parent::from($parent).by_ref()] [$crate::Kind::Internal] $($rest)+)
+    };
+    (kind: $kind:ident, parent: $($rest:tt)+) => {
+        compile_error!("`parent:` comes before `kind:`")
     };
     (kind: $kind:ident, $($rest:tt)+) => {
-        $crate::__span!([$crate::Parent::Current] [$crate::Kind::$kind] $($rest)+)
+        $crate::__span!([$crate::__private::ParentRef::Current] [$crate::Kind::$kind] $($rest)+)
+    };
+    () => {
+        compile_error!("a span needs a name: span!(\"name\", key = value)")
     };
     ($($rest:tt)+) => {
-        $crate::__span!([$crate::Parent::Current] [$crate::Kind::Internal] $($rest)+)
+        $crate::__span!([$crate::__private::ParentRef::Current] [$crate::Kind::Internal] $($rest)+)
     };
+}
+
+/// Adds an event to the current span, or to the one that is named: `event!(span: order, "name", key = value, …)`.
+///
+/// Attributes are written as in [`span!`](crate::span!); they are evaluated only when the span is recorded. Without a current span
+/// nothing happens.
+///
+/// ```
+/// use throughline::{event, span};
+///
+/// let order = span!("order").enter();
+/// let attempt = 2;
+/// event!("retry", attempt, after.seconds = 1.5);
+/// event!(span: order, "paid");
+/// ```
+#[macro_export]
+macro_rules! event {
+    (span: $span:expr, $name:expr $(, $($attributes:tt)*)?) => {
+        $span.event_with($name, |_attributes| { $crate::__attributes!(_attributes, $($($attributes)*)?); })
+    };
+    ($name:expr $(, $($attributes:tt)*)?) => {{
+        $crate::current(|span| $crate::event!(span: span, $name $(, $($attributes)*)?));
+    }};
+}
+
+/// Links another span to the current one, or to the one that is named: `link!(span: order, &context, key = value, …)`.
+///
+/// Attributes are written as in [`span!`](crate::span!); they are evaluated only when the span is recorded. Without a current span
+/// nothing happens. An empty context is no link, unless there are attributes.
+///
+/// ```
+/// use throughline::{Context, link, span};
+///
+/// let cause = Context::root();
+/// let order = span!("order").enter();
+/// link!(&cause, reason = "retried");
+/// link!(span: order, &cause);
+/// ```
+#[macro_export]
+macro_rules! link {
+    (span: $span:expr, $to:expr $(, $($attributes:tt)*)?) => {
+        $span.link_with($to, |_attributes| { $crate::__attributes!(_attributes, $($($attributes)*)?); })
+    };
+    ($to:expr $(, $($attributes:tt)*)?) => {{
+        $crate::current(|span| $crate::link!(span: span, $to $(, $($attributes)*)?));
+    }};
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __span {
     ([$parent:expr] [$kind:expr] $name:expr $(,)?) => {
-        $crate::__start!($name, $kind, $parent)
+        $crate::Span::start($name, $crate::__scope!(), $kind, $parent)
     };
-    ([$parent:expr] [$kind:expr] $name:expr, $($attributes:tt)+) => {{
-        let mut span = $crate::__start!($name, $kind, $parent);
-        if let Some(mut batch) = span.batch() {
-            $crate::__attributes!(batch, $($attributes)+);
-            batch.finish();
+    ([$parent:expr] [$kind:expr] $name:expr, $($attributes:tt)+) => {
+        if $crate::__private::wants_all() {
+            $crate::__private::start_with_attributes($name, $crate::__scope!(), $kind, $parent, |attributes| {
+                $crate::__attributes!(attributes, $($attributes)+);
+            })
+        } else {
+            let mut span = $crate::Span::start($name, $crate::__scope!(), $kind, $parent);
+            if let Some(mut batch) = span.batch() {
+                $crate::__attributes!(batch, $($attributes)+);
+                batch.finish();
+            }
+            span
         }
-        span
-    }};
+    };
+    ([$parent:expr] [$kind:expr] $name:tt $($rest:tt)*) => {
+        compile_error!("the name of a span is followed by a comma: span!(\"name\", key = value)")
+    };
 }
 
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __start {
-    ($name:expr, $kind:expr, $parent:expr) => {{
-        static SCOPE: $crate::Scope = $crate::Scope::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
-        $crate::Span::start($name, &SCOPE, $kind, $parent)
+macro_rules! __scope {
+    () => {{
+        static SCOPE: $crate::Scope = $crate::Scope::new(
+            $crate::__private::crate_name(option_env!("CARGO_PKG_NAME"), module_path!()),
+            match option_env!("CARGO_PKG_VERSION") {
+                Some(version) => version,
+                None => "",
+            },
+        );
+        &SCOPE
     }};
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __attributes {
-    ($batch:ident $(,)?) => {};
-    ($batch:ident, $first:ident $(. $more:ident)* = $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__attribute!($batch, concat!(stringify!($first) $(, ".", stringify!($more))*), $value);
-        $crate::__attributes!($batch, $($($rest)*)?);
+    ($to:ident $(,)?) => {};
+    ($to:ident, $(,)?) => {};
+    // Formatted.
+    ($to:ident, ? $first:ident $(. $more:ident)* $(, $($rest:tt)*)?) => {
+        $crate::__attribute!($to, $crate::__key!($first $($more)*), $crate::debug(&$first $(. $more)*));
+        $crate::__attributes!($to, $($($rest)*)?);
     };
-    ($batch:ident, $key:literal = $value:expr $(, $($rest:tt)*)?) => {
-        $crate::__attribute!($batch, $key, $value);
-        $crate::__attributes!($batch, $($($rest)*)?);
+    ($to:ident, % $first:ident $(. $more:ident)* $(, $($rest:tt)*)?) => {
+        $crate::__attribute!($to, $crate::__key!($first $($more)*), $crate::display(&$first $(. $more)*));
+        $crate::__attributes!($to, $($($rest)*)?);
+    };
+    ($to:ident, $first:ident $(. $more:ident)* = ? $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__attribute!($to, $crate::__key!($first $($more)*), $crate::debug(&$value));
+        $crate::__attributes!($to, $($($rest)*)?);
+    };
+    ($to:ident, $first:ident $(. $more:ident)* = % $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__attribute!($to, $crate::__key!($first $($more)*), $crate::display(&$value));
+        $crate::__attributes!($to, $($($rest)*)?);
+    };
+    ($to:ident, $key:literal = ? $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__attribute!($to, $key, $crate::debug(&$value));
+        $crate::__attributes!($to, $($($rest)*)?);
+    };
+    ($to:ident, $key:literal = % $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__attribute!($to, $key, $crate::display(&$value));
+        $crate::__attributes!($to, $($($rest)*)?);
+    };
+    // As they are.
+    ($to:ident, $first:ident $(. $more:ident)* = $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__attribute!($to, $crate::__key!($first $($more)*), $value);
+        $crate::__attributes!($to, $($($rest)*)?);
+    };
+    ($to:ident, $key:literal = $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__attribute!($to, $key, $value);
+        $crate::__attributes!($to, $($($rest)*)?);
+    };
+    ($to:ident, $first:ident $(. $more:ident)* $(, $($rest:tt)*)?) => {
+        $crate::__attribute!($to, $crate::__key!($first $($more)*), $first $(. $more)*);
+        $crate::__attributes!($to, $($($rest)*)?);
+    };
+    ($to:ident, $($other:tt)+) => {
+        compile_error!(concat!(
+            "this is no attribute: `", stringify!($($other)+),
+            "`; write `key = value`, `key = %display`, `key = ?debug`, `variable`, `%variable` or `?variable`"
+        ))
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __key {
+    ($first:ident $($more:ident)*) => {
+        concat!(stringify!($first) $(, ".", stringify!($more))*)
     };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __attribute {
-    ($batch:ident, $key:expr, $value:expr) => {{
+    ($to:ident, $key:expr, $value:expr) => {{
         const KEY: &str = $key;
         const BIT: u64 = $crate::__private::key_bit(KEY);
-        $batch.put(KEY, BIT, &$crate::Value::from($value));
+        match &$value {
+            value => match $crate::ToValue::direct(value) {
+                Some(value) => $to.put(KEY, BIT, &value),
+                None => {
+                    $crate::ToValue::with_value(value, |value| $to.put_slowly(KEY, BIT, value));
+                }
+            },
+        }
     }};
 }

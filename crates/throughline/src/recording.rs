@@ -3,9 +3,9 @@
 //! These functions are the one implementation behind [`Span`](crate::Span), [`Entered`](crate::Entered),
 //! [`SharedSpan`](crate::SharedSpan) and [`Current`](crate::Current). They run no code of the user's.
 
+use std::any::Any;
+use std::borrow::Cow;
 use std::error::Error;
-use std::fmt::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use throughline_spool::{MAX_BODY, OpenSpan, Recording};
 use throughline_wire::encode::{self, KeyValue, tag};
@@ -13,6 +13,7 @@ use throughline_wire::{StatusCode, Value, varint};
 
 use crate::clock;
 use crate::context::Context;
+use crate::value::write_safely;
 
 /// The most attributes, events and links of one span (OpenTelemetry specification, trace SDK, "Span Limits").
 const ATTRIBUTES: u32 = 128;
@@ -105,6 +106,12 @@ impl<'a> Batch<'a> {
         (_, self.at, self.end) = self.span.room();
     }
 
+    /// The same, where the kind of value is known only when the program runs.
+    #[inline(never)]
+    pub fn put_slowly(&mut self, key: &str, bit: u64, value: &Value<'_>) {
+        self.put(key, bit, value);
+    }
+
     #[inline(always)]
     pub fn finish(mut self) {
         self.flush();
@@ -118,6 +125,25 @@ impl<'a> Batch<'a> {
         if self.at < self.end {
             self.span.wrote_to(self.at);
         }
+    }
+}
+
+/// Sets one attribute whose field is encoded already.
+pub(crate) fn set_encoded(span: &mut Recording<'_>, key: &str, field: &[u8]) {
+    let write = |out: &mut [u8]| out.copy_from_slice(field);
+    let is_kept = match find_attribute(span.fields(), key) {
+        Some(range) => splice(span, range, field.len(), write),
+        None if span.notes().attributes >= ATTRIBUTES || key.is_empty() => false,
+        None => {
+            let is_kept = append(span, field.len(), write);
+            let notes = span.notes_mut();
+            notes.keys |= key_bit(key);
+            notes.attributes += u32::from(is_kept);
+            is_kept
+        }
+    };
+    if !is_kept {
+        span.rare_mut().dropped_attributes += 1;
     }
 }
 
@@ -173,15 +199,23 @@ fn splice(span: &mut Recording<'_>, range: std::ops::Range<usize>, len: usize, w
     span.fields().len() - range.len() + len <= MOST_FIELDS && span.splice(range, len, write)
 }
 
-pub(crate) fn event(span: &mut Recording<'_>, name: &str, attributes: &[(&str, Value<'_>)]) {
+/// Those of an event or a link: as values, encoded, or both.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Details<'a> {
+    pub attributes: &'a [(&'a str, Value<'a>)],
+    pub encoded: &'a [u8],
+}
+
+/// `time_unix_nano`: now, where it is not given.
+pub(crate) fn event(span: &mut Recording<'_>, name: &str, time_unix_nano: Option<u64>, details: Details<'_>) {
     if !span.is_recording() {
         return;
     }
-    let time_unix_nano = clock::now().unix_nano;
     let event = encode::Event {
         name,
-        time_unix_nano,
-        attributes,
+        time_unix_nano: time_unix_nano.unwrap_or_else(|| clock::now().unix_nano),
+        attributes: details.attributes,
+        encoded_attributes: details.encoded,
         dropped_attributes: 0,
     };
     let rare = span.rare_mut();
@@ -194,16 +228,23 @@ pub(crate) fn event(span: &mut Recording<'_>, name: &str, attributes: &[(&str, V
     }
 }
 
-pub(crate) fn link(span: &mut Recording<'_>, to: &Context, attributes: &[(&str, Value<'_>)]) {
-    let Some(context) = to.span_context().filter(|_| span.is_recording()) else {
-        return;
-    };
+/// A link to nothing that says nothing is none ("implementations SHOULD record links containing SpanContext with empty TraceId or
+/// SpanId as long as either the attribute set or TraceState is non-empty": trace API, "Link").
+pub(crate) fn link(span: &mut Recording<'_>, to: &Context, details: Details<'_>) {
     let link = encode::Link {
-        context,
+        context: to.span_context(),
         trace_state: to.trace_state(),
-        attributes,
+        attributes: details.attributes,
+        encoded_attributes: details.encoded,
         dropped_attributes: 0,
     };
+    let says_nothing = link.context.is_none()
+        && link.trace_state.is_empty()
+        && link.attributes.is_empty()
+        && link.encoded_attributes.is_empty();
+    if says_nothing || !span.is_recording() {
+        return;
+    }
     let rare = span.rare_mut();
     let is_kept = rare.links < LINKS && {
         rare.links += 1;
@@ -220,15 +261,18 @@ pub(crate) fn status(span: &mut Recording<'_>, code: StatusCode, message: &str) 
         return;
     }
     span.notes_mut().status = code.number();
-    let is_said = !message.is_empty() || span.notes().rare.is_some();
+    let is_said = !message.is_empty() || span.notes().has_rare();
     if is_said {
-        span.rare_mut().message = message.to_owned();
+        let kept = &mut span.rare_mut().message;
+        kept.clear();
+        kept.push_str(message);
     }
 }
 
 /// What an error says, before any span is touched: its `Display` is somebody else's code.
 pub(crate) struct ErrorText {
-    kind: &'static str,
+    /// `None` where it cannot be known.
+    kind: Option<Cow<'static, str>>,
     message: String,
     /// The messages of the error and all its sources; empty when it has none.
     chain: String,
@@ -252,37 +296,64 @@ impl ErrorText {
             source = error.source();
         }
         Self {
-            kind: std::any::type_name::<E>(),
+            kind: kind(error),
             message,
             chain,
         }
     }
 }
 
-/// `to_string` panics when a `Display` reports an error; here half a message will do, also of one that panics itself.
+/// Half a message will do where the rest fails.
 fn text<E: Error + ?Sized>(error: &E) -> String {
     let mut text = String::new();
-    let written = catch_unwind(AssertUnwindSafe(|| write!(text, "{error}")));
-    if written.is_err() {
-        text.push_str("(its message panicked)");
-    }
+    write_safely(&mut text, format_args!("{error}"));
     text
+}
+
+/// The type of an error. Of a `dyn Error` the name that a derived `Debug` begins with, if this one does.
+fn kind<E: Error + ?Sized>(error: &E) -> Option<Cow<'static, str>> {
+    let name = std::any::type_name::<E>();
+    if !name.starts_with("dyn ") {
+        return Some(name.into());
+    }
+    let mut debug = String::new();
+    write_safely(&mut debug, format_args!("{error:?}"));
+    let end = debug.find(|c: char| !c.is_alphanumeric() && c != '_');
+    let (name, rest) = debug.split_at(end.unwrap_or(debug.len()));
+    let is_type = name.starts_with(|c: char| c.is_ascii_uppercase());
+    let is_whole = rest.is_empty() || rest.starts_with('(') || rest.starts_with(" {");
+    (is_type && is_whole).then(|| name.to_owned().into())
 }
 
 /// An `exception` event and the status (OpenTelemetry semantic conventions, "Exceptions").
 pub(crate) fn error(span: &mut Recording<'_>, error: &ErrorText) {
     let attributes = [
-        ("exception.type", Value::from(error.kind)),
+        ("exception.type", Value::from(error.kind.as_deref().unwrap_or_default())),
         ("exception.message", Value::from(error.message.as_str())),
         ("exception.stacktrace", Value::from(error.chain.as_str())),
     ];
-    let attributes = if error.chain.is_empty() {
-        &attributes[..2]
-    } else {
-        &attributes
+    let attributes = &attributes[usize::from(error.kind.is_none())..];
+    let attributes = &attributes[..attributes.len() - usize::from(error.chain.is_empty())];
+    let details = Details {
+        attributes,
+        ..Details::default()
     };
-    event(span, "exception", attributes);
+    event(span, "exception", None, details);
     status(span, StatusCode::Error, &error.message);
+}
+
+/// A panic that goes through the span, by what it says.
+#[cold]
+pub(crate) fn panicked(span: &mut Recording<'_>, panic: &(dyn Any + Send)) {
+    if span.notes().status != StatusCode::Unset.number() {
+        return;
+    }
+    let said = panic.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    match said {
+        Some(said) => status(span, StatusCode::Error, &format!("panicked: {said}")),
+        None => status(span, StatusCode::Error, "panicked"),
+    }
 }
 
 /// Ends the span: what is written only once goes in, then the record is committed.
@@ -294,12 +365,26 @@ pub(crate) fn end(mut span: OpenSpan) {
     if std::thread::panicking() && span.notes().status == StatusCode::Unset.number() {
         note_panic(span.recording());
     }
-    if span.notes().status != StatusCode::Unset.number() || span.notes().rare.is_some() {
+    if span.notes().status != StatusCode::Unset.number() || span.notes().has_rare() {
+        if span.notes().rare().is_some_and(|rare| rare.is_record_only) {
+            // Given up, it is counted as filtered.
+            return drop(span);
+        }
         append_rare(span.recording());
     }
     let notes = span.notes();
     let end = clock::end(span.start_unix_nano(), notes.started, notes.clock);
     span.end(end);
+}
+
+/// Ends the span at a time that is given, but not before it has started.
+pub(crate) fn end_at(mut span: OpenSpan, unix_nano: u64) {
+    let end = unix_nano.max(span.start_unix_nano());
+    let is_record_only = span.notes().rare().is_some_and(|rare| rare.is_record_only);
+    if span.is_recording() && !is_record_only {
+        append_rare(span.recording());
+        span.end(end);
+    }
 }
 
 #[cold]
@@ -312,7 +397,7 @@ fn note_panic(mut span: Recording<'_>) {
 #[inline(never)]
 fn append_rare(mut span: Recording<'_>) {
     let code = StatusCode::from_number(span.notes().status.into());
-    let rare = std::mem::take(&mut span.rare_mut().message);
+    let message = std::mem::take(&mut span.rare_mut().message);
     let counts = {
         let rare = span.rare_mut();
         [
@@ -324,12 +409,18 @@ fn append_rare(mut span: Recording<'_>) {
     for (tag, count) in counts {
         span.append(encode::count_len(count), |out| encode::write_count(out, tag, count));
     }
-    let message = if code == StatusCode::Error { rare.as_str() } else { "" };
-    if !span.append(encode::status_len(code, message), |out| {
-        encode::write_status(out, code, message);
+    let said = if code == StatusCode::Error {
+        message.as_str()
+    } else {
+        ""
+    };
+    if !span.append(encode::status_len(code, said), |out| {
+        encode::write_status(out, code, said);
     }) {
         span.append(encode::status_len(code, ""), |out| encode::write_status(out, code, ""));
     }
+    // Its memory serves the next span in this slot.
+    span.rare_mut().message = message;
 }
 
 /// The fields that this crate has written: tag and the field's range, tag included.

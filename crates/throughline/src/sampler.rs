@@ -1,54 +1,331 @@
-//! Which traces are recorded: the samplers of the OpenTelemetry specification, trace SDK,
-//! "Built-in samplers".
-//!
-//! A sampler decides by ids and flags alone: no clock, no randomness, no allocation.
+//! Which traces are recorded: the samplers of the OpenTelemetry specification, trace SDK, "Sampling".
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-use throughline_wire::{SpanContext, TraceId};
+use throughline_wire::any_value::KeyValues;
+use throughline_wire::{SpanContext, SpanKind, TraceId, TraceState};
+
+use crate::attributes::{Encoded, Of};
+use crate::context::Context;
+use crate::value::ToValue;
 
 /// Decides whether a new span is recorded and delivered.
 ///
-/// The default is [`Sampler::ParentBased`] over [`Root::AlwaysOn`], as the specification demands:
-/// every new trace is recorded, and a span with a parent does as the parent does.
+/// The default is that every new trace is recorded, and that a span with a parent does as the parent does, as the specification
+/// demands.
 ///
 /// ```
 /// use throughline::Sampler;
 ///
 /// let a_tenth_of_new_traces = Sampler::ratio(0.1)?.parent_based();
-/// assert_ne!(a_tenth_of_new_traces, Sampler::default());
 /// # Ok::<(), throughline::InvalidRatio>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Sampler {
-    /// Records nothing. Ids still flow, so that a trace that others record stays connected.
+#[derive(Clone)]
+pub struct Sampler(Rule);
+
+#[derive(Clone)]
+pub(crate) enum Rule {
     AlwaysOff,
-    /// Records every span, whatever the caller decided.
     AlwaysOn,
-    /// Does as the parent does; asks the inner sampler where there is none.
-    ParentBased(Root),
-    /// Records this share of all traces by their id, whatever the caller decided.
-    TraceIdRatio(Ratio),
+    Ratio(Ratio),
+    ParentBased(Box<ParentBased>),
+    Custom(Arc<dyn ShouldSample>),
 }
 
-/// What [`Sampler::ParentBased`] asks for a span without a parent.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Root {
-    /// Records no new trace.
-    AlwaysOff,
-    /// Records every new trace.
-    AlwaysOn,
-    /// Records this share of the new traces.
-    TraceIdRatio(Ratio),
+/// A sampler of one's own, for [`Sampler::custom`].
+///
+/// It is asked on the thread that starts the span, so it must be quick, and must not make spans. If it panics the span is recorded.
+pub trait ShouldSample: Send + Sync {
+    /// Decides on one span.
+    fn should_sample(&self, span: &SamplingInput<'_>) -> SamplingResult;
+
+    /// Its name and settings, for people.
+    fn description(&self) -> Cow<'_, str>;
+}
+
+/// What is known of a span when it is decided whether to record it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SamplingInput<'a> {
+    /// The parent's context; without ids for a new trace.
+    pub parent: &'a Context,
+    /// The trace's id: the parent's, if there is one.
+    pub trace_id: TraceId,
+    /// The span's name.
+    pub name: &'a str,
+    /// The span's kind.
+    pub kind: SpanKind,
+    /// The attributes given at the start: in [`span!`](crate::span!), or to the builder.
+    pub attributes: KeyValues<'a>,
+    /// The spans that are linked from the start.
+    pub links: &'a [Context],
+}
+
+/// What a sampler says of one span.
+#[derive(Clone, Debug)]
+pub struct SamplingResult {
+    pub(crate) decision: Decision,
+    pub(crate) attributes: Encoded,
+    pub(crate) trace_state: Option<TraceState>,
+}
+
+/// What becomes of a span (trace SDK, "ShouldSample").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Decision {
+    /// It is not recorded, and neither are its children unless a sampler says otherwise. Its ids travel on.
+    Drop,
+    /// It is recorded for whoever looks at it in this process, but not delivered, and counted as filtered.
+    RecordOnly,
+    /// It is recorded and delivered.
+    RecordAndSample,
+}
+
+impl SamplingResult {
+    /// A decision, with no more attributes, and the parent's tracestate.
+    #[must_use]
+    pub fn new(decision: Decision) -> Self {
+        Self {
+            decision,
+            attributes: Encoded::new(Of::Span),
+            trace_state: None,
+        }
+    }
+
+    /// The same result, and one more attribute of the span.
+    #[must_use]
+    pub fn with_attribute(mut self, key: &str, value: impl ToValue) -> Self {
+        value.with_value(|value| self.attributes.put(key, 0, value));
+        self
+    }
+
+    /// The same result, with another tracestate for the span and its children than the parent's.
+    #[must_use]
+    pub fn with_trace_state(mut self, trace_state: TraceState) -> Self {
+        self.trace_state = Some(trace_state);
+        self
+    }
+}
+
+impl Sampler {
+    /// Records nothing. Ids still flow, so that a trace that others record stays connected.
+    #[must_use]
+    pub fn always_off() -> Self {
+        Self(Rule::AlwaysOff)
+    }
+
+    /// Records every span, whatever the caller decided.
+    #[must_use]
+    pub fn always_on() -> Self {
+        Self(Rule::AlwaysOn)
+    }
+
+    /// Records `share` of all traces, by their id, whatever the caller decided.
+    ///
+    /// The decision depends on the trace id alone, and a trace that a smaller ratio records is also recorded by every larger one.
+    /// It is the rule that other OpenTelemetry SDKs use, so that services with the same ratio record the same traces.
+    ///
+    /// # Errors
+    /// `share` is not in `0.0..=1.0`, or not a number.
+    pub fn ratio(share: f64) -> Result<Self, InvalidRatio> {
+        Ratio::new(share).map(|ratio| Self(Rule::Ratio(ratio)))
+    }
+
+    /// The same decision for new traces only: a span with a parent does as the parent does. One that does so already stays as it
+    /// is.
+    #[must_use]
+    pub fn parent_based(self) -> Self {
+        match self.0 {
+            Rule::ParentBased(_) => self,
+            _ => ParentBased::new(self).into(),
+        }
+    }
+
+    /// A sampler of one's own.
+    ///
+    /// ```
+    /// use std::borrow::Cow;
+    /// use throughline::{Decision, Sampler, SamplingInput, SamplingResult, ShouldSample};
+    ///
+    /// struct NoHealthChecks;
+    ///
+    /// impl ShouldSample for NoHealthChecks {
+    ///     fn should_sample(&self, span: &SamplingInput<'_>) -> SamplingResult {
+    ///         let path = span.attributes.get("url.path");
+    ///         let is_health_check = path.is_some_and(|path| path.as_str() == Some("/health"));
+    ///         SamplingResult::new(if is_health_check { Decision::Drop } else { Decision::RecordAndSample })
+    ///     }
+    ///
+    ///     fn description(&self) -> Cow<'_, str> {
+    ///         "no health checks".into()
+    ///     }
+    /// }
+    ///
+    /// let sampler = Sampler::custom(NoHealthChecks).parent_based();
+    /// ```
+    pub fn custom(sampler: impl ShouldSample + 'static) -> Self {
+        Self(Rule::Custom(Arc::new(sampler)))
+    }
+
+    pub(crate) fn rule(&self) -> &Rule {
+        &self.0
+    }
+
+    /// Whether more than ids and flags decides.
+    pub(crate) fn wants_all(&self) -> bool {
+        match &self.0 {
+            Rule::AlwaysOff | Rule::AlwaysOn | Rule::Ratio(_) => false,
+            Rule::Custom(_) => true,
+            Rule::ParentBased(parent_based) => parent_based.samplers().into_iter().any(Self::wants_all),
+        }
+    }
+
+    /// The decision by ids and flags; a custom sampler is not asked, and counts as one that records.
+    pub(crate) fn sample_by_ids(&self, parent: Option<SpanContext>, trace_id: TraceId) -> bool {
+        match &self.0 {
+            Rule::AlwaysOff => false,
+            Rule::AlwaysOn | Rule::Custom(_) => true,
+            Rule::Ratio(ratio) => ratio.contains(trace_id),
+            Rule::ParentBased(parent_based) => parent_based.of(parent).sample_by_ids(parent, trace_id),
+        }
+    }
+
+    pub(crate) fn sample(&self, span: &SamplingInput<'_>) -> SamplingResult {
+        let parent = span.parent.span_context();
+        match &self.0 {
+            Rule::Custom(sampler) => sampler.should_sample(span),
+            Rule::ParentBased(parent_based) => parent_based.of(parent).sample(span),
+            _ => SamplingResult::new(match self.sample_by_ids(parent, span.trace_id) {
+                true => Decision::RecordAndSample,
+                false => Decision::Drop,
+            }),
+        }
+    }
+}
+
+impl Default for Sampler {
+    fn default() -> Self {
+        Self::always_on().parent_based()
+    }
+}
+
+impl fmt::Debug for Sampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Rule::AlwaysOff => f.write_str("AlwaysOff"),
+            Rule::AlwaysOn => f.write_str("AlwaysOn"),
+            Rule::Ratio(ratio) => write!(f, "TraceIdRatio({})", ratio.share),
+            Rule::ParentBased(parent_based) => parent_based.fmt(f),
+            Rule::Custom(sampler) => f.write_str(&sampler.description()),
+        }
+    }
+}
+
+/// A sampler for new traces, and four for spans with a parent (trace SDK, "ParentBased"). Becomes a [`Sampler`] by `into`.
+///
+/// ```
+/// use throughline::{ParentBased, Sampler};
+///
+/// // Callers from elsewhere may not choose what is recorded here.
+/// let untrusting: Sampler = ParentBased::new(Sampler::ratio(0.1)?)
+///     .remote_parent_sampled(Sampler::ratio(0.1)?)
+///     .into();
+/// # Ok::<(), throughline::InvalidRatio>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ParentBased {
+    root: Sampler,
+    remote_parent_sampled: Sampler,
+    remote_parent_not_sampled: Sampler,
+    local_parent_sampled: Sampler,
+    local_parent_not_sampled: Sampler,
+}
+
+impl ParentBased {
+    /// Asks `root` where there is no parent, and else does as the parent does.
+    #[must_use]
+    pub fn new(root: Sampler) -> Self {
+        Self {
+            root,
+            remote_parent_sampled: Sampler::always_on(),
+            remote_parent_not_sampled: Sampler::always_off(),
+            local_parent_sampled: Sampler::always_on(),
+            local_parent_not_sampled: Sampler::always_off(),
+        }
+    }
+
+    /// For a parent in another process that is sampled. Default: always on.
+    #[must_use]
+    pub fn remote_parent_sampled(mut self, sampler: Sampler) -> Self {
+        self.remote_parent_sampled = sampler;
+        self
+    }
+
+    /// For a parent in another process that is not sampled. Default: always off.
+    #[must_use]
+    pub fn remote_parent_not_sampled(mut self, sampler: Sampler) -> Self {
+        self.remote_parent_not_sampled = sampler;
+        self
+    }
+
+    /// For a parent in this process that is sampled. Default: always on.
+    #[must_use]
+    pub fn local_parent_sampled(mut self, sampler: Sampler) -> Self {
+        self.local_parent_sampled = sampler;
+        self
+    }
+
+    /// For a parent in this process that is not sampled. Default: always off.
+    #[must_use]
+    pub fn local_parent_not_sampled(mut self, sampler: Sampler) -> Self {
+        self.local_parent_not_sampled = sampler;
+        self
+    }
+
+    fn of(&self, parent: Option<SpanContext>) -> &Sampler {
+        match parent.map(|parent| (parent.is_remote(), parent.is_sampled())) {
+            None => &self.root,
+            Some((true, true)) => &self.remote_parent_sampled,
+            Some((true, false)) => &self.remote_parent_not_sampled,
+            Some((false, true)) => &self.local_parent_sampled,
+            Some((false, false)) => &self.local_parent_not_sampled,
+        }
+    }
+
+    fn samplers(&self) -> [&Sampler; 5] {
+        [
+            &self.root,
+            &self.remote_parent_sampled,
+            &self.remote_parent_not_sampled,
+            &self.local_parent_sampled,
+            &self.local_parent_not_sampled,
+        ]
+    }
+
+    /// Whether it is the default: as the parent, and every new trace.
+    pub(crate) fn is_default(&self) -> bool {
+        self.samplers()
+            .into_iter()
+            .zip([true, true, false, true, false])
+            .all(|(sampler, records)| match sampler.0 {
+                Rule::AlwaysOn => records,
+                Rule::AlwaysOff => !records,
+                _ => false,
+            })
+    }
+}
+
+impl From<ParentBased> for Sampler {
+    fn from(parent_based: ParentBased) -> Self {
+        Self(Rule::ParentBased(Box::new(parent_based)))
+    }
 }
 
 /// A share of traces, in `0.0..=1.0`.
-///
-/// The decision depends on the trace id alone, and a trace that a smaller ratio records is also
-/// recorded by every larger one. It is the rule that other OpenTelemetry SDKs use, so that
-/// services with the same ratio record the same traces.
-#[derive(Clone, Copy, PartialEq)]
-pub struct Ratio {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ratio {
     share: f64,
     /// Recorded when the 63 highest of the id's last 64 bits are below this: `share * 2^63`.
     below: u64,
@@ -58,59 +335,8 @@ pub struct Ratio {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InvalidRatio(f64);
 
-/// What a sampler says about one span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    Drop,
-    RecordAndSample,
-}
-
-impl Sampler {
-    /// Records `share` of all traces, by their id.
-    ///
-    /// # Errors
-    /// `share` is not in `0.0..=1.0`, or not a number.
-    pub fn ratio(share: f64) -> Result<Self, InvalidRatio> {
-        Ratio::new(share).map(Self::TraceIdRatio)
-    }
-
-    /// The same decision for new traces only: a span with a parent does as the parent does.
-    #[must_use]
-    pub fn parent_based(self) -> Self {
-        match self {
-            Self::AlwaysOff => Self::ParentBased(Root::AlwaysOff),
-            Self::AlwaysOn => Self::ParentBased(Root::AlwaysOn),
-            Self::TraceIdRatio(ratio) => Self::ParentBased(Root::TraceIdRatio(ratio)),
-            Self::ParentBased(_) => self,
-        }
-    }
-
-    /// The decision for a span in the trace `trace_id`, which is the parent's if there is one.
-    #[inline]
-    pub(crate) fn sample(&self, parent: Option<SpanContext>, trace_id: TraceId) -> Decision {
-        match (self, parent) {
-            (Self::ParentBased(_), Some(parent)) => Decision::from(parent.is_sampled()),
-            (Self::ParentBased(Root::AlwaysOn), None) | (Self::AlwaysOn, _) => Decision::RecordAndSample,
-            (Self::ParentBased(Root::AlwaysOff), None) | (Self::AlwaysOff, _) => Decision::Drop,
-            (Self::ParentBased(Root::TraceIdRatio(ratio)), None) | (Self::TraceIdRatio(ratio), _) => {
-                Decision::from(ratio.contains(trace_id))
-            }
-        }
-    }
-}
-
-impl Default for Sampler {
-    fn default() -> Self {
-        Self::ParentBased(Root::AlwaysOn)
-    }
-}
-
 impl Ratio {
-    /// A share of traces.
-    ///
-    /// # Errors
-    /// `share` is not in `0.0..=1.0`, or not a number.
-    pub fn new(share: f64) -> Result<Self, InvalidRatio> {
+    fn new(share: f64) -> Result<Self, InvalidRatio> {
         if !(0.0..=1.0).contains(&share) {
             return Err(InvalidRatio(share));
         }
@@ -120,21 +346,9 @@ impl Ratio {
         Ok(Self { share, below })
     }
 
-    /// The share, in `0.0..=1.0`.
-    #[must_use]
-    pub fn share(self) -> f64 {
-        self.share
-    }
-
     fn contains(self, trace_id: TraceId) -> bool {
         let [_, _, _, _, _, _, _, _, low @ ..] = trace_id.to_bytes();
         u64::from_be_bytes(low) >> 1 < self.below
-    }
-}
-
-impl fmt::Debug for Ratio {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.share)
     }
 }
 
@@ -145,12 +359,6 @@ impl fmt::Display for InvalidRatio {
 }
 
 impl std::error::Error for InvalidRatio {}
-
-impl From<bool> for Decision {
-    fn from(record: bool) -> Self {
-        if record { Self::RecordAndSample } else { Self::Drop }
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -170,39 +378,65 @@ mod tests {
     }
 
     #[test]
-    fn every_sampler_decides_as_the_specification_says() {
-        use Decision::{Drop, RecordAndSample as Record};
-        let half = Sampler::ratio(0.5).unwrap();
+    fn sampler_decides_as_the_specification_says() {
+        let half = || Sampler::ratio(0.5).unwrap();
         let (low, high) = (trace(0), trace(u64::MAX));
         for remote in [false, true] {
             let sampled = Some(parent(true, remote));
             let unsampled = Some(parent(false, remote));
+            let turned_round = ParentBased::new(Sampler::always_off())
+                .remote_parent_sampled(Sampler::always_off())
+                .remote_parent_not_sampled(Sampler::always_on())
+                .local_parent_sampled(half())
+                .local_parent_not_sampled(half());
+            let turned_round = || Sampler::from(turned_round.clone());
             for (sampler, given, id, expected) in [
-                (Sampler::AlwaysOn, None, high, Record),
-                (Sampler::AlwaysOn, unsampled, high, Record),
-                (Sampler::AlwaysOff, None, low, Drop),
-                (Sampler::AlwaysOff, sampled, low, Drop),
-                (half, None, low, Record),
-                (half, None, high, Drop),
-                (half, unsampled, low, Record),
-                (half, sampled, high, Drop),
-                (Sampler::default(), None, high, Record),
-                (Sampler::default(), sampled, high, Record),
-                (Sampler::default(), unsampled, low, Drop),
-                (Sampler::AlwaysOff.parent_based(), None, low, Drop),
-                (Sampler::AlwaysOff.parent_based(), sampled, low, Record),
-                (half.parent_based(), None, low, Record),
-                (half.parent_based(), None, high, Drop),
-                (half.parent_based(), sampled, high, Record),
-                (half.parent_based(), unsampled, low, Drop),
+                (Sampler::always_on(), None, high, true),
+                (Sampler::always_on(), unsampled, high, true),
+                (Sampler::always_off(), None, low, false),
+                (Sampler::always_off(), sampled, low, false),
+                (half(), None, low, true),
+                (half(), None, high, false),
+                (half(), unsampled, low, true),
+                (half(), sampled, high, false),
+                (Sampler::default(), None, high, true),
+                (Sampler::default(), sampled, high, true),
+                (Sampler::default(), unsampled, low, false),
+                (Sampler::always_off().parent_based(), None, low, false),
+                (Sampler::always_off().parent_based(), sampled, low, true),
+                (half().parent_based(), None, low, true),
+                (half().parent_based(), None, high, false),
+                (half().parent_based(), sampled, high, true),
+                (half().parent_based(), unsampled, low, false),
+                (turned_round(), None, low, false),
+                (turned_round(), sampled, low, !remote),
+                (turned_round(), sampled, high, false),
+                (turned_round(), unsampled, low, true),
+                (turned_round(), unsampled, high, remote),
             ] {
-                assert_eq!(sampler.sample(given, id), expected, "{sampler:?} {given:?} {id}");
+                assert_eq!(sampler.sample_by_ids(given, id), expected, "{sampler:?} {given:?} {id}");
             }
         }
     }
 
     #[test]
-    fn a_ratio_is_exact_at_its_borders() {
+    fn default_is_known_as_such() {
+        let is_default = |sampler: &Sampler| matches!(sampler.rule(), Rule::ParentBased(of) if of.is_default());
+        assert!(is_default(&Sampler::default()));
+        assert!(is_default(&Sampler::always_on().parent_based().parent_based()));
+        for other in [
+            Sampler::always_on(),
+            Sampler::always_off().parent_based(),
+            ParentBased::new(Sampler::always_on())
+                .local_parent_not_sampled(Sampler::always_on())
+                .into(),
+        ] {
+            assert!(!is_default(&other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn ratio_is_exact_at_its_borders() {
         for (share, low, inside) in [
             (0.0, 0, false),
             (1.0, u64::MAX, true),
@@ -221,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_ratio_is_refused() {
+    fn ratio_that_is_none_is_refused() {
         for share in [-0.1, 1.000_001, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             assert!(Ratio::new(share).is_err(), "{share}");
         }
@@ -229,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn a_larger_ratio_records_what_a_smaller_one_records() {
+    fn larger_ratio_records_what_a_smaller_one_records() {
         let ratios: Vec<_> = (0..=10).map(|n| Ratio::new(f64::from(n) / 10.0).unwrap()).collect();
         for n in 0..1000_u64 {
             let id = trace(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));

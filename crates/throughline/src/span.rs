@@ -3,26 +3,31 @@
 mod builder;
 mod current;
 mod entered;
+pub(crate) mod request;
 mod shared;
 
-pub use builder::SpanBuilder;
+pub use builder::{LinkAttributes, SpanBuilder};
 pub use current::{Current, current};
 pub use entered::Entered;
 pub use shared::{EnteredShared, SharedSpan};
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use throughline_context::{Ids, Relay};
 use throughline_spool::{Notes, OpenSpan, Recording, Start};
 use throughline_wire::encode::{self, tag};
 use throughline_wire::{SpanKind, StatusCode, Value};
 
-use crate::clock;
+use crate::attributes::{Encoded, Of};
 use crate::context::Context;
-use crate::random;
-use crate::recording::{self, ErrorText};
+use crate::recording::{self, Details, ErrorText};
 use crate::scope::Scope;
 use crate::tracer;
+use crate::value::ToValue;
+use crate::{clock, random};
+use request::Request;
 
 /// Bits of the OTLP `Span.flags` beside the W3C flags: that the parent's origin is known, and that it is remote.
 const HAS_IS_REMOTE: u32 = 0x100;
@@ -35,7 +40,7 @@ const SAMPLED: u8 = 0x01;
 ///
 /// A span ends when it is dropped, or by [`end`](Self::end). It is *not* current by existing: it becomes the parent of
 /// other spans by [`enter`](Self::enter), [`in_scope`](Self::in_scope) or
-/// [`in_span`](crate::FutureExt::in_span), or when it is named as their parent.
+/// [`in_span`](crate::InSpanExt::in_span), or when it is named as their parent.
 ///
 /// Most programs make spans with [`span!`](crate::span!).
 ///
@@ -47,8 +52,8 @@ const SAMPLED: u8 = 0x01;
 /// });
 /// ```
 ///
-/// When tracing is off a span does nothing and costs next to nothing. When its trace is not sampled it is not recorded,
-/// but its ids travel on.
+/// When its trace is not sampled a span is not recorded, but its ids travel on. When tracing is off a span costs next to nothing
+/// and stands for its parent: what came in is passed on.
 #[derive(Debug)]
 #[must_use = "a span ends when it is dropped; `let _ = span` drops it at once"]
 pub struct Span {
@@ -57,8 +62,18 @@ pub struct Span {
 
 const _: () = assert!(size_of::<Span>() == size_of::<usize>());
 
-/// Whose child a span is.
-#[derive(Clone, Copy, Debug, Default)]
+/// Whose child a span is: anything that has a context.
+///
+/// ```
+/// use throughline::{Context, extract, span};
+///
+/// let span = span!("of the current span");
+/// let child = span!(parent: &span, "of a span");
+/// let other = span!(parent: &Context::current(), "of a context");
+/// let remote = span!(parent: extract([("traceparent", "not valid")]), "of what came in, else a root");
+/// let root = span!(parent: None, "a root");
+/// ```
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Parent<'a> {
     /// Of the span that is current on this thread, if there is one.
@@ -66,6 +81,54 @@ pub enum Parent<'a> {
     Current,
     /// Of this one; a root when the context is empty.
     Of(&'a Context),
+    /// The same, for a context that nobody else holds.
+    Own(Context),
+}
+
+impl Parent<'_> {
+    #[doc(hidden)]
+    #[inline]
+    #[must_use]
+    pub fn by_ref(&self) -> ParentRef<'_> {
+        match self {
+            Self::Current => ParentRef::Current,
+            Self::Of(context) => ParentRef::Of(context),
+            Self::Own(context) => ParentRef::Of(context),
+        }
+    }
+}
+
+/// The same for the hot path: nothing to be dropped.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub enum ParentRef<'a> {
+    Current,
+    Of(&'a Context),
+}
+
+impl ParentRef<'_> {
+    #[inline]
+    fn ids(self) -> Ids {
+        match self {
+            Self::Current => throughline_context::ids(),
+            Self::Of(context) => context.ids(),
+        }
+    }
+
+    #[inline]
+    fn is_empty(self) -> bool {
+        match self {
+            Self::Current => throughline_context::is_empty(),
+            Self::Of(context) => context.ids().is_empty(),
+        }
+    }
+
+    fn to_context(self) -> Context {
+        match self {
+            Self::Current => Context::current(),
+            Self::Of(context) => context.clone(),
+        }
+    }
 }
 
 impl<'a> From<&'a Context> for Parent<'a> {
@@ -73,6 +136,38 @@ impl<'a> From<&'a Context> for Parent<'a> {
         Self::Of(context)
     }
 }
+
+impl From<Context> for Parent<'_> {
+    fn from(context: Context) -> Self {
+        Self::Own(context)
+    }
+}
+
+/// `None` makes a root.
+impl From<Option<Context>> for Parent<'_> {
+    fn from(context: Option<Context>) -> Self {
+        Self::Own(context.unwrap_or_default())
+    }
+}
+
+/// `None` makes a root.
+impl<'a> From<&'a Option<Context>> for Parent<'a> {
+    fn from(context: &'a Option<Context>) -> Self {
+        context.as_ref().map_or_else(|| Self::Own(Context::root()), Self::Of)
+    }
+}
+
+macro_rules! parents {
+    ($($type:ty)*) => {$(
+        impl From<&$type> for Parent<'_> {
+            #[inline]
+            fn from(span: &$type) -> Self {
+                Self::Own(span.context())
+            }
+        }
+    )*};
+}
+parents!(Span Entered SharedSpan);
 
 impl Span {
     /// A span with more choices than [`span!`](crate::span!) offers.
@@ -87,20 +182,24 @@ impl Span {
 
     #[doc(hidden)]
     #[inline]
-    pub fn start(name: &str, scope: &Scope, kind: SpanKind, parent: Parent<'_>) -> Self {
+    pub fn start(name: &str, scope: &Scope, kind: SpanKind, parent: ParentRef<'_>) -> Self {
         if !throughline_spool::is_on() {
-            return Self::none();
+            // Nothing came in that would have to be passed on: the usual case.
+            return if parent.is_empty() {
+                Self::none()
+            } else {
+                Self::pass_on(parent)
+            };
         }
-        let ids = match parent {
-            Parent::Current => throughline_context::ids(),
-            Parent::Of(context) => context.ids(),
-        };
+        let ids = parent.ids();
         if ids.is_suppressed() {
             return Self::none();
         }
         let is_child = ids.is_span();
         let trace_id = if is_child { ids.trace_id() } else { random::trace_id() };
-        let is_recorded = tracer::is_sampled(ids, trace_id);
+        let Some(is_recorded) = tracer::is_sampled(ids, trace_id) else {
+            return Self::start_with(&Request::new(name, scope, kind), parent);
+        };
         let inherited = if is_child { ids.flags() & !SAMPLED } else { RANDOM };
         let flags = u32::from(inherited | if is_recorded { SAMPLED } else { 0 }) | HAS_IS_REMOTE;
         let mut start = Start {
@@ -130,25 +229,30 @@ impl Span {
             open
         };
         if ids.has_relay() {
-            Self::inherit_relay(&mut open, parent);
+            inherit_relay_of(&mut open, parent);
         }
         Self { open: Some(open) }
     }
 
+    /// Tracing is off: the span stands for its parent.
     #[cold]
-    fn inherit_relay(open: &mut OpenSpan, parent: Parent<'_>) {
-        let relay = match parent {
-            Parent::Current => Context::current().relay().cloned(),
-            Parent::Of(context) => context.relay().cloned(),
-        };
-        let Some(relay) = relay else { return };
-        if open.is_recording() {
-            let state = relay.trace_state();
-            open.append(encode::text_len(state), |out| {
-                encode::write_text(out, tag::TRACE_STATE, state);
-            });
+    #[inline(never)]
+    fn pass_on(parent: ParentRef<'_>) -> Self {
+        let ids = parent.ids();
+        if ids.is_suppressed() {
+            return Self::none();
         }
-        open.rare_mut().relay = Some(relay);
+        let mut open = OpenSpan::pass_on(&Start {
+            trace_id: ids.trace_id(),
+            span_id: ids.span_id(),
+            parent_span_id: [0; 8],
+            flags: ids.flags().into(),
+            kind: 0,
+            start_unix_nano: 0,
+            source: 0,
+        });
+        inherit_relay_of(&mut open, parent);
+        Self { open: Some(open) }
     }
 
     /// Whether what is set on this span is kept: tracing is on and the trace is sampled.
@@ -160,7 +264,7 @@ impl Span {
         self.open.as_ref().is_some_and(OpenSpan::is_recording)
     }
 
-    /// The span's context: to make it the parent of a span elsewhere. Empty when tracing is off.
+    /// The span's context: to make it the parent of a span elsewhere. When tracing is off, that of its parent.
     #[must_use]
     pub fn context(&self) -> Context {
         self.open.as_ref().map_or_else(Context::default, context_of)
@@ -169,7 +273,7 @@ impl Span {
     /// Makes the span current on this thread until the guard is dropped, which also ends the span.
     ///
     /// The guard is not `Send`, so it cannot be held over an `.await` in a task that moves between threads; there, use
-    /// [`in_span`](crate::FutureExt::in_span).
+    /// [`in_span`](crate::InSpanExt::in_span).
     ///
     /// ```
     /// let span = throughline::span!("outer").enter();
@@ -181,14 +285,19 @@ impl Span {
         Entered::new(self)
     }
 
-    /// Runs `f` while the span is current on this thread.
+    /// Runs `f` while the span is current on this thread. A panic in it becomes the span's status, and goes on.
     #[inline]
     pub fn in_scope<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        match &mut self.open {
-            None => f(),
-            Some(open) => {
-                let (ids, relay) = (ids_of(open), relay_of(open.notes()));
-                open.scope(|| throughline_context::scope(ids, relay, f))
+        let Some(open) = &mut self.open else { return f() };
+        let (ids, relay) = (ids_of(open), relay_of(open.notes()));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            open.scope(|| throughline_context::scope(ids, relay, f))
+        }));
+        match result {
+            Ok(result) => result,
+            Err(panic) => {
+                recording::panicked(&mut open.recording(), &*panic);
+                resume_unwind(panic)
             }
         }
     }
@@ -203,6 +312,13 @@ impl Span {
     #[inline]
     pub fn end(self) {
         drop(self);
+    }
+
+    /// Ends the span with this time as its end: for work that was measured elsewhere. Not before its start.
+    pub fn end_at(mut self, time: SystemTime) {
+        if let Some(open) = self.open.take() {
+            recording::end_at(open, clock::unix_nano(time));
+        }
     }
 
     #[inline(always)]
@@ -239,7 +355,7 @@ fn ids_of(open: &OpenSpan) -> Ids {
 
 #[inline]
 fn relay_of(notes: &Notes) -> Option<Arc<Relay>> {
-    let relay = notes.rare.as_ref()?.relay.as_ref()?;
+    let relay = notes.rare()?.relay.as_ref()?;
     Arc::downcast(relay.clone()).ok()
 }
 
@@ -256,26 +372,64 @@ fn context_of_recording(span: &Recording<'_>) -> Context {
 macro_rules! recording_methods {
     ($type:ty, ($($receiver:tt)+), $self:ident) => {
         impl $type {
-            /// Sets an attribute. A key that was set before gets the new value.
+            /// Sets an attribute. A key that was set before gets the new value; an `Option` that is `None` sets nothing.
             ///
             /// Attributes known at the start are better given there, where samplers can see them. A span holds 128; more
             /// are dropped, and their number is sent with the span.
             #[inline]
-            pub fn set<'v>($($receiver)+, key: &str, value: impl Into<Value<'v>>) {
-                let value = value.into();
-                $self.with(|span| recording::set(span, key, &value));
+            pub fn set($($receiver)+, key: &str, value: impl ToValue) {
+                set_value!($self, key, value)
             }
 
-            /// Adds an event: something that happened now. A span holds 128.
+            /// Adds an event: something that happened now. A span holds 128. See also [`event!`](crate::event!).
             pub fn event<'v>($($receiver)+, name: &str, attributes: impl AsRef<[(&'v str, Value<'v>)]>) {
                 let attributes = attributes.as_ref();
-                $self.with(|span| recording::event(span, name, attributes));
+                let details = Details { attributes, ..Details::default() };
+                $self.with(|span| recording::event(span, name, None, details));
             }
 
-            /// Links another span: one that caused this one, or belongs to it, without being its parent. A span holds 128.
+            /// Adds an event that happened at another time than now.
+            pub fn event_at<'v>(
+                $($receiver)+,
+                name: &str,
+                time: SystemTime,
+                attributes: impl AsRef<[(&'v str, Value<'v>)]>,
+            ) {
+                let attributes = attributes.as_ref();
+                let details = Details { attributes, ..Details::default() };
+                $self.with(|span| recording::event(span, name, Some(clock::unix_nano(time)), details));
+            }
+
+            /// Links another span: one that caused this one, or belongs to it, without being its parent. A span holds 128. See
+            /// also [`link!`](crate::link!).
+            ///
+            /// An empty context is no link, unless there are attributes.
             pub fn link<'v>($($receiver)+, to: &Context, attributes: impl AsRef<[(&'v str, Value<'v>)]>) {
                 let attributes = attributes.as_ref();
-                $self.with(|span| recording::link(span, to, attributes));
+                let details = Details { attributes, ..Details::default() };
+                $self.with(|span| recording::link(span, to, details));
+            }
+
+            /// For [`event!`](crate::event!): `fill` is called only when the span is recorded, and under no lock.
+            #[doc(hidden)]
+            pub fn event_with($($receiver)+, name: &str, fill: impl FnOnce(&mut Encoded)) {
+                if $self.is_recording() {
+                    let mut attributes = Encoded::new(Of::Event);
+                    fill(&mut attributes);
+                    let details = Details { encoded: attributes.bytes(), ..Details::default() };
+                    $self.with(|span| recording::event(span, name, None, details));
+                }
+            }
+
+            /// For [`link!`](crate::link!).
+            #[doc(hidden)]
+            pub fn link_with($($receiver)+, to: &Context, fill: impl FnOnce(&mut Encoded)) {
+                if $self.is_recording() {
+                    let mut attributes = Encoded::new(Of::Link);
+                    fill(&mut attributes);
+                    let details = Details { encoded: attributes.bytes(), ..Details::default() };
+                    $self.with(|span| recording::link(span, to, details));
+                }
             }
 
             /// Says that the operation succeeded, whatever it looks like. Final: no later status replaces it.
@@ -292,10 +446,11 @@ macro_rules! recording_methods {
             ///
             /// The error is asked for its text only when the span is recorded, under no lock; a `Display` that panics costs the
             /// text and nothing else.
+            ///
+            /// `exception.type` is the error's type. Of a `&dyn Error` it is the name that its `Debug` begins with, where that
+            /// looks like a type's; else it is left out.
             pub fn error<E: std::error::Error + ?Sized>($($receiver)+, error: &E) {
-                let mut is_recording = false;
-                $self.with(|span| is_recording = span.is_recording());
-                if is_recording {
+                if $self.is_recording() {
                     let text = ErrorText::of(error);
                     $self.with(|span| recording::error(span, &text));
                 }
@@ -309,5 +464,58 @@ macro_rules! recording_methods {
     };
 }
 use recording_methods;
+
+/// What formats is asked only when the span is recorded, and before the span is touched: it is the user's code.
+macro_rules! set_value {
+    ($self:ident, $key:ident, $value:ident) => {{
+        if is_formatted(&$value) && !$self.is_recording() {
+            return;
+        }
+        match $value.direct() {
+            Some(value) => $self.with(|span| recording::set(span, $key, &value)),
+            None => {
+                $value.with_value(|value| $self.with(|span| recording::set(span, $key, value)));
+            }
+        }
+    }};
+}
+use set_value;
+
+#[inline(always)]
+fn is_formatted<V: ToValue>(_: &V) -> bool {
+    V::IS_FORMATTED
+}
+
+/// For [`span!`](crate::span!), where a sampler wants to see the attributes.
+#[doc(hidden)]
+#[cold]
+pub fn start_with_attributes(
+    name: &str,
+    scope: &Scope,
+    kind: SpanKind,
+    parent: ParentRef<'_>,
+    fill: impl FnOnce(&mut Encoded),
+) -> Span {
+    let mut request = Request::new(name, scope, kind);
+    fill(&mut request.attributes);
+    Span::start_with(&request, parent)
+}
+
+#[cold]
+#[inline(never)]
+fn inherit_relay_of(open: &mut OpenSpan, parent: ParentRef<'_>) {
+    inherit_relay(open, parent.to_context().relay().cloned());
+}
+
+fn inherit_relay(open: &mut OpenSpan, relay: Option<Arc<Relay>>) {
+    let Some(relay) = relay else { return };
+    if open.is_recording() {
+        let state = relay.trace_state();
+        open.append(encode::text_len(state), |out| {
+            encode::write_text(out, tag::TRACE_STATE, state);
+        });
+    }
+    open.rare_mut().relay = Some(relay);
+}
 
 recording_methods!(Span, (&mut self), self);

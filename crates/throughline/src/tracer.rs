@@ -1,40 +1,60 @@
-//! What is decided once a process and read by every span that starts: the sampler and the propagators.
+//! What is decided once a process and read by every span that starts: the sampler, the id generator and the propagators.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use throughline_context::Ids;
-use throughline_wire::TraceId;
+use throughline_wire::{SpanId, TraceId};
 
 use crate::config::Propagators;
 use crate::context::span_context;
-use crate::sampler::{Decision, Root, Sampler};
+use crate::sampler::{Decision, Rule, Sampler, SamplingInput, SamplingResult};
 
-/// What the common samplers come down to, in a byte.
+/// What the sampler comes down to, in a byte.
 static RULE: AtomicU8 = AtomicU8::new(AS_PARENT);
 /// As the parent does; a root is recorded. The default.
 const AS_PARENT: u8 = 0;
 const NEVER: u8 = 1;
-const ASK: u8 = 2;
+/// Ids and flags decide.
+const BY_IDS: u8 = 2;
+/// Somebody wants to see all there is, or makes the ids.
+const BY_ALL: u8 = 3;
 
 static SAMPLER: OnceLock<Sampler> = OnceLock::new();
+static ID_GENERATOR: OnceLock<Box<dyn IdGenerator>> = OnceLock::new();
 static PROPAGATORS: OnceLock<Propagators> = OnceLock::new();
 
+/// Makes the ids of traces and spans, where random ones will not do (trace SDK, "Id Generators").
+///
+/// It is asked on the thread that starts a span. If it panics, random ids are used.
+pub trait IdGenerator: Send + Sync {
+    /// The id of a new trace. Samplers by ratio and other services count on its last 7 bytes being random.
+    fn trace_id(&self) -> TraceId;
+
+    /// The id of a new span, unlike that of all others in its trace.
+    fn span_id(&self) -> SpanId;
+}
+
 /// The first call decides.
-pub(crate) fn set_sampler(sampler: Sampler) {
+pub(crate) fn set_sampler(sampler: Sampler, id_generator: Option<Box<dyn IdGenerator>>) {
+    let rule = match sampler.rule() {
+        _ if id_generator.is_some() || sampler.wants_all() => BY_ALL,
+        Rule::ParentBased(parent_based) if parent_based.is_default() => AS_PARENT,
+        Rule::AlwaysOff => NEVER,
+        _ => BY_IDS,
+    };
     if SAMPLER.set(sampler).is_ok() {
-        let rule = match sampler {
-            Sampler::ParentBased(Root::AlwaysOn) => AS_PARENT,
-            Sampler::AlwaysOff => NEVER,
-            _ => ASK,
-        };
-        RULE.store(rule, Ordering::Relaxed);
+        if let Some(id_generator) = id_generator {
+            let _first = ID_GENERATOR.set(id_generator);
+        }
+        RULE.store(rule, Ordering::Release);
     }
 }
 
 /// The first call decides.
 pub(crate) fn set_propagators(propagators: Propagators) {
-    let _ = PROPAGATORS.set(propagators);
+    let _first = PROPAGATORS.set(propagators);
 }
 
 pub(crate) fn propagators() -> Propagators {
@@ -44,21 +64,56 @@ pub(crate) fn propagators() -> Propagators {
     })
 }
 
-/// Whether a span is recorded.
+/// Whether a span is recorded. `None`: more than its ids decides, ask [`sample`].
 #[inline]
-pub(crate) fn is_sampled(parent: Ids, trace_id: [u8; 16]) -> bool {
+pub(crate) fn is_sampled(parent: Ids, trace_id: [u8; 16]) -> Option<bool> {
     match RULE.load(Ordering::Relaxed) {
-        AS_PARENT => !parent.is_span() || parent.is_sampled(),
-        NEVER => false,
-        _ => ask_sampler(parent, trace_id),
+        AS_PARENT => Some(!parent.is_span() || parent.is_sampled()),
+        NEVER => Some(false),
+        _ => is_sampled_slowly(parent, trace_id),
     }
 }
 
 #[cold]
 #[inline(never)]
-fn ask_sampler(parent: Ids, trace_id: [u8; 16]) -> bool {
+fn is_sampled_slowly(parent: Ids, trace_id: [u8; 16]) -> Option<bool> {
+    if wants_all() {
+        return None;
+    }
     let (Some(sampler), Some(trace_id)) = (SAMPLER.get(), TraceId::from_bytes(trace_id)) else {
-        return true;
+        return Some(true);
     };
-    sampler.sample(span_context(parent), trace_id) == Decision::RecordAndSample
+    Some(sampler.sample_by_ids(span_context(parent), trace_id))
+}
+
+/// Whether the attributes of a span have to be there before it is decided whether to record it.
+#[inline]
+pub(crate) fn wants_all() -> bool {
+    RULE.load(Ordering::Relaxed) == BY_ALL
+}
+
+pub(crate) fn sample(span: &SamplingInput<'_>) -> SamplingResult {
+    // One that makes spans all the same would be asked for them as well.
+    let _suppressed = throughline_context::suppress();
+    let asked = SAMPLER
+        .get()
+        .map(|sampler| catch_unwind(AssertUnwindSafe(|| sampler.sample(span))));
+    match asked {
+        Some(Ok(result)) => result,
+        _ => SamplingResult::new(Decision::RecordAndSample),
+    }
+}
+
+/// The id of a new trace, by the generator that was set, if there is one and it is well.
+pub(crate) fn generated_trace_id() -> Option<[u8; 16]> {
+    let generator = ID_GENERATOR.get()?;
+    let id = catch_unwind(AssertUnwindSafe(|| generator.trace_id())).ok()?;
+    Some(id.to_bytes())
+}
+
+/// The same for a span.
+pub(crate) fn generated_span_id() -> Option<[u8; 8]> {
+    let generator = ID_GENERATOR.get()?;
+    let id = catch_unwind(AssertUnwindSafe(|| generator.span_id())).ok()?;
+    Some(id.to_bytes())
 }

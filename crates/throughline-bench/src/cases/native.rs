@@ -74,7 +74,7 @@ pub const CASES: &[Entry] = &[
         native: None,
         own_process: true,
         prepare: |home| {
-            start(home, |builder| builder.sampler(Sampler::AlwaysOff));
+            start(home, |builder| builder.sampler(Sampler::always_off()));
             Case::new(|| root_with(&mut || drop(black_box(span!("child")))))
         },
     },
@@ -83,7 +83,7 @@ pub const CASES: &[Entry] = &[
         native: None,
         own_process: true,
         prepare: |home| {
-            start(home, |builder| builder.off(true));
+            start(home, |builder| builder.on(false));
             Case::new(|| root_with(&mut || drop(black_box(span!("child")))))
         },
     },

@@ -133,17 +133,30 @@ pub fn with_entered<R>(span_id: [u8; 8], f: impl FnOnce(Recording<'_>) -> R) -> 
     through_gate(thread::entered()?, |span| (span.span_id() == span_id).then(|| f(span))).flatten()
 }
 
-/// Runs `f` while no span is entered on this thread.
-#[inline]
-pub fn without_entered<R>(f: impl FnOnce() -> R) -> R {
-    struct Restore(Option<NonNull<Open>>);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            thread::set_entered(self.0);
-        }
+/// A way to a span that was entered on this thread when the handle was made, for as long as it stays so.
+///
+/// It owns nothing and locks nothing: when the span has ended or was left, it leads nowhere. It is not `Send`.
+#[derive(Clone, Copy, Debug)]
+pub struct EnteredHandle {
+    open: NonNull<Open>,
+    span_id: [u8; 8],
+}
+
+impl EnteredHandle {
+    /// The span that is entered on this thread, when it has this id, and what `f` says of it.
+    #[inline]
+    pub fn find<R>(span_id: [u8; 8], f: impl FnOnce(Recording<'_>) -> R) -> Option<(Self, R)> {
+        let open = thread::entered()?;
+        let handle = Self { open, span_id };
+        handle.with(f).map(|said| (handle, said))
     }
-    let _restore = Restore(thread::set_entered(None));
-    f()
+
+    /// Runs `f` with the span. `None` when it is no longer entered here, and inside another use of it.
+    #[inline]
+    pub fn with<R>(&self, f: impl FnOnce(Recording<'_>) -> R) -> Option<R> {
+        // The `Open` may be another span's by now: then the id tells.
+        through_gate(self.open, |span| (span.span_id() == self.span_id).then(|| f(span))).flatten()
+    }
 }
 
 impl Gate {

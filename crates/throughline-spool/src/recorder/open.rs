@@ -9,7 +9,7 @@ use throughline_wire::{encode, prefix};
 
 use super::entered::Gate;
 use super::slot::{self, Slot};
-use super::{epoch, thread};
+use super::{epoch, passing, thread};
 use crate::format::record::MAX_BODY;
 use crate::store::lease::Body;
 
@@ -45,8 +45,30 @@ pub struct Notes {
     pub status: u8,
     /// Which clock `started` was read from.
     pub clock: u8,
-    /// What few spans have.
-    pub rare: Option<Box<Rare>>,
+    has_rare: bool,
+    /// Kept from one span to the next in the same slot, so that it is allocated once. Counts only where `has_rare` says so.
+    rare: Option<Box<Rare>>,
+}
+
+impl Notes {
+    /// What few spans have, where this one has it.
+    #[inline]
+    #[must_use]
+    pub fn rare(&self) -> Option<&Rare> {
+        self.rare.as_deref().filter(|_| self.has_rare)
+    }
+
+    /// Whether there is anything in [`rare`](Self::rare).
+    #[inline]
+    #[must_use]
+    pub fn has_rare(&self) -> bool {
+        self.has_rare
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.has_rare = true;
+        self.rare.get_or_insert_default()
+    }
 }
 
 /// What few spans have.
@@ -64,10 +86,30 @@ pub struct Rare {
     pub dropped_events: u32,
     /// Links that were dropped.
     pub dropped_links: u32,
+    /// Whether the span is to be given up at its end: it is for whoever looks at it before.
+    pub is_record_only: bool,
     /// What travels along with the context.
     pub relay: Option<Arc<dyn Any + Send + Sync>>,
     /// The whole body, once it has outgrown its slot.
     overflow: Vec<u8>,
+}
+
+impl Rare {
+    /// As new, but with a little of its memory.
+    fn clear(&mut self) {
+        const KEPT_MESSAGE: usize = 256;
+        const KEPT_OVERFLOW: usize = 4 << 10;
+        let (mut message, mut overflow) = (std::mem::take(&mut self.message), std::mem::take(&mut self.overflow));
+        message.clear();
+        message.shrink_to(KEPT_MESSAGE);
+        overflow.clear();
+        overflow.shrink_to(KEPT_OVERFLOW);
+        *self = Self {
+            message,
+            overflow,
+            ..Self::default()
+        };
+    }
 }
 
 /// The private side of an open span; pooled, never freed.
@@ -202,6 +244,16 @@ impl OpenSpan {
         state.begin(start);
         state.recorded = epoch::NEVER;
         Some(span)
+    }
+
+    /// A span of a program whose tracing is off: it holds the ids that `start` names, so that they are passed on.
+    #[cold]
+    #[must_use]
+    pub fn pass_on(start: &Start) -> Self {
+        let mut span = Self(passing::take());
+        let state = span.state_mut();
+        state.begin(start);
+        span
     }
 
     /// Commits the span: once this has returned, it survives the death of the process. One that is not recorded is over.
@@ -401,6 +453,12 @@ impl State {
         self.epoch == epoch::current()
     }
 
+    /// Whether it was made by [`OpenSpan::pass_on`].
+    #[inline]
+    pub fn is_passing(&self) -> bool {
+        self.epoch == epoch::NEVER
+    }
+
     /// The bytes of the OTLP `Span`.
     #[inline]
     pub fn body(&self) -> Body<'_> {
@@ -424,11 +482,11 @@ impl State {
 
     #[cold]
     fn overflow(&self) -> &[u8] {
-        self.notes.rare.as_ref().map_or(&[], |rare| &rare.overflow)
+        self.notes.rare().map_or(&[], |rare| &rare.overflow)
     }
 
     fn rare_mut(&mut self) -> &mut Rare {
-        self.notes.rare.get_or_insert_default()
+        self.notes.rare_mut()
     }
 
     #[inline]
@@ -514,8 +572,9 @@ impl State {
     #[cold]
     fn move_to_overflow(&mut self) {
         if !self.has_overflow {
-            let body = self.slot.body()[..self.len as usize].to_vec();
-            self.rare_mut().overflow = body;
+            let len = self.len as usize;
+            let slot = self.slot;
+            self.rare_mut().overflow.extend_from_slice(&slot.body()[..len]);
             self.has_overflow = true;
         }
     }
@@ -541,15 +600,18 @@ impl State {
     /// Makes the state ready for the next span. Its slot is free already, or was never in use.
     #[inline]
     pub fn reset(&mut self) {
-        if self.notes.rare.is_some() {
+        if self.notes.has_rare {
             self.reset_rare();
         }
     }
 
     #[cold]
     fn reset_rare(&mut self) {
-        self.notes.rare = None;
+        self.notes.has_rare = false;
         self.has_overflow = false;
+        if let Some(rare) = &mut self.notes.rare {
+            rare.clear();
+        }
     }
 
     #[inline]

@@ -349,8 +349,8 @@ impl Recorder {
     // ---- sources ------------------------------------------------------------------------------------------------
 
     /// The number of a scope, whose source is in the directory before any record or slot can name it.
-    pub(crate) fn scope(&self, scope: &[u8]) -> u32 {
-        let number = scopes::number(scope);
+    pub(crate) fn scope(&self, scope: &[u8], schema_url: &str) -> u32 {
+        let number = scopes::number(scope, schema_url);
         self.add_sources();
         number
     }
@@ -360,12 +360,14 @@ impl Recorder {
         let mut lease = lock(&self.sources);
         loop {
             let number = self.store.source_count();
-            let Some(scope) = scopes::get(number) else { return };
+            let Some((scope, schema_url)) = scopes::get(number) else {
+                return;
+            };
             self.store.add_source(Source {
                 resource: self.settings.resource.clone(),
                 schema_url: self.settings.schema_url.clone(),
                 scope: scope.into(),
-                scope_schema_url: Arc::default(),
+                scope_schema_url: schema_url.into(),
             });
             if let Some(open) = lease.as_mut()
                 && self.store.append_source(open, number, 0)

@@ -12,19 +12,21 @@ static LAST: AtomicPtr<Entry> = AtomicPtr::new(std::ptr::null_mut());
 struct Entry {
     number: u32,
     scope: Box<[u8]>,
+    schema_url: Box<str>,
     before: Option<&'static Self>,
 }
 
-/// The number of a scope.
-pub(crate) fn number(scope: &[u8]) -> u32 {
+/// The number of a scope and its schema URL.
+pub(crate) fn number(scope: &[u8], schema_url: &str) -> u32 {
     loop {
         let last = last();
-        if let Some(known) = entries(last).find(|entry| *entry.scope == *scope) {
+        if let Some(known) = entries(last).find(|entry| *entry.scope == *scope && *entry.schema_url == *schema_url) {
             return known.number;
         }
         let entry = Box::new(Entry {
             number: last.map_or(0, |last| last.number + 1),
             scope: scope.into(),
+            schema_url: schema_url.into(),
             before: last,
         });
         let number = entry.number;
@@ -41,11 +43,11 @@ pub(crate) fn number(scope: &[u8]) -> u32 {
     }
 }
 
-/// The scope of this number, if there is one.
-pub(crate) fn get(number: u32) -> Option<&'static [u8]> {
+/// The scope of this number and its schema URL, if there is one.
+pub(crate) fn get(number: u32) -> Option<(&'static [u8], &'static str)> {
     entries(last())
         .find(|entry| entry.number == number)
-        .map(|entry| &*entry.scope)
+        .map(|entry| (&*entry.scope, &*entry.schema_url))
 }
 
 fn last() -> Option<&'static Entry> {
@@ -67,7 +69,7 @@ mod tests {
     #[test]
     fn scopes_have_one_number_each_whoever_adds_them() {
         let names: Vec<String> = (0..50).map(|n| format!("scope {n}")).collect();
-        let add = |names: Vec<String>| move || names.iter().map(|name| number(name.as_bytes())).collect::<Vec<_>>();
+        let add = |names: Vec<String>| move || names.iter().map(|name| number(name.as_bytes(), "")).collect::<Vec<_>>();
         let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(add(names.clone()))).collect();
         let numbers: Vec<_> = threads
             .into_iter()
@@ -75,9 +77,12 @@ mod tests {
             .collect();
         assert!(numbers.iter().all(|others| *others == numbers[0]));
         assert_eq!(numbers[0].iter().collect::<HashSet<_>>().len(), 50);
-        for (name, number) in names.iter().zip(&numbers[0]) {
-            assert_eq!(get(*number), Some(name.as_bytes()));
+        for (name, known) in names.iter().zip(&numbers[0]) {
+            assert_eq!(get(*known), Some((name.as_bytes(), "")));
         }
+        let with_schema = number(names[0].as_bytes(), "https://schema/1");
+        assert_ne!(with_schema, numbers[0][0]);
+        assert_eq!(get(with_schema), Some((names[0].as_bytes(), "https://schema/1")));
         assert_eq!(get(u32::MAX), None);
     }
 }

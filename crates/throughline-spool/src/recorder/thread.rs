@@ -4,9 +4,9 @@ use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::epoch;
 use super::open::{Open, State};
 use super::recorder::Recorder;
+use super::{epoch, passing};
 use crate::format::record::Kind;
 use crate::store::lease::{Body, Lease, Place};
 
@@ -240,7 +240,7 @@ impl Thread {
         // SAFETY: `open` is owned by the `OpenSpan` that is being dropped.
         let this = unsafe { Open::state(open) };
         if !this.is_ours() {
-            return;
+            return give_back_passing(open);
         }
         if this.is_recording() {
             this.slot.free();
@@ -332,6 +332,17 @@ fn count(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
+/// Frees a span that belongs to no epoch; one of the parent of a fork is left as it is.
+#[cold]
+fn give_back_passing(open: NonNull<Open>) {
+    // SAFETY: `open` is owned by the `OpenSpan` that is being dropped.
+    let this = unsafe { Open::state_mut(open) };
+    if this.is_passing() {
+        this.reset();
+        passing::give(open);
+    }
+}
+
 /// For spans that start in the destructors of other thread-locals, after this thread's state is gone.
 #[cold]
 fn take_without_thread(recorded: bool) -> Option<NonNull<Open>> {
@@ -352,7 +363,7 @@ fn end_without_thread(open: NonNull<Open>) {
     // SAFETY: `open` is owned by the `OpenSpan` that is being ended.
     let this = unsafe { Open::state_mut(open) };
     let Some(recorder) = Recorder::current().filter(|_| this.is_ours()) else {
-        return;
+        return give_back_passing(open);
     };
     if this.is_recording() {
         recorder.end_shared(this);

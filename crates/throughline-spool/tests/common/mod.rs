@@ -29,7 +29,7 @@ pub fn span(n: u64, bytes: usize) {
         flags: 0x101,
         kind: 1,
         start_unix_nano: 1_000 + n,
-        source: throughline_spool::scope(b""),
+        source: throughline_spool::scope(b"", ""),
     };
     let span = OpenSpan::start(&start, &"x".repeat(bytes)).expect("tracing is on");
     span.end(2_000 + n);

@@ -54,6 +54,10 @@ pub struct ReceivedSpan {
     pub resource: Arc<Resource>,
     /// The scope it came under; empty if there was none.
     pub scope: Arc<InstrumentationScope>,
+    /// The schema URL of its resource.
+    pub schema_url: Arc<str>,
+    /// The schema URL of its scope.
+    pub scope_schema_url: Arc<str>,
     /// The headers of the request it came in.
     pub headers: Arc<HeaderMap>,
 }
@@ -65,12 +69,16 @@ impl ReceivedSpan {
         let mut spans = Vec::new();
         for group in request.export()?.resource_spans {
             let resource = Arc::new(group.resource.unwrap_or_default());
+            let schema_url: Arc<str> = group.schema_url.into();
             for group in group.scope_spans {
                 let scope = Arc::new(group.scope.unwrap_or_default());
+                let scope_schema_url: Arc<str> = group.schema_url.into();
                 spans.extend(group.spans.into_iter().map(|span| Self {
                     span,
                     resource: Arc::clone(&resource),
                     scope: Arc::clone(&scope),
+                    schema_url: Arc::clone(&schema_url),
+                    scope_schema_url: Arc::clone(&scope_schema_url),
                     headers: Arc::clone(&headers),
                 }));
             }

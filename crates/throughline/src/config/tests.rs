@@ -24,7 +24,7 @@ fn with_nothing_set_spans_stay_in_the_local_history() {
     assert!(config.enabled);
     assert!(config.destination.is_none());
     assert_eq!(config.batch, BatchSettings::default());
-    assert_eq!(config.sampler, Sampler::default());
+    assert_eq!(shown(&config.sampler), shown(&Sampler::default()));
     assert_eq!(
         config.propagators,
         Propagators {
@@ -293,8 +293,8 @@ fn headers_of_traces_replace_those_of_all_signals_and_code_beats_both() {
 
 #[test]
 fn each_switch_switches_off_and_code_beats_them() {
-    let with = |off, only_with_endpoint| Settings {
-        off,
+    let with = |on, only_with_endpoint| Settings {
+        on,
         only_with_endpoint,
         switch_variable: Some("APP_TRACING".into()),
         ..Settings::default()
@@ -313,8 +313,8 @@ fn each_switch_switches_off_and_code_beats_them() {
         (with(None, false), vec![own("on")], true),
         (with(None, false), vec![own("perhaps")], true),
         (with(None, false), vec![own("on"), disabled("true")], false),
-        (with(Some(true), false), vec![own("on")], false),
-        (with(Some(false), false), vec![own("off"), disabled("true")], true),
+        (with(Some(false), false), vec![own("on")], false),
+        (with(Some(true), false), vec![own("off"), disabled("true")], true),
         (with(None, true), vec![], false),
         (with(None, true), vec![ENDPOINT], true),
         (with(None, true), vec![("OTEL_TRACES_EXPORTER", "otlp")], true),
@@ -348,12 +348,16 @@ fn switched_off_leaves_the_propagators_and_complains_of_nothing_else() {
     assert_eq!(said, [""; 0]);
 }
 
+fn shown(sampler: &Sampler) -> String {
+    format!("{sampler:?}")
+}
+
 #[test]
 fn samplers_are_named_as_the_specification_names_them() {
     let ratio = |share| Sampler::ratio(share).unwrap();
     for (name, arg, expected, notices) in [
-        ("always_on", None, Sampler::AlwaysOn, 0),
-        ("ALWAYS_OFF", None, Sampler::AlwaysOff, 0),
+        ("always_on", None, Sampler::always_on(), 0),
+        ("ALWAYS_OFF", None, Sampler::always_off(), 0),
         ("traceidratio", Some("0.25"), ratio(0.25), 0),
         ("traceidratio", None, ratio(1.0), 0),
         ("traceidratio", Some("-1"), ratio(1.0), 1),
@@ -361,7 +365,7 @@ fn samplers_are_named_as_the_specification_names_them() {
         ("traceidratio", Some("NaN"), ratio(1.0), 1),
         ("traceidratio", Some("abc"), ratio(1.0), 1),
         ("parentbased_always_on", None, Sampler::default(), 0),
-        ("parentbased_always_off", None, Sampler::AlwaysOff.parent_based(), 0),
+        ("parentbased_always_off", None, Sampler::always_off().parent_based(), 0),
         ("parentbased_traceidratio", Some("0.5"), ratio(0.5).parent_based(), 0),
         ("parentbased_jaeger_remote", Some("endpoint=x"), Sampler::default(), 1),
         ("jaeger_remote", None, Sampler::default(), 1),
@@ -373,16 +377,16 @@ fn samplers_are_named_as_the_specification_names_them() {
             ("OTEL_TRACES_SAMPLER_ARG", arg.unwrap_or_default()),
         ];
         let (config, said) = from_environment(&variables);
-        assert_eq!(config.sampler, expected, "{name} {arg:?}");
+        assert_eq!(shown(&config.sampler), shown(&expected), "{name} {arg:?}");
         assert_eq!(said.len(), notices, "{name} {arg:?}: {said:?}");
     }
     let code = Settings {
-        sampler: Some(Sampler::AlwaysOff),
+        sampler: Some(Sampler::always_off()),
         ..Settings::default()
     };
     assert_eq!(
-        config(&code, &[("OTEL_TRACES_SAMPLER", "always_on")]).0.sampler,
-        Sampler::AlwaysOff
+        shown(&config(&code, &[("OTEL_TRACES_SAMPLER", "always_on")]).0.sampler),
+        shown(&Sampler::always_off())
     );
 }
 

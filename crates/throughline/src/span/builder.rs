@@ -1,10 +1,15 @@
 //! Starting a span with all choices.
 
-use throughline_wire::{SpanKind, Value};
+use std::time::SystemTime;
 
+use throughline_wire::SpanKind;
+
+use super::request::Request;
 use super::{Parent, Span};
+use crate::attributes::{Encoded, Of};
 use crate::context::Context;
 use crate::scope::Scope;
+use crate::value::ToValue;
 
 static NO_SCOPE: Scope = Scope::new("", "");
 
@@ -24,67 +29,86 @@ static NO_SCOPE: Scope = Scope::new("", "");
 #[derive(Debug)]
 #[must_use = "the span starts with `start`"]
 pub struct SpanBuilder<'a> {
-    name: &'a str,
-    kind: SpanKind,
+    request: Request<'a>,
     parent: Parent<'a>,
-    scope: &'a Scope,
-    links: Vec<&'a Context>,
-    attributes: Vec<(&'a str, Value<'a>)>,
+    /// Nothing is formatted, copied or allocated for a span that cannot be recorded.
+    is_on: bool,
 }
 
 impl<'a> SpanBuilder<'a> {
     pub(super) fn new(name: &'a str) -> Self {
-        let links = Vec::new();
-        let attributes = Vec::new();
         Self {
-            name,
-            kind: SpanKind::Internal,
+            request: Request::new(name, &NO_SCOPE, SpanKind::Internal),
             parent: Parent::Current,
-            scope: &NO_SCOPE,
-            links,
-            attributes,
+            is_on: throughline_spool::is_on(),
         }
     }
 
     /// What part the span plays between processes. Default [`Kind::Internal`](crate::Kind::Internal).
     pub fn kind(mut self, kind: SpanKind) -> Self {
-        self.kind = kind;
+        self.request.kind = kind;
         self
     }
 
-    /// Whose child the span is. Default: of the current span. An empty context makes a root.
-    pub fn parent(mut self, parent: &'a Context) -> Self {
-        self.parent = Parent::Of(parent);
+    /// Whose child the span is. Default: of the current span. An empty context, or `None`, makes a root.
+    pub fn parent(mut self, parent: impl Into<Parent<'a>>) -> Self {
+        self.parent = parent.into();
         self
     }
 
     /// Links another span. An empty context is no link.
-    pub fn link(mut self, to: &'a Context) -> Self {
-        self.links.push(to);
+    pub fn link(self, to: &Context) -> Self {
+        self.link_with(to, |_| {})
+    }
+
+    /// Links another span, with attributes: `.link_with(&context, |link| { link.set("retry", 2); })`. One to an empty context is
+    /// kept for its attributes.
+    pub fn link_with(mut self, to: &Context, set: impl FnOnce(&mut LinkAttributes)) -> Self {
+        if self.is_on {
+            let mut attributes = LinkAttributes(Encoded::new(Of::Link));
+            set(&mut attributes);
+            self.request.links.0.push(to.clone());
+            self.request.links.1.push(attributes.0);
+        }
         self
     }
 
-    /// Sets an attribute, before samplers look. A key that was set before gets the new value.
-    pub fn set(mut self, key: &'a str, value: impl Into<Value<'a>>) -> Self {
-        self.attributes.push((key, value.into()));
+    /// Sets an attribute, before samplers look. A key that was set before gets the new value; an `Option` that is `None` sets
+    /// nothing.
+    pub fn set(mut self, key: &str, value: impl ToValue) -> Self {
+        if self.is_on {
+            value.with_value(|value| self.request.attributes.put(key, 0, value));
+        }
+        self
+    }
+
+    /// When the span started, where that is not now: for work that was measured elsewhere. Such a span ends by the wall clock, or
+    /// with [`Span::end_at`].
+    pub fn start_time(mut self, time: SystemTime) -> Self {
+        self.request.start = Some(time);
         self
     }
 
     /// The library that makes the span. Default: none.
     pub fn scope(mut self, scope: &'a Scope) -> Self {
-        self.scope = scope;
+        self.request.scope = scope;
         self
     }
 
     /// Starts the span.
     pub fn start(self) -> Span {
-        let mut span = Span::start(self.name, self.scope, self.kind, self.parent);
-        for (key, value) in self.attributes {
-            span.set(key, value);
-        }
-        for link in self.links {
-            span.link(link, []);
-        }
-        span
+        Span::start_with(&self.request, self.parent.by_ref())
+    }
+}
+
+/// The attributes of a link that is about to be made; see [`SpanBuilder::link_with`].
+#[derive(Debug)]
+pub struct LinkAttributes(Encoded);
+
+impl LinkAttributes {
+    /// Sets an attribute.
+    pub fn set(&mut self, key: &str, value: impl ToValue) -> &mut Self {
+        value.with_value(|value| self.0.put(key, 0, value));
+        self
     }
 }

@@ -1,16 +1,21 @@
 //! The current span, reached without a handle.
 
-use throughline_spool::{Recording, with_entered};
+use std::time::SystemTime;
+
+use throughline_spool::{EnteredHandle, Recording};
 use throughline_wire::{StatusCode, Value};
 
-use super::{context_of_recording, recording_methods, shared};
+use super::{SharedSpan, context_of_recording, is_formatted, recording_methods, set_value, shared};
+use crate::attributes::{Encoded, Of};
+use crate::clock;
 use crate::context::Context;
-use crate::recording::{self, ErrorText};
+use crate::recording::{self, Details, ErrorText};
+use crate::value::ToValue;
 
 /// Runs `f` with the span that is current on this thread, if there is one here to be written to.
 ///
-/// `None` when no span is current, when the current one is not recorded, when only its ids are here
-/// ([`Context::enter`], [`in_context`](crate::FutureExt::in_context)), and inside another use of the same span.
+/// `None` when no span is current, when the current one is not recorded, and when only its ids are here
+/// ([`Context::enter`], [`in_context`](crate::InSpanExt::in_context)).
 ///
 /// ```
 /// let _span = throughline::span!("query").enter();
@@ -18,38 +23,59 @@ use crate::recording::{self, ErrorText};
 /// throughline::current(|span| span.set("rows", rows));
 /// ```
 #[inline]
-pub fn current<R>(f: impl FnOnce(&mut Current<'_>) -> R) -> Option<R> {
+pub fn current<R>(f: impl FnOnce(&mut Current) -> R) -> Option<R> {
     let span_id = throughline_context::ids().span_id();
-    let mut f = Some(f);
-    let run = |span: Recording<'_>| {
-        let f = f.take()?;
-        span.is_recording().then(|| f(&mut Current { span }))
+    let entered = EnteredHandle::find(span_id, |span| span.is_recording());
+    let span = match entered {
+        Some((entered, is_recording)) => is_recording.then_some(Target::Entered(entered))?,
+        None => Target::Shared(shared::entered(span_id).filter(SharedSpan::is_recording)?),
     };
-    match with_entered(span_id, run) {
-        Some(result) => result,
-        None => shared::with_current(span_id, |span| {
-            span.is_recording().then(|| Some(f.take()?(&mut Current { span })))?
-        }),
-    }
+    Some(f(&mut Current { span }))
 }
 
 /// The current span, for the length of one closure; see [`current`].
+///
+/// Nothing is locked in between: the span can be written to by all other ways as well, and even end; then what is set here is
+/// lost.
 #[derive(Debug)]
-pub struct Current<'a> {
-    span: Recording<'a>,
+pub struct Current {
+    span: Target,
 }
 
-impl Current<'_> {
-    /// The span's context.
+#[derive(Debug)]
+enum Target {
+    Entered(EnteredHandle),
+    Shared(SharedSpan),
+}
+
+impl Current {
+    /// The span's context; empty when the span has ended meanwhile.
     #[must_use]
     pub fn context(&self) -> Context {
-        context_of_recording(&self.span)
+        match &self.span {
+            Target::Entered(entered) => entered.with(|span| context_of_recording(&span)).unwrap_or_default(),
+            Target::Shared(shared) => shared.context(),
+        }
+    }
+
+    /// Whether what is set on this span is kept: until it ends.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        match &self.span {
+            Target::Entered(entered) => entered.with(|span| span.is_recording()).unwrap_or(false),
+            Target::Shared(shared) => shared.is_recording(),
+        }
     }
 
     #[inline]
-    fn with(&mut self, f: impl FnOnce(&mut Recording<'_>)) {
-        f(&mut self.span);
+    fn with(&self, f: impl FnOnce(&mut Recording<'_>)) {
+        match &self.span {
+            Target::Entered(entered) => {
+                entered.with(|mut span| f(&mut span));
+            }
+            Target::Shared(shared) => shared.with(f),
+        }
     }
 }
 
-recording_methods!(Current<'_>, (&mut self), self);
+recording_methods!(Current, (&mut self), self);

@@ -1,15 +1,18 @@
 //! A span that is current for as long as a guard lives.
 
+use std::time::SystemTime;
+
 use throughline_spool::{EnteredSpan, Recording};
 use throughline_wire::{StatusCode, Value};
 
-use super::{Span, context_of_recording, ids_of, recording_methods, relay_of};
+use super::{Span, context_of_recording, ids_of, is_formatted, recording_methods, relay_of, set_value};
+use crate::attributes::{Encoded, Of};
+use crate::clock;
 use crate::context::Context;
-use crate::recording::{self, ErrorText};
+use crate::recording::{self, Details, ErrorText};
+use crate::value::ToValue;
 
 /// Keeps a span current on this thread; made by [`Span::enter`]. Dropping it ends the span.
-///
-/// A guard that is dropped inside the closure of [`current`](crate::current) for its own span ends it when that is over.
 ///
 /// Guards may be dropped in any order. A guard is not `Send`.
 ///
@@ -40,7 +43,7 @@ impl Entered {
         }
     }
 
-    /// The span's context. Empty when tracing is off.
+    /// The span's context. When tracing is off, that of its parent.
     #[must_use]
     pub fn context(&self) -> Context {
         let span = self.span.as_ref();
@@ -62,7 +65,13 @@ impl Entered {
         drop(self);
     }
 
-    /// Inside the closure of [`current`](crate::current) for the same span this does nothing.
+    /// Ends the span with this time as its end, but not before its start, and makes current what was so before.
+    pub fn end_at(mut self, time: SystemTime) {
+        if let Some(Ok(open)) = self.span.take().map(EnteredSpan::leave) {
+            recording::end_at(open, clock::unix_nano(time));
+        }
+    }
+
     #[inline]
     fn with(&self, f: impl FnOnce(&mut Recording<'_>)) {
         if let Some(span) = &self.span {

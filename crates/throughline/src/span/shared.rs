@@ -2,24 +2,34 @@
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
-use throughline_spool::{Recording, without_entered};
+use throughline_spool::Recording;
 use throughline_wire::{StatusCode, Value};
 
-use super::{Span, recording_methods};
+use super::{Span, is_formatted, recording_methods, set_value};
+use crate::attributes::{Encoded, Of};
+use crate::clock;
 use crate::context::Context;
-use crate::recording::{self, ErrorText};
+use crate::recording::{self, Details, ErrorText};
+use crate::value::ToValue;
 
 thread_local! {
-    /// The shared span that is entered on this thread.
-    static ENTERED: RefCell<Option<SharedSpan>> = const { RefCell::new(None) };
+    /// The shared spans that are entered on this thread, in the order in which they were.
+    static ENTERED: RefCell<EnteredHere> = const { RefCell::new(EnteredHere { last_number: 0, spans: Vec::new() }) };
+}
+
+struct EnteredHere {
+    last_number: u64,
+    spans: Vec<(u64, SharedSpan)>,
 }
 
 /// A span that can be cloned and written through `&self`; made by [`Span::share`].
 ///
-/// It ends when the last clone is dropped, or by [`end`](Self::end). Each call takes a lock for as long as it writes;
-/// no code of the user's runs under it, but for the closure given to [`current`](crate::current).
+/// It ends when the last clone is dropped, guards included, or by [`end`](Self::end). Each call takes a lock for as long as it
+/// writes; no code of the user's runs under it.
 ///
 /// ```
 /// let span = throughline::span!("upload").share();
@@ -43,31 +53,61 @@ impl SharedSpan {
         }
     }
 
-    /// The span's context. Empty when tracing is off.
+    /// The span's context. When tracing is off, that of its parent.
     #[must_use]
     pub fn context(&self) -> Context {
         self.context.clone()
     }
 
-    /// Makes the span current on this thread until the guard is dropped. That does not end it.
+    /// Whether what is set on this span is kept: tracing is on, the trace is sampled, and the span has not ended.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.lock().is_recording()
+    }
+
+    /// Makes the span current on this thread until the guard is dropped. That does not end it, unless the guard was all that was
+    /// left of it.
     pub fn enter(&self) -> EnteredShared {
+        let number = ENTERED.try_with(|entered| {
+            let mut entered = entered.borrow_mut();
+            entered.last_number += 1;
+            let number = entered.last_number;
+            entered.spans.push((number, self.clone()));
+            number
+        });
         EnteredShared {
-            before: ENTERED
-                .try_with(|entered| entered.replace(Some(self.clone())))
-                .ok()
-                .flatten(),
+            number: number.unwrap_or(0),
             _context: self.context.enter(),
             not_send: PhantomData,
         }
     }
 
+    /// Runs `f` while the span is current on this thread. A panic in it becomes the span's status, and goes on.
+    pub fn in_scope<R>(&self, f: impl FnOnce() -> R) -> R {
+        let _entered = self.enter();
+        let result = catch_unwind(AssertUnwindSafe(|| self.context.in_scope(f)));
+        result.unwrap_or_else(|panic| {
+            self.with(|span| recording::panicked(span, &*panic));
+            resume_unwind(panic)
+        })
+    }
+
     /// Ends the span now; what is set on any clone from now on is lost.
     pub fn end(&self) {
-        let ended = std::mem::replace(&mut *self.lock(), Span::none());
+        let ended = self.take();
         drop(ended);
     }
 
-    fn with(&self, f: impl FnOnce(&mut Recording<'_>)) {
+    /// Ends the span with this time as its end, but not before its start.
+    pub fn end_at(&self, time: SystemTime) {
+        self.take().end_at(time);
+    }
+
+    fn take(&self) -> Span {
+        std::mem::replace(&mut *self.lock(), Span::none())
+    }
+
+    pub(super) fn with(&self, f: impl FnOnce(&mut Recording<'_>)) {
         self.lock().with(f);
     }
 
@@ -76,38 +116,37 @@ impl SharedSpan {
     }
 }
 
-/// Keeps a shared span current on this thread; made by [`SharedSpan::enter`].
+/// Keeps a shared span current on this thread; made by [`SharedSpan::enter`]. Guards may be dropped in any order.
 #[derive(Debug)]
 #[must_use = "the span is current only as long as the guard lives"]
 pub struct EnteredShared {
-    before: Option<SharedSpan>,
+    number: u64,
     _context: crate::context::EnteredContext,
     not_send: PhantomData<*const ()>,
 }
 
 impl Drop for EnteredShared {
     fn drop(&mut self) {
-        let before = self.before.take();
-        let _ = ENTERED.try_with(|entered| entered.replace(before));
+        // Dropped when nothing is borrowed any more: it may be the last handle of the span.
+        let _left = ENTERED.try_with(|entered| {
+            let spans = &mut entered.borrow_mut().spans;
+            let at = spans.iter().rposition(|(number, _)| *number == self.number)?;
+            Some(spans.remove(at))
+        });
     }
 }
 
-/// Runs `f` with the shared span that is entered on this thread, if it has this id and nobody else writes to it now.
-pub(super) fn with_current<R>(span_id: [u8; 8], f: impl FnOnce(Recording<'_>) -> Option<R>) -> Option<R> {
-    let shared = ENTERED
-        .try_with(|entered| entered.try_borrow().ok()?.clone())
-        .ok()
-        .flatten()?;
-    if shared.context.ids().span_id() != span_id {
-        return None;
-    }
-    // Another thread's write is soon over, but one of this thread, further up, would wait for itself.
-    let mut span = match shared.span.try_lock() {
-        Ok(span) => span,
-        Err(std::sync::TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-        Err(std::sync::TryLockError::WouldBlock) => return None,
-    };
-    without_entered(|| f(span.open.as_mut()?.recording()))
+/// The shared span of this id, if it is entered on this thread.
+pub(super) fn entered(span_id: [u8; 8]) -> Option<SharedSpan> {
+    let found = ENTERED.try_with(|entered| {
+        let entered = entered.try_borrow().ok()?;
+        let spans = entered.spans.iter().rev().map(|(_, span)| span);
+        spans
+            .clone()
+            .find(|span| span.context.ids().span_id() == span_id)
+            .cloned()
+    });
+    found.ok().flatten()
 }
 
 recording_methods!(SharedSpan, (&self), self);

@@ -85,66 +85,68 @@ fn a_guard_that_is_leaked_harms_no_other_span() {
 }
 
 #[test]
-fn inside_itself_it_is_not_there_and_nothing_is_lost() {
+fn inside_its_own_use_a_span_is_reached_by_all_ways() {
     let outer = root("outer").enter();
     let context = outer.context();
     let inside = current(|span| {
         span.set("a", true);
-        let inside = say("lost");
-        outer.set("lost too", true);
+        assert!(say("b"));
+        outer.set("c", true);
+        assert_eq!((outer.context(), span.context()), (context.clone(), context.clone()));
+        assert!(outer.is_recording() && span.is_recording());
         span!("made inside").end();
         // Another span, made current inside, is reached as ever.
         let _other = span!("other").enter();
         assert!(say("reached"));
-        span.set("b", true);
-        inside
+        span.set("d", true);
+        outer.set("e", true);
     });
-    assert_eq!(inside, Some(false));
-    assert!(say("c"));
+    assert_eq!(inside, Some(()));
+    assert!(say("f"));
     outer.end();
-    assert_eq!(tree(&context), "outer+a+b+c(made inside other+reached)");
+    assert_eq!(tree(&context), "outer+a+b+c+d+e+f(made inside other+reached)");
 }
 
 #[test]
-fn span_that_is_dropped_inside_its_own_use_ends_after_it() {
+fn inside_its_own_use_a_shared_span_is_reached_by_all_ways() {
+    let outer = root("outer").share();
+    let context = outer.context();
+    let entered = outer.enter();
+    let inside = current(|span| {
+        span.set("a", true);
+        assert!(say("b"));
+        outer.set("c", true);
+        let there = outer.clone();
+        let thread = std::thread::spawn(move || there.set("d", true));
+        thread.join().expect("no lock is held that it would wait for");
+        assert_eq!((outer.context(), span.context()), (context.clone(), context.clone()));
+        outer.end();
+        span.set("lost", true);
+    });
+    assert_eq!(inside, Some(()));
+    drop(entered);
+    assert_eq!(tree(&context), "outer+a+b+c+d");
+}
+
+#[test]
+fn span_that_is_dropped_inside_its_own_use_ends_there() {
     let outer = root("outer").enter();
     let context = outer.context();
     let inside = current(|span| {
+        span.set("a", true);
         drop(outer);
         assert!(Context::current().is_empty(), "its guard is gone");
-        // It must not get the place of the one that is still written to.
+        // It gets the place of the one that is no longer written to.
         let other = span!(parent: &context, "other");
-        span.set("a", true);
-        assert_eq!(span.context(), context);
-        other.end();
-        span.set("b", true);
+        span.set("lost", true);
+        let entered = other.enter();
+        span.set("lost", true);
+        assert!(!span.is_recording());
+        entered.end();
         assert!(!say("nowhere"));
     });
     assert_eq!(inside, Some(()));
-    assert_eq!(tree(&context), "outer+a+b(other)");
-}
-
-#[test]
-fn span_that_is_dropped_inside_its_own_use_ends_when_that_panics() {
-    let outer = root("outer").enter();
-    let context = outer.context();
-    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        current(|span| {
-            outer.end();
-            span.set("a", true);
-            panic!("on purpose");
-        })
-    }));
-    assert!(panicked.is_err());
-    assert!(!say("nowhere"));
-    let next = root("next").enter();
-    assert!(say("b"));
-    let next_context = next.context();
-    next.end();
-    assert_eq!(
-        (tree(&context), tree(&next_context)),
-        ("outer+a".into(), "next+b".into())
-    );
+    assert_eq!(tree(&context), "outer+a(other)");
 }
 
 /// Uses tracing while it is displayed.

@@ -2,7 +2,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use throughline::{Context, FutureExt, Span, current, span};
+use throughline::{Context, InSpanExt, Span, current, span};
 
 use crate::traced::{root, traced};
 use crate::tree::tree;
@@ -49,7 +49,7 @@ fn a_span_is_the_child_of_the_current_one_of_a_named_one_or_of_none() {
     let nested = span!("nested").enter();
     span!("by default").end();
     span!(parent: &other.context(), "by name").end();
-    Span::builder("by builder").parent(&other.context()).start().end();
+    Span::builder("by builder").parent(other.context()).start().end();
     let apart = span!(parent: &Context::root(), "apart");
     let apart_context = apart.context();
     assert_ne!(apart_context.trace_id(), context.trace_id());
@@ -179,26 +179,67 @@ fn a_thousand_tasks_on_two_workers_without_one_orphan() {
 }
 
 #[test]
-fn a_future_that_is_dropped_before_its_end_ends_its_span_after_all_it_held() {
-    struct Held;
+fn cancelled_future_is_dropped_inside_its_span() {
+    struct Held(Context);
     impl Drop for Held {
         fn drop(&mut self) {
-            assert!(Context::current().is_empty(), "no poll is under way");
+            assert_eq!(Context::current(), self.0);
+            current(|span| span.set("rolled.back", true));
+            span!("clean up").end();
         }
     }
-    let span = root("dropped");
-    let context = span.context();
-    let mut future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(
-        async {
-            let _held = Held;
+    for is_shared in [false, true] {
+        let span = root("dropped");
+        let context = span.context();
+        let held = Held(context.clone());
+        let work = async {
+            let _held = held;
             span!("child").end();
             std::future::pending::<()>().await;
+        };
+        let mut future: Pin<Box<dyn Future<Output = ()>>> = match is_shared {
+            false => Box::pin(work.in_span(span)),
+            true => Box::pin(work.in_span(span.share())),
+        };
+        let mut task = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(future.as_mut().poll(&mut task).is_pending());
+        assert_eq!(traced().trace(&context).len(), 1, "only the child has ended");
+        drop(future);
+        assert_eq!(tree(&context), "dropped+rolled.back(child clean up)");
+        assert!(Context::current().is_empty());
+    }
+}
+
+#[test]
+fn cancelled_future_in_a_context_is_dropped_inside_it() {
+    struct Held(Context);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            assert_eq!(Context::current(), self.0);
         }
-        .in_span(span),
-    );
-    let mut task = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(future.as_mut().poll(&mut task).is_pending());
-    assert_eq!(traced().trace(&context).len(), 1, "only the child has ended");
-    drop(future);
-    assert_eq!(tree(&context), "dropped(child)");
+    }
+    let root = root("root");
+    let held = Held(root.context());
+    let future = async move {
+        let _held = held;
+        std::future::pending::<()>().await;
+    };
+    drop(future.in_context(root.context()));
+}
+
+#[test]
+fn stream_runs_in_its_span_until_it_ends() {
+    for is_shared in [false, true] {
+        let span = root("stream");
+        let context = span.context();
+        let items = futures::stream::iter(["a", "b"]).map(|item| {
+            current(|span| span.set(item, true));
+            item
+        });
+        let items: Vec<_> = match is_shared {
+            false => block_on(items.in_span(span).collect()),
+            true => block_on(items.in_span(span.share()).collect()),
+        };
+        assert_eq!((items, tree(&context)), (vec!["a", "b"], "stream+a+b".to_owned()));
+    }
 }

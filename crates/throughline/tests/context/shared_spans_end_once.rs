@@ -68,3 +68,36 @@ fn an_explicit_end_is_the_only_one() {
     drop((span, other));
     assert_eq!(tree(&context), "shared+before(child)");
 }
+
+#[test]
+fn shared_span_ends_with_its_last_handle_whatever_order_its_guards_end_in() {
+    let (one, two) = (root("one").share(), root("two").share());
+    let contexts = [one.context(), two.context()];
+    let (entered_one, entered_two) = (one.enter(), two.enter());
+    drop(entered_one);
+    assert_eq!(current(|span| span.context()), Some(contexts[1].clone()));
+    drop(entered_two);
+    drop(two);
+    assert_eq!(tree(&contexts[1]), "two", "it has ended");
+    let last = one.enter();
+    drop(one);
+    assert_eq!(current(|span| span.set("kept.by", "its guard")), Some(()));
+    drop(last);
+    assert_eq!(tree(&contexts[0]), "one+kept.by");
+    assert_eq!(Context::current(), Context::root());
+}
+
+#[test]
+fn shared_span_runs_a_closure_and_is_a_parent() {
+    let span = root("shared").share();
+    let context = span.context();
+    let value = span.in_scope(|| {
+        current(|span| span.set("inside", true));
+        span!("child").end();
+        7
+    });
+    assert_eq!((value, current(|_| ())), (7, None));
+    span!(parent: &span, "named child").end();
+    span.end();
+    assert_eq!(tree(&context), "shared+inside(child named child)");
+}

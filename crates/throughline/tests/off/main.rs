@@ -1,5 +1,7 @@
 //! Switched off, tracing is nothing at all: no file, thread, socket or allocation. Context still passes through.
 
+mod context;
+
 use std::fs;
 
 use throughline_testkit::{Finished, Program, Receiver, Spool};

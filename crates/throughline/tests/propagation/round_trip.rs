@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
-use throughline::{FutureExt, extract, inject, span};
+use throughline::{InSpanExt, extract, inject, span};
 use throughline_testkit::Spool;
 
 /// Tracing for this process, kept local.

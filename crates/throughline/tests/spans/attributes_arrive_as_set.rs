@@ -70,7 +70,7 @@ fn every_kind_of_value() {
 #[test]
 fn nothing_and_not_a_number_are_values_too() {
     let mut span = root("odd values");
-    span.set("nothing", None::<&str>);
+    span.set("nothing", Value::Empty);
     span.set("nan", f64::NAN);
     let received = traced().end(span);
     assert_eq!(received.attributes[0].value.clone().and_then(|value| value.value), None);
@@ -112,9 +112,9 @@ fn a_key_set_again_has_the_last_value_whatever_its_length() {
         for second in LENGTHS {
             let mut span = root("twice");
             span.set("before", 1);
-            span.set("key", &"a".repeat(first));
-            span.set("after", &"c".repeat(50));
-            span.set("key", &"b".repeat(second));
+            span.set("key", "a".repeat(first));
+            span.set("after", "c".repeat(50));
+            span.set("key", "b".repeat(second));
             span.set("end", true);
             made.push((first, second, span.context()));
         }
@@ -180,4 +180,86 @@ fn nearly_two_mebibytes_in_one_span() {
     span.set("large", &large);
     let received = traced().end(span);
     assert!(pairs(&received.attributes) == [("small", number(1)), ("large", text(&large))]);
+}
+
+#[test]
+fn value_is_a_variable_a_field_or_formatted() {
+    struct Order {
+        id: u64,
+        note: Option<&'static str>,
+    }
+    let (user_id, price, error) = (7_u32, 2.5, std::fmt::Error);
+    let url = std::net::Ipv4Addr::LOCALHOST;
+    let order = Order { id: 9, note: None };
+    let root = Context::root();
+    let mut span = throughline::span!(
+        parent: &root,
+        "shorthand",
+        user_id,
+        order.id,
+        order.note,
+        ?error,
+        %url,
+        total = price * 2.0,
+        text = String::from("owned"),
+        "as debug" = ?Some(1),
+        "as display" = %1.5,
+        by.debug = ?error,
+        by.display = %url,
+    );
+    span.set("letter", 'x');
+    span.set("absent", None::<u8>);
+    span.set("late", throughline::display(&url));
+    span.set("args", format_args!("{user_id}!"));
+    let received = traced().end(span);
+    let debugged = text("Error");
+    let expected = [
+        ("user_id", number(7)),
+        ("order.id", number(9)),
+        ("error", debugged.clone()),
+        ("url", text("127.0.0.1")),
+        ("total", Any::DoubleValue(5.0)),
+        ("text", text("owned")),
+        ("as debug", text("Some(1)")),
+        ("as display", text("1.5")),
+        ("by.debug", debugged),
+        ("by.display", text("127.0.0.1")),
+        ("letter", text("x")),
+        ("late", text("127.0.0.1")),
+        ("args", text("7!")),
+    ];
+    assert_eq!(pairs(&received.attributes), expected);
+}
+
+#[test]
+fn formatter_runs_only_for_a_span_that_is_recorded_and_may_use_it() {
+    /// Writes to the span that it is a value of.
+    struct Nosy<'a>(&'a dyn Fn());
+    impl std::fmt::Display for Nosy<'_> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            (self.0)();
+            f.write_str("seen")
+        }
+    }
+    let shared = root("shared").share();
+    let clone = shared.clone();
+    let write = move || clone.set("from.inside", true);
+    shared.set("nosy", throughline::display(Nosy(&write)));
+    throughline::event!(span: shared, "event", nosy = %Nosy(&write));
+    let context = shared.context();
+    shared.end();
+    let ended = || panic!("it is not asked");
+    shared.set("lost", throughline::display(Nosy(&ended)));
+    let received = traced().span(&context);
+    assert_eq!(
+        pairs(&received.attributes),
+        [("from.inside", Any::BoolValue(true)), ("nosy", text("seen"))]
+    );
+    assert_eq!(pairs(&received.events[0].attributes), [("nosy", text("seen"))]);
+
+    let unsampled = throughline::extract([("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")]);
+    let mut unsampled = throughline::span!(parent: unsampled, "unsampled", lost = %Nosy(&ended));
+    unsampled.set("lost", throughline::display(Nosy(&ended)));
+    throughline::event!(span: unsampled, "lost", lost = %Nosy(&ended));
+    throughline::Span::none().set("lost", throughline::debug(&received.name));
 }

@@ -1,4 +1,7 @@
-use throughline::{Context, Span, Value, extract};
+use std::time::{Duration, UNIX_EPOCH};
+
+use throughline::{Context, Span, Value, event, extract, link, span};
+use throughline_testkit::otlp::common::v1::any_value;
 
 use crate::traced::{number, pairs, root, text, traced};
 
@@ -54,4 +57,97 @@ fn links_in_their_order_with_ids_state_flags_and_attributes() {
     assert_eq!(received.links[1].flags & 0x301, 0x101, "local, sampled");
     assert_eq!(pairs(&received.links[1].attributes), [("why", text("batch"))]);
     assert_eq!(received.parent_span_id, [0_u8; 0]);
+}
+
+#[test]
+fn macros_write_to_the_current_span_and_to_the_named_one() {
+    let cause = root("cause").context();
+    let order = root("order").enter();
+    let context = order.context();
+    let attempt = 2;
+    event!("retry", attempt, after.seconds = 1.5, ?attempt, missing = None::<u8>);
+    event!("bare");
+    link!(&cause, reason = "retried");
+    link!(&cause);
+    link!(&Context::root(), reason = "it cannot be known");
+    link!(&Context::root());
+    {
+        let mut inner = span!("inner");
+        event!(span: inner, "of inner", attempt);
+        link!(span: inner, &cause, attempt);
+        let received = traced().end(inner);
+        assert_eq!((received.events.len(), received.links.len()), (1, 1));
+        assert_eq!(pairs(&received.links[0].attributes), [("attempt", number(2))]);
+    }
+    order.end();
+    event!("nowhere");
+    link!(&cause);
+    let received = traced().span(&context);
+    let names: Vec<_> = received.events.iter().map(|event| event.name.as_str()).collect();
+    assert_eq!(names, ["retry", "bare"]);
+    let expected = [
+        ("attempt", number(2)),
+        ("after.seconds", any_value::Value::DoubleValue(1.5)),
+        ("attempt", text("2")),
+    ];
+    assert_eq!(pairs(&received.events[0].attributes), expected);
+    assert_eq!(received.links.len(), 3);
+    assert_eq!(pairs(&received.links[0].attributes), [("reason", text("retried"))]);
+    assert_eq!(received.links[1].attributes, []);
+    // "implementations SHOULD record links containing SpanContext with empty TraceId or SpanId as long as either the attribute
+    // set or TraceState is non-empty".
+    assert_eq!(
+        (received.links[2].trace_id.len(), received.links[2].span_id.len()),
+        (0, 0)
+    );
+    assert_eq!(
+        pairs(&received.links[2].attributes),
+        [("reason", text("it cannot be known"))]
+    );
+}
+
+#[test]
+fn times_are_those_that_were_given() {
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let nano = |seconds: u64| seconds * 1_000_000_000;
+    traced();
+    let root_context = Context::root();
+    let build = || {
+        Span::builder("measured elsewhere")
+            .parent(&root_context)
+            .start_time(at(1_000_000_000))
+    };
+    let mut span = build().start();
+    span.event_at("then", at(1_000_000_001), [("n", Value::from(1))]);
+    let context = span.context();
+    span.end_at(at(1_000_000_002));
+    let received = traced().span(&context);
+    assert_eq!(received.start_time_unix_nano, nano(1_000_000_000));
+    assert_eq!(received.events[0].time_unix_nano, nano(1_000_000_001));
+    assert_eq!(received.end_time_unix_nano, nano(1_000_000_002));
+
+    let context = {
+        let entered = build().start().enter();
+        let context = entered.context();
+        entered.end_at(at(7));
+        context
+    };
+    assert_eq!(
+        traced().span(&context).end_time_unix_nano,
+        nano(1_000_000_000),
+        "not before its start"
+    );
+    let shared = build().start().share();
+    shared.end_at(at(1_000_000_003));
+    assert_eq!(traced().span(&shared.context()).end_time_unix_nano, nano(1_000_000_003));
+
+    let by_the_wall_clock = traced().end(build().start());
+    let now = UNIX_EPOCH.elapsed().expect("the clock is after 1970").as_secs();
+    assert!(by_the_wall_clock.end_time_unix_nano / 1_000_000_000 - now < 60);
+    assert_eq!(
+        traced()
+            .end(build().start_time(at(0) - Duration::from_secs(1)).start())
+            .start_time_unix_nano,
+        0
+    );
 }

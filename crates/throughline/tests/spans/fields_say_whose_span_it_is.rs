@@ -14,7 +14,7 @@ fn each_kind_is_its_own() {
     ];
     traced();
     for (kind, expected) in cases {
-        let span = Span::builder("kind").parent(&Context::root()).kind(kind).start();
+        let span = Span::builder("kind").parent(Context::root()).kind(kind).start();
         assert_eq!(traced().end(span).kind(), expected);
     }
     assert_eq!(traced().end(root("default")).kind(), SpanKind::Internal);
@@ -34,6 +34,14 @@ fn the_scope_is_the_crate_that_made_the_span_or_the_one_it_named() {
         (named.scope.name.as_str(), named.scope.version.as_str()),
         ("other", "7.0.0")
     );
+    let name = format!("made at run time by {}", 1);
+    let made = Scope::named(name, "1")
+        .with_attribute("kind", "plug-in")
+        .with_schema_url("https://schema/1");
+    let made = traced().end(Span::builder("of one with more").parent(&root).scope(&made).start());
+    assert_eq!(made.scope.name, "made at run time by 1");
+    assert_eq!(pairs(&made.scope.attributes), [("kind", text("plug-in"))]);
+    assert_eq!(&*made.scope_schema_url, "https://schema/1");
     let bare = traced().end(Span::builder("of none").parent(&root).start());
     assert_eq!(bare.scope.name, "");
 }
@@ -75,6 +83,35 @@ fn flags_tell_sampling_randomness_and_where_the_parent_is() {
         let received = traced().end(span);
         assert_eq!(received.flags, flags, "{}: {:#x}", received.name, received.flags);
     }
+}
+
+#[test]
+fn parent_is_anything_that_has_a_context() {
+    let parent = root("parent");
+    let context = parent.context();
+    let id = context.span_id().expect("it is a span").to_bytes().to_vec();
+    let child = |span: Span| traced().end(span).span.parent_span_id;
+    assert_eq!(child(span!(parent: &context, "x")), id);
+    assert_eq!(child(span!(parent: context.clone(), "x")), id);
+    assert_eq!(child(span!(parent: Some(context.clone()), "x")), id);
+    assert_eq!(child(span!(parent: &Some(context.clone()), "x", a = 1)), id);
+    assert_eq!(child(span!(parent: &parent, kind: Client, "x")), id);
+    assert_eq!(child(Span::builder("x").parent(&parent).start()), id);
+    let shared = parent.share();
+    assert_eq!(child(span!(parent: &shared, "x")), id);
+    let entered = span!(parent: &shared, "entered").enter();
+    let inner = entered.context().span_id().expect("it is a span").to_bytes().to_vec();
+    assert_eq!(child(span!(parent: &entered, "x")), inner);
+    assert_eq!(child(span!("x")), inner);
+    assert_eq!(
+        child(span!(parent: None, "x")),
+        [0_u8; 0],
+        "no parent is a root, whatever is current"
+    );
+    assert_eq!(
+        child(span!(parent: extract([("traceparent", "broken")]), "x")),
+        [0_u8; 0]
+    );
 }
 
 #[test]

@@ -54,10 +54,10 @@ fn what_would_pass_the_longest_record_is_dropped_and_counted_alone() {
     let large = "x".repeat(900_000);
     let mut span = root("over");
     span.set("one", &large);
-    span.set("too long", &"y".repeat(3_000_000));
+    span.set("too long", "y".repeat(3_000_000));
     span.set("two", &large);
     span.set("too much", &large);
-    span.set("one", &"z".repeat(2_000_000)); // is not replaced, nor lost
+    span.set("one", "z".repeat(2_000_000)); // is not replaced, nor lost
     span.event("too much", [("value", large.as_str().into())]);
     span.link(&Context::current(), []); // no link
     span.link(&span.context(), [("value", large.as_str().into())]);
@@ -75,7 +75,7 @@ fn a_span_filled_to_the_last_byte_still_has_its_counts_and_its_status() {
     let contexts: Vec<_> = (0..24)
         .map(|step| {
             let mut span = root("to the brim");
-            span.set("filler", &"f".repeat((1 << 21) - 1024 + step));
+            span.set("filler", "f".repeat((1 << 21) - 1024 + step));
             for n in 0..127 {
                 span.set(&format!("{n:03}"), true); // 11 bytes each
             }

@@ -1,9 +1,10 @@
 use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use throughline::{Context, FutureExt, Span};
+use throughline::{Context, InSpanExt, Span};
 use throughline_testkit::otlp::trace::v1::status::StatusCode::{self, Error as Failed, Ok as Succeeded, Unset};
 
 use crate::traced::{pairs, root, text, traced};
@@ -133,6 +134,75 @@ fn an_error_is_recorded_with_all_its_sources() {
 }
 
 #[test]
+fn panic_that_is_caught_outside_is_the_status_of_all_spans_it_went_through() {
+    let catch = |f: &mut dyn FnMut()| assert!(catch_unwind(AssertUnwindSafe(f)).is_err());
+    let mut by_closure = root("by a closure");
+    catch(&mut || by_closure.in_scope(|| panic!("number {}", 1)));
+    let shared = root("shared").share();
+    catch(&mut || shared.in_scope(|| std::panic::panic_any(7)));
+    // As a server does it: the task is polled by somebody who catches, and dropped later.
+    let in_future = root("in a future");
+    let future_context = in_future.context();
+    let mut future = Box::pin(async { panic!("in a task") }.in_span(in_future));
+    let mut task = std::task::Context::from_waker(std::task::Waker::noop());
+    catch(&mut || {
+        let _ = future.as_mut().poll(&mut task);
+    });
+    drop(future);
+    let closure_context = by_closure.context();
+    by_closure.end();
+    shared.end();
+    for (context, message) in [
+        (closure_context, "panicked: number 1"),
+        (shared.context(), "panicked"),
+        (future_context, "panicked: in a task"),
+    ] {
+        assert_eq!(status(&context), (Failed, message.to_owned()));
+    }
+}
+
+#[test]
+fn error_type_is_that_of_the_error_itself_where_it_can_be_known() {
+    #[derive(Debug)]
+    enum Refused {
+        #[expect(dead_code, reason = "it is displayed")]
+        Card(u8),
+    }
+    impl fmt::Display for Refused {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("refused")
+        }
+    }
+    impl Error for Refused {}
+    let io = std::io::Error::other("disk");
+    let text_error: Box<dyn Error + Send + Sync> = "only a text".into();
+    let cases: [(&dyn Error, Option<&str>); 4] = [
+        (&Refused::Card(1), Some("Card")),
+        (&io, Some("Custom")),
+        (&fmt::Error, Some("Error")),
+        (&*text_error, None),
+    ];
+    for (error, expected) in cases {
+        let mut span = root("failing");
+        span.error(error);
+        let received = traced().end(span);
+        let attributes = pairs(&received.events[0].attributes);
+        let found = attributes.iter().find(|(key, _)| *key == "exception.type");
+        assert_eq!(found.map(|(_, value)| value.clone()), expected.map(text), "{error:?}");
+        assert!(attributes.contains(&("exception.message", text(&error.to_string()))));
+    }
+    let mut span = root("failing");
+    span.error(&Refused::Card(1));
+    let attributes = traced().end(span).events[0].attributes.clone();
+    let Some(("exception.type", kind)) = pairs(&attributes).first().cloned() else {
+        panic!("its type is known");
+    };
+    assert!(
+        matches!(kind, throughline_testkit::otlp::common::v1::any_value::Value::StringValue(kind) if kind.ends_with("::Refused"))
+    );
+}
+
+#[test]
 fn an_error_without_a_source_has_no_chain_and_may_be_a_trait_object() {
     let error: Box<dyn Error> = Box::new(Failure("alone", None));
     let mut span = root("failing");
@@ -176,7 +246,7 @@ fn a_span_that_is_open_when_its_thread_panics_says_so() {
             "in scope",
             |mut span| span.in_scope(|| panic!("for a test")),
             Failed,
-            "panicked",
+            "panicked: for a test",
         ),
         (
             "shared",
@@ -192,7 +262,7 @@ fn a_span_that_is_open_when_its_thread_panics_says_so() {
             "in a future",
             |span| futures::executor::block_on(async { panic!("for a test") }.in_span(span)),
             Failed,
-            "panicked",
+            "panicked: for a test",
         ),
         (
             "in the closure of current",

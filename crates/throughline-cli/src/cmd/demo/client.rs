@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use throughline::{Context, FutureExt as _, span};
+use throughline::{Context, InSpanExt as _, span};
 use tokio::net::TcpStream;
 
 use super::witness::Witness;

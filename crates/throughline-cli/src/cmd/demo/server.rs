@@ -19,7 +19,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use throughline::{Context, FutureExt as _, span};
+use throughline::{Context, InSpanExt as _, span};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};

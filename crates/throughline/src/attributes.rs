@@ -1,0 +1,77 @@
+//! Attributes that are encoded before it is known where they go: those of events and links, and those that a sampler looks at.
+
+use throughline_wire::Value;
+use throughline_wire::any_value::KeyValues;
+use throughline_wire::encode::{self, KeyValue, tag};
+
+/// Whose attributes they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    Event,
+    Link,
+    Span,
+}
+
+impl Of {
+    fn tag(self) -> u8 {
+        match self {
+            Self::Event => encode::Event::ATTRIBUTE,
+            Self::Link => encode::Link::ATTRIBUTE,
+            Self::Span => tag::ATTRIBUTE,
+        }
+    }
+}
+
+/// Encoded attributes, each with its tag.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    of: Of,
+    bytes: Vec<u8>,
+    /// Of a span's: each key, and where its field ends.
+    keys: Vec<(Box<str>, usize)>,
+}
+
+impl Encoded {
+    pub(crate) fn new(of: Of) -> Self {
+        Self {
+            of,
+            bytes: Vec::new(),
+            keys: Vec::new(),
+        }
+    }
+
+    /// For the macros: the same as [`Batch::put`](crate::recording::Batch::put).
+    pub fn put(&mut self, key: &str, _bit: u64, value: &Value<'_>) {
+        let attribute = KeyValue::new(key, value);
+        let at = self.bytes.len();
+        self.bytes.resize(at + attribute.len(), 0);
+        attribute.write(&mut self.bytes[at..], self.of.tag());
+        if self.of == Of::Span {
+            self.keys.push((key.into(), self.bytes.len()));
+        }
+    }
+
+    /// For the macros: there is one way only.
+    pub fn put_slowly(&mut self, key: &str, bit: u64, value: &Value<'_>) {
+        self.put(key, bit, value);
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Those of a span, each with its key.
+    pub(crate) fn for_each(&self, mut use_it: impl FnMut(&str, &[u8])) {
+        let mut start = 0;
+        for (key, end) in &self.keys {
+            use_it(key, &self.bytes[start..*end]);
+            start = *end;
+        }
+    }
+
+    /// Those of a span, to be read.
+    pub(crate) fn view(&self) -> KeyValues<'_> {
+        throughline_wire::SpanView::new(&self.bytes).attributes()
+    }
+}

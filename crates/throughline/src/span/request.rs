@@ -1,0 +1,118 @@
+//! The long way to start a span: with everything that a sampler may see and that a builder can choose.
+
+use std::time::SystemTime;
+
+use throughline_context::Relay;
+use throughline_spool::{OpenSpan, Recording, Start};
+use throughline_wire::{SpanKind, TraceId};
+
+use super::{HAS_IS_REMOTE, IS_REMOTE, ParentRef, RANDOM, SAMPLED, Span, inherit_relay};
+use crate::attributes::{Encoded, Of};
+use crate::context::Context;
+use crate::recording::{self, Details};
+use crate::sampler::{Decision, SamplingInput};
+use crate::scope::Scope;
+use crate::{clock, random, tracer};
+
+/// A span that is wanted.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub name: &'a str,
+    pub scope: &'a Scope,
+    pub kind: SpanKind,
+    pub attributes: Encoded,
+    /// With the attributes of each.
+    pub links: (Vec<Context>, Vec<Encoded>),
+    pub start: Option<SystemTime>,
+}
+
+impl<'a> Request<'a> {
+    pub fn new(name: &'a str, scope: &'a Scope, kind: SpanKind) -> Self {
+        Self {
+            name,
+            scope,
+            kind,
+            attributes: Encoded::new(Of::Span),
+            links: Default::default(),
+            start: None,
+        }
+    }
+}
+
+impl Span {
+    /// Starts a span that was asked for in full.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn start_with(request: &Request<'_>, parent: ParentRef<'_>) -> Self {
+        let ids = parent.ids();
+        if !throughline_spool::is_on() || ids.is_suppressed() {
+            return Self::start(request.name, request.scope, request.kind, parent);
+        }
+        let parent = parent.to_context();
+        let is_child = ids.is_span();
+        let new_trace_id = || tracer::generated_trace_id().unwrap_or_else(random::trace_id);
+        let trace_id = if is_child { ids.trace_id() } else { new_trace_id() };
+        let Some(known_trace_id) = TraceId::from_bytes(trace_id) else {
+            return Self::none();
+        };
+        let sampled = tracer::sample(&SamplingInput {
+            parent: &parent,
+            trace_id: known_trace_id,
+            name: request.name,
+            kind: request.kind,
+            attributes: request.attributes.view(),
+            links: &request.links.0,
+        });
+        let sampled_flag = match sampled.decision {
+            Decision::RecordAndSample => SAMPLED,
+            Decision::Drop | Decision::RecordOnly => 0,
+        };
+        let inherited = if is_child { ids.flags() & !SAMPLED } else { RANDOM };
+        let now = clock::now();
+        let start = Start {
+            trace_id,
+            span_id: tracer::generated_span_id().unwrap_or_else(random::span_id),
+            parent_span_id: ids.span_id(),
+            flags: u32::from(inherited | sampled_flag) | HAS_IS_REMOTE | if ids.is_remote() { IS_REMOTE } else { 0 },
+            kind: request.kind.number(),
+            start_unix_nano: request.start.map_or(now.unix_nano, clock::unix_nano),
+            source: request.scope.number(),
+        };
+        let open = match sampled.decision {
+            Decision::Drop => OpenSpan::carry(&start),
+            Decision::RecordOnly | Decision::RecordAndSample => OpenSpan::start(&start, request.name),
+        };
+        let Some(mut open) = open else { return Self::none() };
+        let relay = match sampled.trace_state {
+            None => parent.relay().cloned(),
+            Some(state) => Some(Relay::new(state.as_str(), parent.baggage_header()).into()),
+        };
+        inherit_relay(&mut open, relay.filter(|relay| !relay.is_empty()));
+        if open.is_recording() {
+            let notes = open.notes_mut();
+            notes.started = now.counter;
+            notes.clock = match request.start {
+                Some(_) => clock::EXPLICIT,
+                None => now.source as u8,
+            };
+            if sampled.decision == Decision::RecordOnly {
+                open.rare_mut().is_record_only = true;
+            }
+            let mut span = open.recording();
+            add_attributes(&mut span, &request.attributes);
+            add_attributes(&mut span, &sampled.attributes);
+            for (to, attributes) in request.links.0.iter().zip(&request.links.1) {
+                let details = Details {
+                    encoded: attributes.bytes(),
+                    ..Details::default()
+                };
+                recording::link(&mut span, to, details);
+            }
+        }
+        Self { open: Some(open) }
+    }
+}
+
+fn add_attributes(span: &mut Recording<'_>, attributes: &Encoded) {
+    attributes.for_each(|key, field| recording::set_encoded(span, key, field));
+}
