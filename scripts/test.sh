@@ -6,7 +6,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 tools=${THROUGHLINE_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/throughline/tools}
 # Each crate alone: features unify in a workspace, and would hide one that is missing.
-crates=(throughline-context throughline-wire throughline-spool throughline throughline-cli throughline-testkit throughline-bench)
+published=(throughline-context throughline-wire throughline-spool throughline throughline-cli)
+crates=("${published[@]}" throughline-testkit throughline-bench)
+oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1.0/p' Cargo.toml)
 fuzz_seconds=${FUZZ_SECONDS:-8}
 
 step() { printf '\n== %s\n' "$1"; }
@@ -32,6 +34,15 @@ done
 
 step 'Documentation without warnings'
 RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --workspace --no-deps
+
+step "What is published, with the oldest supported Rust ($oldest)"
+if have rustup && { rustup run "$oldest" rustc --version >/dev/null 2>&1 || rustup toolchain install "$oldest" --profile minimal; }; then
+  for crate in "${published[@]}"; do
+    CARGO_TARGET_DIR=target/oldest cargo "+$oldest" build --quiet --locked --package "$crate"
+  done
+else
+  missing "Rust $oldest" 'the build with the oldest supported Rust'
+fi
 
 step 'Weight of the default build'
 scripts/weight.sh

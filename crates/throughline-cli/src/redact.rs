@@ -33,10 +33,10 @@ pub fn arguments(arguments: &[String]) -> Vec<String> {
         if std::mem::take(&mut next_is_secret) && !is_option {
             return REDACTED.to_owned();
         }
-        if std::mem::take(&mut next_is_user)
-            && let Some((user, _)) = argument.split_once(':')
-        {
-            return format!("{user}:{REDACTED}");
+        if std::mem::take(&mut next_is_user) {
+            if let Some((user, _)) = argument.split_once(':') {
+                return format!("{user}:{REDACTED}");
+            }
         }
         next_is_secret = is_option && !argument.contains('=') && is_telling(argument);
         next_is_user = matches!(argument.as_str(), "-u" | "--user");

@@ -363,8 +363,8 @@ impl Current {
             let _ = GONE.try_with(|gone| {
                 let mut gone = gone.borrow_mut();
                 // All the others are further below.
-                if let Some(last) = gone.pop_if(|last| last.frame == below.frame) {
-                    below = last.below;
+                if gone.last().is_some_and(|last| last.frame == below.frame) {
+                    below = gone.pop().expect("there is a last one").below;
                 }
                 self.has_gone.set(!gone.is_empty());
             });

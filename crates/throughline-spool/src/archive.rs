@@ -301,15 +301,16 @@ fn take_in(
 /// The archive could not be written. Where the disk is full, history makes way for what somebody is still to get.
 fn make_way_on_disk(layout: &Layout, now: Moment, error: io::Error, mut progress: Progress) -> io::Result<Progress> {
     let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    if is_full
-        && let Some(mut locked) = Locked::take(layout)?
-        && locked.evict_history(now.time)?
-    {
-        progress
-            .problems
-            .push(format!("history makes way in {}: {error}", layout.directory.display()));
-        progress.has_more = true;
-        return Ok(progress);
+    if is_full {
+        if let Some(mut locked) = Locked::take(layout)? {
+            if locked.evict_history(now.time)? {
+                progress
+                    .problems
+                    .push(format!("history makes way in {}: {error}", layout.directory.display()));
+                progress.has_more = true;
+                return Ok(progress);
+            }
+        }
     }
     Err(error)
 }

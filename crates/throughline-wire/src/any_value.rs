@@ -152,12 +152,12 @@ impl<'a> Iterator for KeyValues<'a> {
             if number != self.number {
                 continue;
             }
-            if let Some(message) = field.bytes()
-                && let Ok(key) = str::from_utf8(fields::last(message, 1, Field::bytes).unwrap_or(b""))
-            {
-                let value = fields::last(message, 2, Field::bytes);
-                let value = value.map_or(AnyValueView::Empty, |value| AnyValueView::read(value, self.depth));
-                return Some((key, value));
+            if let Some(message) = field.bytes() {
+                if let Ok(key) = std::str::from_utf8(fields::last(message, 1, Field::bytes).unwrap_or(b"")) {
+                    let value = fields::last(message, 2, Field::bytes);
+                    let value = value.map_or(AnyValueView::Empty, |value| AnyValueView::read(value, self.depth));
+                    return Some((key, value));
+                }
             }
         }
     }

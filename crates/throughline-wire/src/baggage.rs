@@ -123,11 +123,11 @@ impl Baggage {
             if self.members.len() == MAX_MEMBERS {
                 return;
             }
-            if self.bytes + text.len() <= MAX_BYTES
-                && let Some(raw) = Raw::parse(text)
-            {
-                self.bytes += raw.len();
-                self.members.push(raw);
+            if self.bytes + text.len() <= MAX_BYTES {
+                if let Some(raw) = Raw::parse(text) {
+                    self.bytes += raw.len();
+                    self.members.push(raw);
+                }
             }
         }
     }
@@ -203,7 +203,7 @@ impl Eq for Raw {}
 impl Raw {
     fn parse(text: &[u8]) -> Option<Self> {
         let printable = text.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
-        let text = str::from_utf8(text).ok().filter(|_| printable)?;
+        let text = std::str::from_utf8(text).ok().filter(|_| printable)?;
         let (key, _) = text.split_once('=')?;
         is_token(key.trim_ascii()).then(|| Self {
             text: text.to_owned(),

@@ -62,7 +62,7 @@ macro_rules! id {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let mut text = [0; 2 * $bytes];
                 hex::encode(&self.0, &mut text);
-                f.pad(str::from_utf8(&text).expect("hex::encode writes ASCII digits only"))
+                f.pad(std::str::from_utf8(&text).expect("hex::encode writes ASCII digits only"))
             }
         }
 

@@ -189,7 +189,7 @@ impl Builder {
     /// `None` if the list is not valid with this member.
     fn member(&mut self, member: &[u8]) -> Option<()> {
         self.members += 1;
-        let (key, value) = str::from_utf8(member).ok()?.split_once('=')?;
+        let (key, value) = std::str::from_utf8(member).ok()?.split_once('=')?;
         if self.members > MAX_MEMBERS || !is_key(key.as_bytes()) || !is_value(value.as_bytes()) {
             return None;
         }

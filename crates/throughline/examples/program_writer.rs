@@ -79,5 +79,5 @@ fn checksum(writer: u64, number: u64, text: &str) -> i64 {
     let hash = bytes.chain(text.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    hash.cast_signed()
+    hash as i64
 }

@@ -152,9 +152,10 @@ impl Archivist {
 
 fn say_what_was_evicted(archive: &Archive) {
     // One that cannot be read is said by the step that follows.
-    if let Ok((evicted, Some(since))) = archive.evicted()
-        && evicted.quota + evicted.age > 0
-    {
+    let Ok((evicted, Some(since))) = archive.evicted() else {
+        return;
+    };
+    if evicted.quota + evicted.age > 0 {
         let ago = since.elapsed().unwrap_or_default().as_secs() / 3600;
         notice_once_for_eviction(format_args!(
             "{} undelivered spans of ended processes were dropped in the last {} h ({} to keep the spool within its size, {} \

@@ -302,10 +302,10 @@ fn deliver(recorder: &'static Recorder) {
 /// A span has started or ended while the delivery thread rests.
 fn wake_delivery() {
     // Whoever has the lock now is about to wake the thread as well.
-    if let Ok(delivery) = DELIVERY.try_lock()
-        && let Some(delivery) = &*delivery
-    {
-        delivery.wake();
+    if let Ok(delivery) = DELIVERY.try_lock() {
+        if let Some(delivery) = &*delivery {
+            delivery.wake();
+        }
     }
 }
 

@@ -260,7 +260,7 @@ fn value<'a>(span: &'a Span, key: &str) -> &'a Value {
 
 fn int(span: &Span, key: &str) -> u64 {
     match value(span, key) {
-        Value::IntValue(value) => value.cast_unsigned(),
+        Value::IntValue(value) => *value as u64,
         other => panic!("{key} is {other:?}"),
     }
 }

@@ -172,10 +172,10 @@ impl Backlog {
 
     /// The file of a mark, also when it has become history meanwhile.
     fn file_of(&self, mark: &Mark, last: &mut Option<(u64, SharedFile)>) -> io::Result<Option<SharedFile>> {
-        if let Some((number, file)) = last
-            && *number == mark.number
-        {
-            return Ok(Some(file.clone()));
+        if let Some((number, file)) = last {
+            if *number == mark.number {
+                return Ok(Some(file.clone()));
+            }
         }
         for kind in Kind::ALL {
             let name = Name {

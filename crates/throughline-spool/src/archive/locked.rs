@@ -236,10 +236,10 @@ impl<'a> Locked<'a> {
                 Some(committed) if committed < len => self.cut(name, committed, len, &mut origins, &mut ledger)?,
                 _ => len,
             };
-            if let Some(current) = &mut ledger.current[name.kind as usize]
-                && current.number == name.number
-            {
-                current.len = end;
+            if let Some(current) = &mut ledger.current[name.kind as usize] {
+                if current.number == name.number {
+                    current.len = end;
+                }
             }
             ledger.bytes[name.kind as usize] += end;
         }

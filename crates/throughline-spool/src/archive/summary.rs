@@ -148,11 +148,11 @@ fn visit(layout: &Layout, visit: &mut dyn FnMut(Option<&Manifest>, &Placed)) -> 
         };
         let mut walk = Walk::new(file, 0, end);
         while let Some(step) = walk.next()? {
-            if let Step::Segment(segment) = step
-                && segment.is_pending()
-            {
-                let manifest = walk.manifest(&segment)?;
-                visit(manifest.as_ref(), &segment);
+            if let Step::Segment(segment) = step {
+                if segment.is_pending() {
+                    let manifest = walk.manifest(&segment)?;
+                    visit(manifest.as_ref(), &segment);
+                }
             }
         }
     }

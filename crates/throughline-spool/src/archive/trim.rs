@@ -196,11 +196,11 @@ fn lay_out(
         }
         if record.kind == Kind::Source {
             known.insert(record.source);
-        } else if !known.contains(&record.source)
-            && let Some(source) = remedies.sources.get(&record.source)
-        {
-            known.insert(record.source);
-            put(bytes, Kind::Source, record.source, source);
+        } else if !known.contains(&record.source) {
+            if let Some(source) = remedies.sources.get(&record.source) {
+                known.insert(record.source);
+                put(bytes, Kind::Source, record.source, source);
+            }
         }
         for (cursor, moved) in cursors.iter_mut().zip(&mut moved) {
             if !*moved && *at >= cursor.offset as usize {

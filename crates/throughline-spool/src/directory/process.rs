@@ -73,11 +73,11 @@ impl Owned {
             return;
         }
         let renewed = self.files.open(&self.path.join(LOCK), How::NewOrWrite);
-        if let Ok(renewed) = renewed
-            && renewed.try_lock().unwrap_or(false)
-        {
-            // The descriptor of the old one may be somebody else's by now: it must not be closed.
-            std::mem::forget(std::mem::replace(&mut *lock, renewed));
+        if let Ok(renewed) = renewed {
+            if renewed.try_lock().unwrap_or(false) {
+                // The descriptor of the old one may be somebody else's by now: it must not be closed.
+                std::mem::forget(std::mem::replace(&mut *lock, renewed));
+            }
         }
     }
 }

@@ -74,10 +74,10 @@ impl Files for OsFiles {
                 _ => EntryKind::Other,
             };
             // Names of ours are ASCII; others are none of our business.
-            if let Some(name) = entry.file_name().to_str()
-                && !visit(name, kind)
-            {
-                break;
+            if let Some(name) = entry.file_name().to_str() {
+                if !visit(name, kind) {
+                    break;
+                }
             }
         }
         Ok(())

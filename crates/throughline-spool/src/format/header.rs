@@ -121,7 +121,7 @@ impl Header {
         let destinations = usize::from(bytes[21]);
         let is_right = read_u32(bytes, 4)? as usize == HEADER_LEN
             && len >= HEADER_LEN
-            && len.is_multiple_of(ARCHIVE_UNIT)
+            && len % ARCHIVE_UNIT == 0
             && destinations <= MAX_DESTINATIONS;
         let signal = match generation {
             0 => Signal::Traces,

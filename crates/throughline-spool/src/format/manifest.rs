@@ -173,7 +173,11 @@ impl Manifest {
 
 /// Names are for people: the beginning of one that is very long will do, and keeps every segment small.
 fn cut(name: &str) -> &str {
-    &name[..name.floor_char_boundary(512)]
+    let mut end = name.len().min(512);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl Reading<'_> {
             torn_bytes += added.1;
         }
         if torn > 0 {
-            let text = format_args!("damaged: {torn_bytes} bytes in all, places: {torn}; the rest was read");
+            let text = format!("damaged: {torn_bytes} bytes in all, places: {torn}; the rest was read");
             self.report(&name.path(archive), &text);
         }
         Ok(())

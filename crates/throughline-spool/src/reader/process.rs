@@ -82,10 +82,10 @@ impl Reading<'_> {
                     Life::Dead => bytes.to_vec(),
                     Life::Living => read_until_it_stays(&file, bytes, number)?,
                 };
-                if let Some(seen) = slot::read(&settled)
-                    && let Some(process) = self.seen(directory.name())
-                {
-                    process.open.add_one(&seen);
+                if let Some(seen) = slot::read(&settled) {
+                    if let Some(process) = self.seen(directory.name()) {
+                        process.open.add_one(&seen);
+                    }
                 }
             }
         }
@@ -118,7 +118,7 @@ impl Reading<'_> {
             }
         }
         if torn > 0 {
-            let text = format_args!("damaged: {bytes} bytes in all, places: {torn}; the rest was read");
+            let text = format!("damaged: {bytes} bytes in all, places: {torn}; the rest was read");
             self.report(directory.path(), &text);
         }
         if let Some(report) = self.report_of(directory.name()) {

@@ -247,11 +247,10 @@ impl Files for Hooked {
     }
     fn open(&self, path: &Path, how: How) -> io::Result<SharedFile> {
         let run = |is_due: bool| {
-            if is_due
-                && path.ends_with(self.name)
-                && let Some(hook) = self.hook.lock().expect("nobody panics").take()
-            {
-                hook();
+            if is_due && path.ends_with(self.name) {
+                if let Some(hook) = self.hook.lock().expect("nobody panics").take() {
+                    hook();
+                }
             }
         };
         run(self.is_before);

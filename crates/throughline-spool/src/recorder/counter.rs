@@ -8,9 +8,15 @@ pub fn is_invariant() -> bool {
     #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
     {
         const SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+        #[allow(
+            unused_unsafe,
+            reason = "safe in newer versions of Rust than the oldest supported one"
+        )]
+        // SAFETY: every x86-64 processor has the instruction.
+        let cpuid = |leaf| unsafe { std::arch::x86_64::__cpuid(leaf) };
         // Leaf 0x8000_0007, EDX bit 8: invariant TSC.
-        let has_leaf = std::arch::x86_64::__cpuid(0x8000_0000).eax >= 0x8000_0007;
-        let is_promised = has_leaf && std::arch::x86_64::__cpuid(0x8000_0007).edx & (1 << 8) != 0;
+        let has_leaf = cpuid(0x8000_0000).eax >= 0x8000_0007;
+        let is_promised = has_leaf && cpuid(0x8000_0007).edx & (1 << 8) != 0;
         let source = std::fs::read_to_string(SOURCE).unwrap_or_default();
         is_promised && matches!(source.trim(), "tsc" | "kvm-clock" | "hyperv_clocksource_tsc_page")
     }

@@ -160,11 +160,11 @@ fn run(recorder: &'static Recorder) {
         let now = Instant::now();
         recorder.maintain(now);
         let sync_every = recorder.settings().sync_every;
-        if let Some(every) = sync_every
-            && now.saturating_duration_since(synced) >= every
-        {
-            synced = now;
-            recorder.sync_in_background();
+        if let Some(every) = sync_every {
+            if now.saturating_duration_since(synced) >= every {
+                synced = now;
+                recorder.sync_in_background();
+            }
         }
         // One look without a span since the last one, and the program rests.
         epoch::request_attention();

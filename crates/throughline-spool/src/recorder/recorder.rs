@@ -331,10 +331,10 @@ impl Recorder {
     }
 
     pub(crate) fn sync_in_background(&self) {
-        if self.store.is_unsynced()
-            && let Err(error) = self.store.sync()
-        {
-            *lock(&self.sync_error) = Some(error);
+        if self.store.is_unsynced() {
+            if let Err(error) = self.store.sync() {
+                *lock(&self.sync_error) = Some(error);
+            }
         }
     }
 
@@ -369,10 +369,10 @@ impl Recorder {
                 scope: scope.into(),
                 scope_schema_url: schema_url.into(),
             });
-            if let Some(open) = lease.as_mut()
-                && self.store.append_source(open, number, 0)
-            {
-                continue;
+            if let Some(open) = lease.as_mut() {
+                if self.store.append_source(open, number, 0) {
+                    continue;
+                }
             }
             if let Some(full) = lease.take() {
                 self.store.close(&full);
@@ -390,10 +390,10 @@ impl Recorder {
             self.leases.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        if before == 0
-            && let Some(spare) = self.take_spare(source, body)
-        {
-            return Some(spare);
+        if before == 0 {
+            if let Some(spare) = self.take_spare(source, body) {
+                return Some(spare);
+            }
         }
         let wanted = match (before, self.store.tier()) {
             (0, _) => FIRST_LEASE,

@@ -55,9 +55,8 @@ impl SlotPool {
         let mut taken = 0;
         loop {
             let mut free = lock(&self.free);
-            while taken < wanted
-                && let Some(open) = free.0.pop()
-            {
+            while taken < wanted {
+                let Some(open) = free.0.pop() else { break };
                 out(open);
                 taken += 1;
             }

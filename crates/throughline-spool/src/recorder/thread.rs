@@ -14,18 +14,9 @@ use crate::store::lease::{Body, Lease, Place};
 const MAGAZINE: usize = 32;
 
 thread_local! {
-    static THREAD: Thread = const { Thread {
-        epoch: Cell::new(epoch::NEVER),
-        loaded: Cell::new(0),
-        refill: Cell::new(1),
-        entered: Cell::new(None),
-        number: Cell::new(0),
-        counters: Cell::new(&NOBODY),
-        lease: UnsafeCell::new(None),
-        lease_size: Cell::new(0),
-        recorder: Cell::new(None),
-        magazine: [const { Cell::new(None) }; MAGAZINE],
-    } };
+    // Not `const`: before Rust 1.87 a constant may not refer to atomics. It costs nothing, since what has a destructor is
+    // asked for its state either way.
+    static THREAD: Thread = Thread::new();
 }
 
 /// The counters of a thread that has not started a span yet.
@@ -122,6 +113,21 @@ pub(crate) fn number() -> u32 {
 }
 
 impl Thread {
+    fn new() -> Self {
+        Self {
+            epoch: Cell::new(epoch::NEVER),
+            loaded: Cell::new(0),
+            refill: Cell::new(1),
+            entered: Cell::new(None),
+            number: Cell::new(0),
+            counters: Cell::new(&NOBODY),
+            lease: UnsafeCell::new(None),
+            lease_size: Cell::new(0),
+            recorder: Cell::new(None),
+            magazine: [const { Cell::new(None) }; MAGAZINE],
+        }
+    }
+
     #[inline]
     fn take(&self, recorded: bool) -> Option<NonNull<Open>> {
         let loaded = self.loaded.get();

@@ -108,10 +108,10 @@ impl Allocator {
     pub fn take_warm(&mut self, needed: usize, wanted: usize) -> Option<Range> {
         let mut range = self.take(needed, wanted, |allocator| &mut allocator.warm)?;
         // Stores to memory that is there: they wait for nothing.
-        if range.len > wanted
-            && let Some(rest) = range.cut(wanted, Chunk::write_free_header)
-        {
-            self.add_warm(rest);
+        if range.len > wanted {
+            if let Some(rest) = range.cut(wanted, Chunk::write_free_header) {
+                self.add_warm(rest);
+            }
         }
         Some(range)
     }
@@ -232,15 +232,14 @@ impl Allocator {
 
 impl Ranges {
     fn add(&mut self, mut range: Range) {
-        debug_assert!(range.offset.is_multiple_of(UNIT) && range.len.is_multiple_of(UNIT));
+        debug_assert!(range.offset % UNIT == 0 && range.len % UNIT == 0);
         let number = range.chunk.number();
         let before = self.by_place.range(..(number, range.offset)).next_back();
-        if let Some((&key, before)) = before
-            && key.0 == number
-            && before.offset + before.len == range.offset
-        {
-            (range.offset, range.len) = (before.offset, before.len + range.len);
-            self.remove(key);
+        if let Some((&key, before)) = before {
+            if key.0 == number && before.offset + before.len == range.offset {
+                (range.offset, range.len) = (before.offset, before.len + range.len);
+                self.remove(key);
+            }
         }
         if let Some(behind) = self.remove((number, range.offset + range.len)) {
             range.len += behind.len;

@@ -38,7 +38,7 @@ impl Chunk {
     ///
     /// The file cannot be made, allocated or mapped; it is gone then. `Unsupported`: this file system cannot allocate.
     pub fn create(files: &dyn Files, path: &Path, number: u32, len: usize, tier: Tier) -> io::Result<Self> {
-        assert!(len.is_multiple_of(UNIT), "a file ends where a segment does");
+        assert!(len % UNIT == 0, "a file ends where a segment does");
         let file = files.open(path, How::New)?;
         let make = || -> io::Result<Option<Region>> {
             match file.allocate(len as u64) {

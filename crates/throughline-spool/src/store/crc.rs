@@ -30,10 +30,15 @@ pub(crate) unsafe fn copy(to: *mut u8, head: u64, from: *const u8, len: usize, m
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[target_feature(enable = "sse4.2")]
+#[allow(
+    unused_unsafe,
+    reason = "the instructions are safe in newer versions of Rust than the oldest supported one"
+)]
 unsafe fn copy_sse42(to: *mut u8, head: u64, from: *const u8, len: usize, may_overread: bool, seed: u32) -> u32 {
     use std::arch::x86_64::{_mm_crc32_u8, _mm_crc32_u16, _mm_crc32_u32, _mm_crc32_u64};
 
-    let mut crc = _mm_crc32_u64(u64::from(!seed), head);
+    // SAFETY: this function has the feature, as wherever it asks for the instruction below.
+    let mut crc = unsafe { _mm_crc32_u64(u64::from(!seed), head) };
     // SAFETY: as of `copy`.
     unsafe { to.cast::<u64>().write_unaligned(head) };
     let mut done = 0;
@@ -42,7 +47,8 @@ unsafe fn copy_sse42(to: *mut u8, head: u64, from: *const u8, len: usize, may_ov
         let word = unsafe { from.add(done).cast::<u64>().read_unaligned() };
         // SAFETY: as above, and `to` has 8 bytes more.
         unsafe { to.add(8 + done).cast::<u64>().write_unaligned(word) };
-        crc = _mm_crc32_u64(crc, word);
+        // SAFETY: as the first one.
+        crc = unsafe { _mm_crc32_u64(crc, word) };
     };
     while done + 32 <= len {
         word(done);
@@ -71,15 +77,18 @@ unsafe fn copy_sse42(to: *mut u8, head: u64, from: *const u8, len: usize, may_ov
         unsafe { to.add(8 + done).cast::<u64>().write_unaligned(word) };
         let mut word = word;
         if left & 4 != 0 {
-            crc = _mm_crc32_u32(crc, word as u32);
+            // SAFETY: as the first one.
+            crc = unsafe { _mm_crc32_u32(crc, word as u32) };
             word >>= 32;
         }
         if left & 2 != 0 {
-            crc = _mm_crc32_u16(crc, word as u16);
+            // SAFETY: as the first one.
+            crc = unsafe { _mm_crc32_u16(crc, word as u16) };
             word >>= 16;
         }
         if left & 1 != 0 {
-            crc = _mm_crc32_u8(crc, word as u8);
+            // SAFETY: as the first one.
+            crc = unsafe { _mm_crc32_u8(crc, word as u8) };
         }
     }
     !crc

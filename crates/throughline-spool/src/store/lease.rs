@@ -229,11 +229,11 @@ impl Lease<Mapped> {
                 debug_assert!(false, "there is room for all of them");
             }
         }
-        if let Some(own) = &own
-            && self.at > start
-        {
-            // With the next commit word.
-            self.memory.segment.write_through(own, start, self.at + 4 - start);
+        if let Some(own) = &own {
+            if self.at > start {
+                // With the next commit word.
+                self.memory.segment.write_through(own, start, self.at + 4 - start);
+            }
         }
         self.memory.own = own;
     }

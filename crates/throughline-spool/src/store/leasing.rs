@@ -77,11 +77,10 @@ impl Store {
     /// Asks for maintenance when the stock is low.
     fn check_stock(&self, bytes: usize) {
         // Where files are written there is no stock.
-        if self.tier() != Tier::Written
-            && bytes < self.low_mark.load(Ordering::Relaxed)
-            && let Some(call) = self.on_low_stock.get()
-        {
-            call();
+        if self.tier() != Tier::Written && bytes < self.low_mark.load(Ordering::Relaxed) {
+            if let Some(call) = self.on_low_stock.get() {
+                call();
+            }
         }
     }
 
@@ -200,11 +199,10 @@ impl Store {
         if let Some(range) = cold() {
             return Some(range);
         }
-        if self.may_grow()
-            && self.grow(needed)
-            && let Some(range) = cold()
-        {
-            return Some(range);
+        if self.may_grow() && self.grow(needed) {
+            if let Some(range) = cold() {
+                return Some(range);
+            }
         }
         loop {
             if let Some(range) = self.take_any(needed) {

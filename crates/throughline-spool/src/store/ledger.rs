@@ -196,7 +196,7 @@ impl Ledger {
 
     fn word(&self, at: usize) -> &AtomicU64 {
         assert!(
-            at.is_multiple_of(8) && at < ROWS + MAX_DESTINATIONS * ROW_LEN,
+            at % 8 == 0 && at < ROWS + MAX_DESTINATIONS * ROW_LEN,
             "a word of the ledger"
         );
         // SAFETY: in range and aligned; these words are only ever accessed atomically.

@@ -204,11 +204,11 @@ impl Segment {
 
     /// Gives the memory of a sealed segment back; the file has what it held.
     pub fn release_memory(&self) {
-        if let Some(region) = self.range.chunk.region()
-            && !self.range.chunk.is_in_memory()
-        {
-            self.is_released.store(true, Ordering::Relaxed);
-            region.release(self.range.offset, self.range.len);
+        if let Some(region) = self.range.chunk.region() {
+            if !self.range.chunk.is_in_memory() {
+                self.is_released.store(true, Ordering::Relaxed);
+                region.release(self.range.offset, self.range.len);
+            }
         }
     }
 
@@ -419,7 +419,7 @@ impl Segment {
         if at + 4 > end {
             return None;
         }
-        assert!(at.is_multiple_of(8), "a commit word lies at a multiple of 8");
+        assert!(at % 8 == 0, "a commit word lies at a multiple of 8");
         // SAFETY: in range and aligned (segments begin at multiples of `UNIT` of a page-aligned region); commit words are
         // only ever stored atomically, or by the lease before anybody can reach them through an earlier record.
         let word = unsafe { AtomicU32::from_ptr(base.add(at).cast()) };

@@ -25,10 +25,10 @@ impl Destination {
 
     /// User and password in the URL become an `Authorization` header, unless there is one.
     pub(crate) fn new(endpoint: Endpoint, mut headers: HeaderMap, timeout: Option<Duration>) -> Self {
-        if let Some(user_info) = endpoint.user_info()
-            && !headers.contains_key(header::AUTHORIZATION)
-            && let Some(decoded) = percent_decoded(user_info)
-        {
+        let user_info = endpoint
+            .user_info()
+            .filter(|_| !headers.contains_key(header::AUTHORIZATION));
+        if let Some(decoded) = user_info.and_then(percent_decoded) {
             let value = format!("Basic {}", base64(&decoded));
             let mut value = HeaderValue::from_str(&value).expect("base64 has visible ASCII characters only");
             value.set_sensitive(true);

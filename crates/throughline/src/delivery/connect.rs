@@ -162,15 +162,15 @@ impl<T: AsyncRead + Unpin> hyper::rt::Read for Stream<T> {
         let size = buffer.remaining().min(space.len());
         let mut part = ReadBuf::new(&mut space[..size]);
         ready!(Pin::new(&mut self.inner).poll_read(cx, &mut part))?;
-        if let Some(first) = part.filled().first()
-            && !std::mem::replace(&mut self.heard, true)
-        {
-            /// RFC 8446, section 5.1: the content types `alert` and `handshake`.
-            const TLS: [u8; 2] = [21, 22];
-            match first {
-                b'H' => {}
-                first if TLS.contains(first) => return Poll::Ready(Err(not_http(Failure::PlainToTls))),
-                _ => return Poll::Ready(Err(not_http(Failure::NotHttp))),
+        if let Some(first) = part.filled().first() {
+            if !std::mem::replace(&mut self.heard, true) {
+                /// RFC 8446, section 5.1: the content types `alert` and `handshake`.
+                const TLS: [u8; 2] = [21, 22];
+                match first {
+                    b'H' => {}
+                    first if TLS.contains(first) => return Poll::Ready(Err(not_http(Failure::PlainToTls))),
+                    _ => return Poll::Ready(Err(not_http(Failure::NotHttp))),
+                }
             }
         }
         buffer.put_slice(part.filled());

@@ -77,20 +77,20 @@ impl Client {
     }
 
     async fn attempt(&mut self, body: Bytes) -> Outcome {
-        if let Some(mut idle) = self.connection.take()
-            && idle.ready().await.is_ok()
-        {
-            let outcome = self.exchange(idle, body.clone()).await;
-            // A backend may close an idle connection at the moment a request sets out on it: that
-            // is no failure of the backend.
-            if !matches!(
-                outcome,
-                Outcome::Failed {
-                    failure: Failure::Disconnected,
-                    ..
+        if let Some(mut idle) = self.connection.take() {
+            if idle.ready().await.is_ok() {
+                let outcome = self.exchange(idle, body.clone()).await;
+                // A backend may close an idle connection at the moment a request sets out on it: that
+                // is no failure of the backend.
+                if !matches!(
+                    outcome,
+                    Outcome::Failed {
+                        failure: Failure::Disconnected,
+                        ..
+                    }
+                ) {
+                    return outcome;
                 }
-            ) {
-                return outcome;
             }
         }
         match connect(&self.destination.endpoint, &mut self.tls).await {

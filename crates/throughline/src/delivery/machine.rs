@@ -164,11 +164,10 @@ impl Machine {
     pub(crate) fn set_haste(&mut self, haste: bool) {
         // Each new wait brings one attempt forward. A program that flushes in a tight loop must
         // not turn that into an attack on a receiver that is already down.
-        if haste
-            && !self.haste
-            && let (Gate::Backoff(until), Some(sent)) = (self.gate, self.last_sent)
-        {
-            self.gate = Gate::Backoff(until.min(sent + BACKOFF));
+        if haste && !self.haste {
+            if let (Gate::Backoff(until), Some(sent)) = (self.gate, self.last_sent) {
+                self.gate = Gate::Backoff(until.min(sent + BACKOFF));
+            }
         }
         self.haste = haste;
     }

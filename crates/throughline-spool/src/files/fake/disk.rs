@@ -499,11 +499,10 @@ impl Disk {
                     left.remove(&places.remove(random.below(places.len())));
                 }
             }
-            if places.is_empty()
-                && new.values().any(|there| *there == id)
-                && let Some(place) = places_in(&old).first()
-            {
-                left.insert(place.clone(), id);
+            if places.is_empty() && new.values().any(|there| *there == id) {
+                if let Some(place) = places_in(&old).first() {
+                    left.insert(place.clone(), id);
+                }
             }
         }
         left.into_iter()
