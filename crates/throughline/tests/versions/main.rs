@@ -135,7 +135,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let mut is_kept = true;
     for line in manifest.lines() {
         if line.starts_with('[') {
-            is_kept = line != "[dev-dependencies]";
+            is_kept = !matches!(line, "[dev-dependencies]" | "[[example]]");
         }
         if is_kept {
             kept.push_str(line);
