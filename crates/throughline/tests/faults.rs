@@ -293,7 +293,7 @@ fn full_disk_keeps_spans_in_memory_says_so_and_files_are_used_again() {
     fs::remove_file(&filler).expect("it is there");
     // The maintenance thread tries again a second later.
     while segment_bytes(&at) <= bytes {
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(1));
     }
     fs::write(room, "").expect("there is room");
     let finished = running.wait().expect("it ends").expect_success();

@@ -116,7 +116,7 @@ mod tests {
         let thread = thread.spawn(move || receive.recv()).expect("threads can be started");
         // A thread names itself, which may take it a moment.
         while threads_named("seen-by-").expect("this is Linux") == 0 {
-            std::thread::yield_now();
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
         assert!(!wake_ups().expect("this is Linux").is_empty());
         drop(send);

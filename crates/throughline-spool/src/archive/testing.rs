@@ -170,7 +170,7 @@ pub(crate) fn run(archive: &mut Archive, now: Moment, budget: usize) -> Progress
         if !progress.is_busy {
             return progress;
         }
-        std::thread::yield_now();
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }
 
@@ -181,7 +181,7 @@ pub(crate) fn make_room(archive: &mut Archive, now: Moment, live: u64) -> Progre
         if !progress.is_busy {
             return progress;
         }
-        std::thread::yield_now();
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }
 
@@ -191,7 +191,7 @@ pub(crate) fn count(archive: &Archive) {
         if let Some(mut locked) = Locked::take(&archive.layout).expect("nothing fails") {
             return locked.count_settled().expect("it can be written");
         }
-        std::thread::yield_now();
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
 }
 

@@ -300,7 +300,7 @@ mod tests {
         *owned.lock.lock().expect("nobody has it") = other;
         // A child that another test has just forked may still hold a copy.
         while directory.facts(Duration::ZERO).lock == Lock::Held {
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(1));
         }
         owned.renew_lock();
         assert_eq!(directory.facts(Duration::ZERO).lock, Lock::Held);
