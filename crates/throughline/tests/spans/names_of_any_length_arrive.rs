@@ -20,8 +20,8 @@ fn a_span_has_the_name_it_started_with() {
             (name, span.context())
         })
         .collect();
-    for (name, context) in started {
-        let received = traced().span(&context);
+    let received = traced().spans(started.iter().map(|(_, context)| context));
+    for ((name, _), received) in started.into_iter().zip(received) {
         assert_eq!(received.name, name);
         assert_eq!(pairs(&received.attributes), [("after", number(1))]);
     }
@@ -41,8 +41,8 @@ fn a_renamed_span_has_the_last_name_and_all_else() {
             renamed.push((first.len(), second, span.context()));
         }
     }
-    for (first, second, context) in renamed {
-        let received = traced().span(&context);
+    let received = traced().spans(renamed.iter().map(|(_, _, context)| context));
+    for ((first, second, _), received) in renamed.into_iter().zip(received) {
         assert_eq!(received.name, second, "after a name of {first} bytes");
         assert_eq!(pairs(&received.attributes), [("after", number(1)), ("last", number(2))]);
         assert_eq!(received.events.len(), 1);

@@ -42,21 +42,36 @@ pub fn traced() -> &'static Traced {
 impl Traced {
     /// All spans that have ended so far in the trace of `context`, once a flush has said that they are delivered.
     pub fn trace(&self, context: &Context) -> Vec<ReceivedSpan> {
-        let report = self.tracing.flush(Duration::from_secs(60)).wait();
-        assert_eq!(report.trouble(), None, "{report}");
         let trace_id = context.trace_id().expect("the context of a span").to_bytes();
-        let mut spans = self.receiver.spans();
+        let mut spans = self.all();
         spans.retain(|span| span.trace_id == trace_id);
         spans
     }
 
     /// The span of this context, which has ended, and came once.
     pub fn span(&self, context: &Context) -> ReceivedSpan {
-        let span_id = context.span_id().expect("the context of a span").to_bytes();
-        let mut spans = self.trace(context);
-        spans.retain(|span| span.span_id == span_id);
-        assert_eq!(spans.len(), 1, "spans of {span_id:x?}");
-        spans.remove(0)
+        self.spans([context]).remove(0)
+    }
+
+    /// The spans of these contexts in their order, each of which has ended, and came once.
+    pub fn spans<'a>(&self, contexts: impl IntoIterator<Item = &'a Context>) -> Vec<ReceivedSpan> {
+        let all = self.all();
+        let one = |context: &Context| {
+            let trace_id = context.trace_id().expect("the context of a span").to_bytes();
+            let span_id = context.span_id().expect("the context of a span").to_bytes();
+            let is_asked_for = |span: &&ReceivedSpan| span.span_id == span_id && span.trace_id == trace_id;
+            let found: Vec<_> = all.iter().filter(is_asked_for).collect();
+            assert_eq!(found.len(), 1, "spans of {span_id:x?}");
+            found[0].clone()
+        };
+        contexts.into_iter().map(one).collect()
+    }
+
+    /// Whatever came until a flush has said that all is delivered.
+    fn all(&self) -> Vec<ReceivedSpan> {
+        let report = self.tracing.flush(Duration::from_secs(60)).wait();
+        assert_eq!(report.trouble(), None, "{report}");
+        self.receiver.spans()
     }
 
     /// Ends a span and waits until it has come.
