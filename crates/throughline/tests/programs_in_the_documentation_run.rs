@@ -1,0 +1,77 @@
+//! Rust code in the pages for readers is that of the examples, which are compiled, and started by tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use throughline_testkit::{Program, Receiver, Spool};
+
+fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    entries
+        .map(|entry| entry.expect("it can be listed").path())
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The blocks of a page that are marked as Rust.
+fn rust_code(page: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            let code: Vec<_> = lines.by_ref().take_while(|line| line.trim() != "```").collect();
+            if language.starts_with("rust") {
+                blocks.push(code.join("\n"));
+            }
+        }
+    }
+    blocks
+}
+
+/// The same, however far it is indented.
+fn unindented(code: &str) -> String {
+    code.lines().map(str::trim).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn rust_code_of_each_page_is_that_of_an_example() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = package.join("../..");
+    let examples: Vec<_> = files(&package.join("examples"), "rs")
+        .iter()
+        .map(|path| unindented(&read(path)))
+        .collect();
+    let mut found = 0;
+    for page in files(&root, "md").into_iter().chain(files(&root.join("docs"), "md")) {
+        for code in rust_code(&read(&page)) {
+            let code = unindented(&code);
+            assert!(
+                examples.iter().any(|example| example.contains(&code)),
+                "{} has code that no program in crates/throughline/examples has: let one have it, word for word\n{code}",
+                page.display()
+            );
+            found += 1;
+        }
+    }
+    assert!(found > 0, "the README shows a program");
+}
+
+#[test]
+fn readme_program_delivers_its_spans() {
+    let receiver = Receiver::start().expect("loopback has a free port");
+    let spool = Spool::new().expect("a private directory");
+    let finished = Program::example("orders", &spool)
+        .expect("Cargo builds the examples of this package")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint())
+        .run()
+        .expect("it runs")
+        .expect_success();
+    assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("", ""));
+    let mut names: Vec<_> = receiver.spans().iter().map(|span| span.name.clone()).collect();
+    names.sort();
+    assert_eq!(names, ["charge card", "charge card", "handle order"]);
+}
