@@ -1,10 +1,12 @@
 //! How the command ends: exit codes, one line for what went wrong, and the last write to stdout.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::CommandFactory as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::text::escaped;
 
@@ -12,6 +14,8 @@ use crate::text::escaped;
 pub const FAILURE: u8 = 1;
 /// An option or argument is wrong.
 pub const USAGE: u8 = 2;
+/// `run` itself has failed, or an option of it is wrong, as with env(1) and timeout(1): no exit code of the command.
+pub const OWN_FAILURE: u8 = 125;
 /// The command was found and cannot be run, as in a shell.
 pub const NOT_EXECUTABLE: u8 = 126;
 /// There is no such command, as in a shell.
@@ -49,11 +53,16 @@ pub fn code(ended: Result<u8, Failure>) -> ExitCode {
 /// Ends after an unusable command line, in one line; or after help, which is no error.
 pub fn usage(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
+    let subcommand = subcommand(std::env::args_os().skip(1));
+    let failed = match subcommand.as_deref() {
+        Some("run") => OWN_FAILURE,
+        _ => USAGE,
+    };
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => code(print(&text)),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = io::stderr().write_all(text.as_bytes());
-            ExitCode::from(USAGE)
+            ExitCode::from(failed)
         }
         _ => {
             // The first paragraph says what is wrong, the others repeat the usage.
@@ -61,10 +70,40 @@ pub fn usage(error: &clap::Error) -> ExitCode {
             let words: Vec<_> = paragraph.split_whitespace().collect();
             let line = words.join(" ");
             let line = line.strip_prefix("error: ").unwrap_or(&line);
-            say(&format!("{line} (see `throughline --help`)"));
-            ExitCode::from(USAGE)
+            let meant = similar(error).map_or(String::new(), |similar| format!("; did you mean '{similar}'?"));
+            let help = subcommand.map_or(String::new(), |subcommand| format!(" {subcommand}"));
+            say(&format!("{line}{meant} (see `throughline{help} --help`)"));
+            ExitCode::from(failed)
         }
     }
+}
+
+/// The subcommand that these arguments name, whatever else is wrong with them.
+fn subcommand(mut arguments: impl Iterator<Item = OsString>) -> Option<String> {
+    while let Some(argument) = arguments.next() {
+        if argument == "--spool" {
+            arguments.next();
+        } else if !argument.as_encoded_bytes().starts_with(b"-") {
+            let is_known = |name: &&str| crate::Cli::command().find_subcommand(name).is_some();
+            return argument.to_str().filter(is_known).map(str::to_owned);
+        }
+    }
+    None
+}
+
+/// What is spelled like what was given.
+fn similar(error: &clap::Error) -> Option<&str> {
+    let kinds = [
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+    ];
+    kinds.into_iter().find_map(|kind| match error.get(kind)? {
+        ContextValue::String(similar) => Some(similar.as_str()),
+        // The last is the most similar.
+        ContextValue::Strings(similar) => similar.last().map(String::as_str),
+        _ => None,
+    })
 }
 
 /// Writes a line to stderr, if there is one.

@@ -7,6 +7,7 @@
 mod cmd;
 mod details;
 mod exit;
+mod inherited;
 mod redact;
 mod screen;
 mod store;

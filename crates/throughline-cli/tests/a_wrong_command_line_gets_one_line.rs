@@ -37,9 +37,10 @@ fn wrong_arguments_are_named_with_what_is_wrong() {
         (&["recover", "--list", "--to", "http://h"], "--list"),
     ] {
         let finished = run(&spool, arguments);
+        let code = if arguments[0] == "run" { 125 } else { 2 };
         assert_eq!(
             (finished.code, &*finished.stdout),
-            (Some(2), ""),
+            (Some(code), ""),
             "{arguments:?}: {finished}"
         );
         assert_eq!(finished.stderr.lines().count(), 1, "{arguments:?}: {finished}");
@@ -48,6 +49,41 @@ fn wrong_arguments_are_named_with_what_is_wrong() {
             "{finished}"
         );
         assert!(!finished.stderr.contains('\x1b'), "{finished:?}");
+    }
+}
+
+#[test]
+fn mistyped_names_are_answered_with_similar_ones_and_the_right_help() {
+    let spool = Spool::new().unwrap();
+    for (arguments, said) in [
+        (
+            &["veiw"][..],
+            "unrecognized subcommand 'veiw'; did you mean 'view'? (see `throughline --help`)",
+        ),
+        (
+            &["ls", "--jsn"],
+            "unexpected argument '--jsn' found; did you mean '--json'? (see `throughline ls --help`)",
+        ),
+        (
+            &["run", "--nam", "x", "--", "true"],
+            "unexpected argument '--nam' found; did you mean '--name'? (see `throughline run --help`)",
+        ),
+        (
+            &["run", "--quiet", "true"],
+            "unexpected argument '--quiet' found (see `throughline run --help`)",
+        ),
+        (
+            &["--spool", "view", "ls", "-x"],
+            "unexpected argument '-x' found (see `throughline ls --help`)",
+        ),
+        (
+            &["--spol", "x"],
+            "unexpected argument '--spol' found; did you mean '--spool'? (see `throughline --help`)",
+        ),
+        (&["qqqq"], "unrecognized subcommand 'qqqq' (see `throughline --help`)"),
+    ] {
+        let finished = run(&spool, arguments);
+        assert_eq!(finished.stderr, format!("throughline: {said}\n"), "{arguments:?}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{attribute, only_span, run, spans, throughline, wait_until};
+use common::{attribute, only_span, run, spans, state, throughline, wait_until};
 use throughline_testkit::{Answer, Receiver, Signal, Spool};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -291,13 +291,6 @@ fn it_stops_and_goes_on_with_the_command() {
     running.signal(Signal::TERM).unwrap();
     // The shell is dead, and with it what is asked of us; its child holds the pipes until the group is killed.
     wait_until("our end", || state(running.id()) == 'Z');
-}
-
-/// The state of a process, as proc(5) calls it; a process that is gone counts as a zombie.
-fn state(process: u32) -> char {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    state.unwrap_or('Z')
 }
 
 #[test]

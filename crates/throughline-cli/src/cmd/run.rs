@@ -4,19 +4,21 @@
 //! context is another. Its exit code is ours, a signal that kills it kills us, and whatever goes wrong with telemetry
 //! is said on stderr and changes neither.
 
+mod child;
 mod signals;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 
 use throughline::{Context, Span, span};
 use throughline_wire::environment::{EnvWriter, pairs};
 
+use self::child::{Changes, Waiting};
 use self::signals::Signals;
-use crate::exit::{Failure, NOT_EXECUTABLE, NOT_FOUND, USAGE, say};
+use crate::exit::{Failure, NOT_EXECUTABLE, NOT_FOUND, OWN_FAILURE, say};
 use crate::{redact, text};
 
 /// Trace a command: same output, exit code and signals.
@@ -25,11 +27,12 @@ use crate::{redact, text};
 /// out), directory, process ids, duration and how it ended. TRACEPARENT, TRACESTATE and BAGGAGE are read from the
 /// environment, and handed to the command so that what it traces becomes part of the same trace.
 ///
-/// Signals sent to this process are passed on to the command: INT, TERM, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT. On
-/// a terminal's foreground INT, QUIT, TSTP and WINCH are not, since the command gets them from there.
+/// Signals sent to this process are passed on to the command: INT, TERM, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT.
+/// Those that a terminal sends (Ctrl-C) are not, since the command gets them too.
 ///
-/// The exit code is that of the command; 127 if it is not found, 126 if it cannot be run. If a signal kills the command,
-/// the same signal then ends this process. Where spans cannot be delivered they stay in the spool for later.
+/// The exit code is that of the command; 127 if it is not found, 126 if it cannot be run, 125 if an option of `run` is wrong.
+/// If a signal kills the command, the same signal then ends this process (as process 1 of a container, which no signal
+/// can end: exit code 128 and its number). Where spans cannot be delivered they stay in the spool for later.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -46,32 +49,27 @@ pub struct Run {
     service: Option<String>,
 
     /// The command and its arguments
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
 impl Run {
     pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
-        let (program, arguments) = self.command.split_first().expect("clap asks for at least one");
-        if program.as_encoded_bytes().starts_with(b"-") {
-            let program = program.to_string_lossy();
-            let message = format!(
-                "unexpected option '{}': a command does not begin so (see `throughline run --help`)",
-                text::escaped(&program)
-            );
-            return Err(Failure::with_code(USAGE, message));
-        }
+        let program = self.command.first().expect("clap asks for at least one");
+        // First of all, while there is one thread and nothing has been changed that a child inherits.
+        let waiting = Waiting::fork(&self.command)
+            .map_err(|error| Failure::with_code(OWN_FAILURE, format_args!("no process can be started: {error}")))?;
+        let child = waiting.pid;
+        // From here on no signal ends us before the command has ended.
+        let signals = Signals::catch(child);
+
         let file_name = Path::new(program).file_name().unwrap_or(program).to_string_lossy();
+        let spool = spool.map(|spool| std::path::absolute(&spool).unwrap_or(spool));
         let mut builder = throughline::builder(&file_name);
         if let Some(service) = &self.service {
             builder = builder.resource("service.name", service);
         }
-        if let Some(spool) = spool {
+        if let Some(spool) = &spool {
             builder = builder.spool_dir(spool);
         }
         let tracing = builder.init();
@@ -81,34 +79,33 @@ impl Run {
         let mut span = span!(parent: &parent, self.name.as_deref().unwrap_or(&file_name));
         describe(&mut span, &file_name, &self.command);
 
-        // From here on no signal ends us before the command has ended.
-        let signals = Signals::catch();
-        let mut command = Command::new(program);
-        command.args(arguments);
-        hand_down(&span.context(), &mut command);
-        let ended = command.spawn().and_then(|mut child| {
-            span.set("process.pid", child.id());
-            match signals {
-                Ok(signals) => signals.forward_until_exit(&child),
-                Err(error) => say(&format!("signals are not passed on: {error}")),
-            }
-            child.wait()
-        });
-        let result = match ended {
-            Ok(status) => {
-                record(&mut span, status);
-                Ok(status)
+        let changes = changes(&span.context(), spool.as_deref());
+        let ended = match waiting.start(&changes) {
+            Ok(child) => {
+                span.set("process.pid", child.as_raw_nonzero().get());
+                let ended = match signals {
+                    Ok(signals) => signals.forward_until_exit(child),
+                    Err(error) => {
+                        say(&format!("signals are not passed on: {error}"));
+                        child::reap(child)
+                    }
+                };
+                ended.map_err(|error| {
+                    Failure::with_code(OWN_FAILURE, format_args!("how the command ended is not known: {error}"))
+                })
             }
             Err(error) => {
-                let failure = not_started(program, &error);
-                span.set("process.exit.code", failure.code);
                 span.error(&error);
-                Err(failure)
+                Err(not_started(program, &error))
             }
         };
+        match &ended {
+            Ok(status) => record(&mut span, *status),
+            Err(failure) => span.set("process.exit.code", failure.code),
+        }
         span.end();
         drop(tracing);
-        let status = result?;
+        let status = ended?;
         match status.signal() {
             Some(signal) => Ok(signals::die_by(signal)),
             None => Ok(status
@@ -136,18 +133,17 @@ fn describe(span: &mut Span, file_name: &str, command: &[OsString]) {
     }
 }
 
-/// Gives the child the span's context. Where there is none, as when tracing is off, the environment stays as it is, and
-/// with it the context of whoever called us.
-fn hand_down(context: &Context, command: &mut Command) {
-    if context.is_empty() {
-        return;
+/// What differs in the command's environment: the span's context and the spool that was given as an option. Where there
+/// is no context, as when tracing is off, that of whoever called us stays.
+fn changes(context: &Context, spool: Option<&Path>) -> Changes {
+    let mut changes = Changes::new();
+    if !context.is_empty() {
+        context.inject(EnvWriter(|name: &str, value: Option<&str>| {
+            changes.push((name.into(), value.map(Into::into)));
+        }));
     }
-    context.inject(EnvWriter(|name: &str, value: Option<&str>| {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }));
+    changes.extend(spool.map(|spool| ("THROUGHLINE_SPOOL_DIR".into(), Some(spool.into()))));
+    changes
 }
 
 /// How it ended. Zero says nothing about success, so the status stays unset.
@@ -167,11 +163,16 @@ fn record(span: &mut Span, status: ExitStatus) {
     }
 }
 
+/// As a shell tells it: 127 if there is no such file, 126 if there is.
 fn not_started(program: &OsStr, error: &io::Error) -> Failure {
-    let program = program.to_string_lossy();
-    let program = text::escaped(&program);
+    let name = program.to_string_lossy();
+    let name = text::escaped(&name);
     match error.kind() {
-        io::ErrorKind::NotFound => Failure::with_code(NOT_FOUND, format_args!("{program}: command not found")),
-        _ => Failure::with_code(NOT_EXECUTABLE, format_args!("{program}: cannot be run: {error}")),
+        io::ErrorKind::NotFound if child::exists(program) => Failure::with_code(
+            NOT_EXECUTABLE,
+            format_args!("{name}: cannot be run: its interpreter (the line `#!`) is not found"),
+        ),
+        io::ErrorKind::NotFound => Failure::with_code(NOT_FOUND, format_args!("{name}: command not found")),
+        _ => Failure::with_code(NOT_EXECUTABLE, format_args!("{name}: cannot be run: {error}")),
     }
 }

@@ -1,6 +1,9 @@
 //! What the tests of the command share.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod terminal;
+
+use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -73,4 +76,23 @@ fn text(value: &Value) -> String {
             .join(" "),
         _ => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
     }
+}
+
+/// The state of a process, as proc(5) calls it; a process that is gone counts as a zombie.
+pub fn state(process: u32) -> char {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    state.unwrap_or('Z')
+}
+
+/// The process that this one has started.
+///
+/// # Panics
+///
+/// When there is none, or several.
+pub fn only_child(process: u32) -> u32 {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap();
+    let children: Vec<_> = children.split_whitespace().collect();
+    assert_eq!(children.len(), 1, "children of {process}: {children:?}");
+    children[0].parse().unwrap()
 }

@@ -1,0 +1,62 @@
+//! `throughline run` as process 1, as in a container.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use common::{attribute, only_span};
+use throughline_testkit::{Finished, Program, Spool};
+
+const THROUGHLINE: &str = env!("CARGO_BIN_EXE_throughline");
+const UNSHARE: [&str; 4] = ["--user", "--pid", "--fork", "--mount-proc"];
+
+/// Runs it as process 1 of a PID namespace; nothing where the machine makes none.
+fn run_as_process_one(spool: &Spool, arguments: &[&str]) -> Option<Finished> {
+    let unshare = |arguments: &[&str]| Program::at("unshare", spool).args(UNSHARE).args(arguments).run();
+    let is_possible = unshare(&["true"]).is_ok_and(|finished| finished.code == Some(0));
+    if !is_possible {
+        assert!(
+            std::env::var_os("CI").is_none_or(|value| value != "true"),
+            "`unshare {}` does not work here, and with CI=true nothing is skipped",
+            UNSHARE.join(" ")
+        );
+        eprintln!(
+            "skipped: `run` as process 1 (`unshare {}` does not work here)",
+            UNSHARE.join(" ")
+        );
+        return None;
+    }
+    Some(unshare(&[&[THROUGHLINE, "run"], arguments].concat()).unwrap())
+}
+
+#[test]
+fn process_one_ends_by_128_and_the_number_of_the_signal() {
+    for (signal, number) in [("SEGV", 11), ("TERM", 15), ("KILL", 9), ("INT", 2), ("ABRT", 6)] {
+        let spool = Spool::new().unwrap();
+        let Some(finished) = run_as_process_one(&spool, &["sh", "-c", &format!("kill -{signal} $$")]) else {
+            return;
+        };
+        assert_eq!(
+            (finished.code, finished.signal, &*finished.stderr),
+            (Some(128 + number), None, ""),
+            "{signal}: {finished}"
+        );
+        assert_eq!(
+            attribute(&only_span(&spool), "process.signal").unwrap(),
+            format!("SIG{signal}")
+        );
+    }
+}
+
+#[test]
+fn process_one_reaps_orphans() {
+    let spool = Spool::new().unwrap();
+    // The subshell leaves `sleep` to process 1, which is asked whether a zombie of it remains.
+    let script = "(sleep 0.01 & echo $! >orphan); orphan=$(cat orphan); \
+                  while [ -e /proc/$orphan ]; do sleep 0.01; done; exit 4";
+    let script = format!("cd '{}'; {script}", spool.home().display());
+    let Some(finished) = run_as_process_one(&spool, &["sh", "-c", &script]) else {
+        return;
+    };
+    assert_eq!(finished.code, Some(4), "{finished}");
+}
