@@ -1,7 +1,12 @@
 //! What the terminal can do: its width, and colours.
 
+use std::borrow::Cow;
 use std::env;
-use std::io::{IsTerminal as _, stdout};
+use std::io::stdout;
+
+use anstream::{AutoStream, ColorChoice};
+
+use crate::text::cut;
 
 const DEFAULT_COLUMNS: usize = 100;
 const COLUMNS: std::ops::RangeInclusive<usize> = 20..=1000;
@@ -10,6 +15,8 @@ const COLUMNS: std::ops::RangeInclusive<usize> = 20..=1000;
 #[derive(Clone, Copy, Debug)]
 pub struct Screen {
     pub columns: usize,
+    /// Whether longer lines are cut. A file or a pipe takes all of them; `columns` is then what a drawing aims at.
+    pub is_limit: bool,
     pub colours: bool,
 }
 
@@ -24,18 +31,24 @@ pub enum Ink {
 }
 
 impl Screen {
-    /// The one that stdout is: a terminal's own width, else `COLUMNS`, else 100. Colours only on a terminal, and not
-    /// where `NO_COLOR` is set (<https://no-color.org>).
+    /// The one that stdout is: a terminal's own width, else `COLUMNS`, else 100 and no limit. Colours on a terminal, unless
+    /// `NO_COLOR`, `CLICOLOR=0` or `TERM=dumb` say no, and elsewhere where `CLICOLOR_FORCE` says yes.
     pub fn of_stdout() -> Self {
         let terminal = terminal_size::terminal_size_of(stdout()).map(|(width, _)| usize::from(width.0));
         let variable = || env::var("COLUMNS").ok()?.parse().ok();
-        let columns = terminal.or_else(variable).unwrap_or(DEFAULT_COLUMNS);
-        let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let columns = terminal.or_else(variable);
         Self {
-            columns: columns.clamp(*COLUMNS.start(), *COLUMNS.end()),
-            colours: stdout().is_terminal() && !refused && !is_dumb,
+            columns: columns
+                .unwrap_or(DEFAULT_COLUMNS)
+                .clamp(*COLUMNS.start(), *COLUMNS.end()),
+            is_limit: columns.is_some(),
+            colours: AutoStream::choice(&stdout()) != ColorChoice::Never,
         }
+    }
+
+    /// The text in at most so many columns, if this screen has a limit.
+    pub fn cut<'a>(&self, text: &'a str, columns: usize) -> Cow<'a, str> {
+        if self.is_limit { cut(text, columns) } else { text.into() }
     }
 
     /// The text in that ink, where there are colours.

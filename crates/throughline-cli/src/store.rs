@@ -11,7 +11,7 @@ use throughline_wire::{SpanView, TraceId};
 
 use crate::exit::{Failure, say};
 use crate::text::count;
-use crate::time::moment;
+use crate::time::Zone;
 
 /// A span as it lies in the spool.
 #[derive(Clone, Debug)]
@@ -58,9 +58,9 @@ pub fn directory(option: Option<PathBuf>) -> Result<PathBuf, Failure> {
 }
 
 /// All spans of a spool, and a line on those that were lost; what cannot be read of it is said on stderr.
-pub fn read(spool: &Path) -> (Vec<Stored>, String) {
+pub fn read(spool: &Path, zone: &Zone) -> (Vec<Stored>, String) {
     let contents = Reader::new(spool).read();
-    let lost = lost(spool, &contents);
+    let lost = lost(spool, &contents, zone);
     (stored(contents), lost)
 }
 
@@ -82,7 +82,7 @@ pub fn processes(spool: &Path) -> Vec<ProcessReport> {
 }
 
 /// A line on spans that were lost, with the reasons; empty when there are none.
-pub fn lost(spool: &Path, contents: &Contents) -> String {
+pub fn lost(spool: &Path, contents: &Contents, zone: &Zone) -> String {
     let processes = contents.processes.iter().map(|process| &process.dropped);
     let reasons = Dropped::ALL.map(|reason| {
         let counts = processes.clone().chain([&contents.dropped]);
@@ -106,7 +106,8 @@ pub fn lost(spool: &Path, contents: &Contents) -> String {
         Err(_) => None,
     };
     let since = since.map_or(String::new(), |since| {
-        format!(" since {}", moment(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)))
+        let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        format!(" since {}", zone.moment_with_zone(nanos))
     });
     let what = count(usize::try_from(all).unwrap_or(usize::MAX), "span");
     format!("{what} lost{since}: {}.\n", words.join(", "))

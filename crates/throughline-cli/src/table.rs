@@ -1,20 +1,25 @@
 //! Tables that fit the terminal.
 
 use crate::screen::{Ink, Screen};
-use crate::text::{cut, fit, width};
+use crate::text::{fit, width};
 
-/// Rows of cells under headings. The last column gives way when there is too little room.
+/// Rows of cells under headings. Where there is too little room, the last columns give way.
 pub struct Table<const COLUMNS: usize> {
-    headings: [&'static str; COLUMNS],
+    headings: [String; COLUMNS],
     is_right: [bool; COLUMNS],
+    /// How narrow a column may become.
+    narrowest: [Option<usize>; COLUMNS],
     rows: Vec<(Ink, [String; COLUMNS])>,
 }
 
+const GAP: usize = 2;
+
 impl<const COLUMNS: usize> Table<COLUMNS> {
-    pub fn new(headings: [&'static str; COLUMNS]) -> Self {
+    pub fn new(headings: [&str; COLUMNS]) -> Self {
         Self {
-            headings,
+            headings: headings.map(str::to_owned),
             is_right: [false; COLUMNS],
+            narrowest: [None; COLUMNS],
             rows: Vec::new(),
         }
     }
@@ -25,19 +30,28 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         self
     }
 
+    /// The same with a column that gives way, down to so many columns of the terminal; of several the last gives way first.
+    pub fn shrinking(mut self, column: usize, narrowest: usize) -> Self {
+        self.narrowest[column] = Some(narrowest);
+        self
+    }
+
     /// Adds a row. Text from elsewhere must have been escaped.
     pub fn row(&mut self, ink: Ink, cells: [String; COLUMNS]) {
         self.rows.push((ink, cells));
     }
 
     pub fn draw(&self, screen: Screen) -> String {
-        let headings = (Ink::Faint, self.headings.map(str::to_owned));
+        let headings = (Ink::Faint, self.headings.clone());
         let rows = || std::iter::once(&headings).chain(&self.rows);
         let mut widths = [0; COLUMNS];
         for (_, cells) in rows() {
             for (widest, cell) in widths.iter_mut().zip(cells) {
                 *widest = width(cell).max(*widest);
             }
+        }
+        if screen.is_limit {
+            self.shrink(&mut widths, screen.columns);
         }
         let line = |(ink, cells): &(Ink, [String; COLUMNS])| {
             let cells = cells
@@ -48,9 +62,19 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
                     false => fit(cell, widths[column]),
                 });
             let line = cells.collect::<Vec<_>>().join("  ");
-            screen.paint(*ink, &cut(line.trim_end(), screen.columns)) + "\n"
+            screen.paint(*ink, &screen.cut(line.trim_end(), screen.columns)) + "\n"
         };
         rows().map(line).collect()
+    }
+
+    fn shrink(&self, widths: &mut [usize; COLUMNS], columns: usize) {
+        let total = widths.iter().sum::<usize>() + GAP * COLUMNS.saturating_sub(1);
+        let mut excess = total.saturating_sub(columns);
+        for (width, narrowest) in widths.iter_mut().zip(self.narrowest).rev() {
+            let gives = excess.min(width.saturating_sub(narrowest.unwrap_or(*width)));
+            *width -= gives;
+            excess -= gives;
+        }
     }
 }
 
@@ -58,23 +82,34 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
 mod tests {
     use super::*;
 
+    fn drawn(is_limit: bool, columns: usize) -> String {
+        let mut table = Table::new(["n", "name", "more"])
+            .right_aligned(0)
+            .shrinking(1, 6)
+            .shrinking(2, 3);
+        for (number, name, more) in [("1", "漢字", "x"), ("100", "a long name", "y, z, and w")] {
+            table.row(Ink::Plain, [number.to_owned(), name.to_owned(), more.to_owned()]);
+        }
+        table.draw(Screen {
+            columns,
+            is_limit,
+            colours: false,
+        })
+    }
+
     #[test]
-    fn columns_are_as_wide_as_their_cells_and_the_last_gives_way() {
-        let mut table = Table::new(["n", "name"]).right_aligned(0);
-        for (number, name) in [("1", "漢字"), ("100", "a long name")] {
-            table.row(Ink::Plain, [number.to_owned(), name.to_owned()]);
-        }
-        for (columns, drawn) in [
-            (80, "  n  name\n  1  漢字\n100  a long name\n"),
-            (10, "  n  name\n  1  漢字\n100  a lo…\n"),
-        ] {
-            assert_eq!(
-                table.draw(Screen {
-                    columns,
-                    colours: false
-                }),
-                drawn
-            );
-        }
+    fn columns_are_as_wide_as_their_cells_and_the_last_give_way_first() {
+        let whole = "  n  name         more\n  1  漢字         x\n100  a long name  y, z, and w\n";
+        assert_eq!(drawn(true, 80), whole);
+        assert_eq!(drawn(false, 10), whole);
+        assert_eq!(
+            drawn(true, 22),
+            "  n  name         more\n  1  漢字         x\n100  a long name  y, …\n"
+        );
+        assert_eq!(
+            drawn(true, 17),
+            "  n  name     mo…\n  1  漢字     x\n100  a long…  y,…\n"
+        );
+        assert_eq!(drawn(true, 10), "  n  name…\n  1  漢字…\n100  a lo…\n");
     }
 }

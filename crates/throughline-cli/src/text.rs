@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_segmentation::UnicodeSegmentation as _;
+use unicode_width::UnicodeWidthStr as _;
 
 /// `text` with everything escaped that could move the cursor, colour or reorder a terminal's line: control characters
 /// (C0, DEL, C1), line and paragraph separators, and marks of the bidirectional algorithm.
@@ -38,9 +39,10 @@ pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
     if width(text) <= columns {
         return Cow::Borrowed(text);
     }
+    // What is seen as one character is kept whole: a letter with its accents, a flag, a family.
     let mut used = 0;
-    let kept = text.chars().take_while(|c| {
-        used += c.width().unwrap_or(0);
+    let kept = text.graphemes(true).take_while(|grapheme| {
+        used += width(grapheme);
         used < columns
     });
     let mut kept: String = kept.collect();
@@ -93,6 +95,13 @@ mod tests {
             ("漢字漢字", 8, "漢字漢字"),
             ("漢字漢字", 7, "漢字漢…"),
             ("漢字漢字", 6, "漢字…"),
+            // Combining characters, and emoji of several code points.
+            ("e\u{301}e\u{301}e\u{301}", 3, "e\u{301}e\u{301}e\u{301}"),
+            ("e\u{301}e\u{301}e\u{301}", 2, "e\u{301}…"),
+            ("👩\u{200d}👩\u{200d}👧 ab", 5, "👩\u{200d}👩\u{200d}👧 ab"),
+            ("👩\u{200d}👩\u{200d}👧 ab", 4, "👩\u{200d}👩\u{200d}👧 …"),
+            ("🇦🇹🇦🇹", 3, "🇦🇹…"),
+            ("❤\u{fe0f}❤\u{fe0f}", 3, "❤\u{fe0f}…"),
         ] {
             assert_eq!(cut(given, columns), shown, "{given} in {columns}");
             assert!(width(&cut(given, columns)) <= columns);

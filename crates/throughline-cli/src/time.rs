@@ -1,5 +1,22 @@
 //! Times and durations for people.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// The option of commands that show times.
+#[derive(clap::Args)]
+pub struct ZoneOption {
+    /// Show times in UTC instead of the local time zone
+    #[arg(long)]
+    utc: bool,
+}
+
+impl ZoneOption {
+    pub fn zone(&self) -> Zone {
+        Zone::new(self.utc)
+    }
+}
+
 /// Nanoseconds in at most 9 columns: `987 ns`, `1.23 ms`, `45.6 s`, `2 m 03 s`, `1 h 02 m`, `5 d`.
 pub fn duration(nanos: u64) -> String {
     const SECOND: u64 = 1_000_000_000;
@@ -29,36 +46,47 @@ pub fn duration(nanos: u64) -> String {
     format!("{value:.decimals$} {name}")
 }
 
-/// A point in time as `2026-11-21 04:03:48 UTC`; nanoseconds since 1970. Nothing for 0, which stands for "not said".
-pub fn moment(unix_nano: u64) -> String {
-    if unix_nano == 0 {
-        return String::new();
-    }
-    let seconds = unix_nano / 1_000_000_000;
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(days);
-    let (hour, minute, second) = (rest / 3600, rest % 3600 / 60, rest % 60);
-    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
-}
+/// In which zone moments are shown.
+#[derive(Clone, Debug)]
+pub struct Zone(TimeZone);
 
-/// The Gregorian date so many days after 1970-01-01, counted in years that begin in March, so that a leap day is the last.
-fn date(days: u64) -> (u64, u64, u64) {
-    const DAYS_TO_MARCH_0000: u64 = 719_468;
-    const DAYS_IN_400_YEARS: u64 = 146_097;
-    let days = days + DAYS_TO_MARCH_0000;
-    let era = days / DAYS_IN_400_YEARS;
-    let day_of_era = days % DAYS_IN_400_YEARS;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day)
+impl Zone {
+    /// The system's (`TZ`, `/etc/localtime`), or UTC.
+    pub fn new(is_utc: bool) -> Self {
+        Self(if is_utc { TimeZone::UTC } else { TimeZone::system() })
+    }
+
+    /// A point in time as `2026-11-21 04:03:48`; nanoseconds since 1970. Nothing for 0, which stands for "not said".
+    pub fn moment(&self, unix_nano: u64) -> String {
+        self.format(unix_nano, "%Y-%m-%d %H:%M:%S")
+    }
+
+    /// The same without the year, if that is the present one: `11-21 04:03:48`.
+    pub fn short_moment(&self, unix_nano: u64) -> String {
+        let moment = self.moment(unix_nano);
+        let this_year = Timestamp::now().to_zoned(self.0.clone()).strftime("%Y-").to_string();
+        moment.strip_prefix(&this_year).map(str::to_owned).unwrap_or(moment)
+    }
+
+    /// The same with the zone: `2026-11-21 04:03:48 UTC`, `2026-11-21 05:03:48 +01:00`.
+    pub fn moment_with_zone(&self, unix_nano: u64) -> String {
+        let text = self.format(unix_nano, "%Y-%m-%d %H:%M:%S %:z");
+        text.strip_suffix("+00:00")
+            .map(|text| format!("{text}UTC"))
+            .unwrap_or(text)
+    }
+
+    /// What to put behind the heading of a column of moments.
+    pub fn heading_suffix(&self) -> &'static str {
+        if self.0 == TimeZone::UTC { " (UTC)" } else { "" }
+    }
+
+    fn format(&self, unix_nano: u64, format: &str) -> String {
+        match Timestamp::from_nanosecond(unix_nano.into()) {
+            Ok(time) if unix_nano > 0 => time.to_zoned(self.0.clone()).strftime(format).to_string(),
+            _ => String::new(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -87,18 +115,21 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_those_of_the_calendar() {
-        for (seconds, text) in [
-            (1, "1970-01-01 00:00:01 UTC"),
-            (951_782_399, "2000-02-28 23:59:59 UTC"),
-            (951_782_400, "2000-02-29 00:00:00 UTC"),
-            (951_868_800, "2000-03-01 00:00:00 UTC"),
-            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
-            (1_795_233_828, "2026-11-21 04:03:48 UTC"),
+    fn moments_are_shown_in_their_zone() {
+        let utc = Zone::new(true);
+        let vienna = Zone(TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap());
+        for (seconds, in_utc, in_vienna) in [
+            (1, "1970-01-01 00:00:01 UTC", "1970-01-01 01:00:01 +01:00"),
+            (951_868_799, "2000-02-29 23:59:59 UTC", "2000-03-01 00:59:59 +01:00"),
+            (1_782_000_000, "2026-06-21 00:00:00 UTC", "2026-06-21 02:00:00 +02:00"),
+            (1_795_233_828, "2026-11-21 04:03:48 UTC", "2026-11-21 05:03:48 +01:00"),
         ] {
-            assert_eq!(moment(seconds * 1_000_000_000), text);
+            let nanos = seconds * 1_000_000_000;
+            assert_eq!(utc.moment_with_zone(nanos), in_utc);
+            assert_eq!(vienna.moment_with_zone(nanos), in_vienna);
+            assert_eq!(vienna.moment(nanos), in_vienna[..19]);
         }
-        assert_eq!(moment(0), "");
-        assert!(moment(u64::MAX).starts_with("2554-"));
+        assert_eq!((utc.moment(0), utc.moment_with_zone(0)), (String::new(), String::new()));
+        assert!(utc.moment(u64::MAX).starts_with("2554-"));
     }
 }

@@ -63,9 +63,11 @@ impl Trace {
         }
     }
 
-    /// The first root's name.
+    /// The name of the root; of the first span whose parent is not here only if there is no root.
     pub fn name(&self) -> &str {
-        self.rows.first().map_or("", |row| self.spans[row.span].view().name())
+        let root = self.rows.iter().find(|row| row.depth == 0 && !row.is_orphan);
+        let named = root.or(self.rows.first());
+        named.map_or("", |row| self.spans[row.span].view().name())
     }
 
     /// The services that took part.
@@ -300,6 +302,19 @@ pub mod tests {
             let trace = trace(spans);
             assert_eq!(outline(&trace), outlined);
             assert_eq!(trace.rows.len(), count);
+        }
+    }
+
+    #[test]
+    fn root_names_the_trace_rather_than_an_earlier_orphan() {
+        let orphan = || span(1, "orphan", 0, 9).child_of(99);
+        let root = || span(2, "root", 5, 6);
+        for (spans, name) in [
+            (vec![], ""),
+            (vec![orphan(), root()], "root"),
+            (vec![orphan(), span(3, "later", 7, 8).child_of(98)], "orphan"),
+        ] {
+            assert_eq!(trace(spans).name(), name);
         }
     }
 

@@ -18,8 +18,8 @@ use throughline_wire::StatusCode;
 use crate::details;
 use crate::screen::{Ink, Screen};
 use crate::store::{State, Stored};
-use crate::text::{count, cut, escaped, fit, width};
-use crate::time::{duration, moment};
+use crate::text::{count, escaped, fit, width};
+use crate::time::{Zone, duration};
 use crate::trace::{Row, Trace};
 
 /// Columns of the last field: `unfinished` fits.
@@ -36,7 +36,7 @@ const STEP: usize = 3;
 const LEVELS: usize = 32;
 
 /// Draws a trace; with the attributes and events of its spans, if they are wanted.
-pub fn draw(trace: &Trace, screen: Screen, with_details: bool) -> String {
+pub fn draw(trace: &Trace, screen: Screen, zone: &Zone, with_details: bool) -> String {
     let labels = labels(trace);
     let room = screen.columns.saturating_sub(1 + GAPS + DURATION);
     let widest = labels.iter().map(Label::columns).max().unwrap_or(0);
@@ -47,7 +47,7 @@ pub fn draw(trace: &Trace, screen: Screen, with_details: bool) -> String {
         label_columns,
         bar_columns: room - label_columns,
     };
-    let mut out = heading(trace, screen);
+    let mut out = heading(trace, screen, zone);
     let mut seen = Vec::new();
     for (row, label) in trace.rows.iter().zip(&labels) {
         let span = &trace.spans[row.span];
@@ -66,19 +66,19 @@ pub fn draw(trace: &Trace, screen: Screen, with_details: bool) -> String {
     out + &legend(&seen, screen)
 }
 
-fn heading(trace: &Trace, screen: Screen) -> String {
+fn heading(trace: &Trace, screen: Screen, zone: &Zone) -> String {
     let id = format!("trace {}", trace.id);
-    let id = screen.paint(Ink::Strong, &cut(&id, screen.columns));
-    let summary = format!("{} · {}", escaped(trace.name()), summary(trace));
-    format!("{id}\n{}\n\n", cut(&summary, screen.columns))
+    let id = screen.paint(Ink::Strong, &screen.cut(&id, screen.columns));
+    let summary = format!("{} · {}", escaped(trace.name()), summary(trace, zone));
+    format!("{id}\n{}\n\n", screen.cut(&summary, screen.columns))
 }
 
 /// When, how long, how many: `2026-11-21 04:03:48 UTC · 1.24 s · 3 spans of 2 services · 1 error`.
-fn summary(trace: &Trace) -> String {
+fn summary(trace: &Trace, zone: &Zone) -> String {
     let spans = count(trace.spans.len(), "span");
     let services = count(trace.services().len(), "service");
     let mut parts = vec![
-        moment(trace.start),
+        zone.moment_with_zone(trace.start),
         duration(trace.end - trace.start),
         format!("{spans} of {services}"),
     ];
@@ -132,7 +132,7 @@ impl Canvas<'_> {
     fn below(&self, label: &Label, ink: Ink, text: &str) -> String {
         let branch = label.branch_below(self.label_columns);
         let room = self.screen.columns.saturating_sub(2 + width(&branch));
-        let text = self.screen.paint(ink, &cut(&escaped(text), room));
+        let text = self.screen.paint(ink, &self.screen.cut(&escaped(text), room));
         format!("  {}{text}\n", self.screen.paint(Ink::Faint, &branch))
     }
 
@@ -290,7 +290,7 @@ fn legend(seen: &[Mark], screen: Screen) -> String {
     for mark in Mark::ALL.into_iter().filter(|mark| seen.contains(mark)) {
         let line = format!("{} {}", mark.sign(), mark.meaning());
         out.push_str(if out.is_empty() { "\n" } else { "" });
-        out.push_str(&screen.paint(Ink::Faint, &cut(&line, screen.columns)));
+        out.push_str(&screen.paint(Ink::Faint, &screen.cut(&line, screen.columns)));
         out.push('\n');
     }
     out

@@ -6,6 +6,7 @@ mod common;
 
 use std::process::{Command, Stdio};
 
+use common::terminal::Terminal;
 use common::{run, throughline};
 use serde_json::Value;
 use throughline_testkit::{Program, Spool};
@@ -57,6 +58,102 @@ fn traces_are_listed_newest_first() {
         (&newest["name"], &newest["services"]),
         (&"\x1b[31mthird".into(), &vec!["sh"].into())
     );
+}
+
+/// The spool of a trace whose name and service are long.
+fn long_names() -> Spool {
+    let spool = Spool::new().unwrap();
+    run(
+        &spool,
+        &[
+            "run",
+            "--name",
+            "nightly backup of homes",
+            "--service",
+            "a-service-with-a-very-long-name-indeed",
+            "true",
+        ],
+    )
+    .expect_success();
+    spool
+}
+
+const THROUGHLINE: &str = env!("CARGO_BIN_EXE_throughline");
+
+#[test]
+fn ls_shows_names_at_80_columns_and_cuts_nothing_when_piped() {
+    let spool = long_names();
+    let (_, shown) = Terminal::run(&spool, THROUGHLINE, &["ls"]).finish();
+    assert!(shown.contains("nightly backup of homes"), "{shown}");
+    let shown = shown.replace("\x1b[2m", "").replace("\x1b[0m", "");
+    assert!(
+        shown.lines().all(|line| line.trim_end().chars().count() <= 80),
+        "{shown}"
+    );
+    let piped = run(&spool, &["ls"]).expect_success().stdout;
+    assert!(
+        piped.contains("nightly backup of homes  a-service-with-a-very-long-name-indeed\n"),
+        "{piped}"
+    );
+}
+
+#[test]
+fn times_are_local_unless_utc_is_asked_for() {
+    let spool = Spool::new().unwrap();
+    run(&spool, &["run", "true"]).expect_success();
+    let start = |arguments: &[&str], zone: &str| {
+        let program = throughline(&spool, arguments).env("TZ", zone);
+        let shown = program.run().unwrap().expect_success().stdout;
+        shown.lines().nth(1).unwrap().to_owned()
+    };
+    let day = |line: &str| line.split_whitespace().nth(1).unwrap().to_owned();
+    let hour = |line: &str| line.split_whitespace().nth(2).unwrap()[..2].parse::<i32>().unwrap();
+    let utc = start(&["ls", "--utc"], "JST-9");
+    let japan = start(&["ls"], "JST-9");
+    assert_eq!((hour(&japan) - hour(&utc)).rem_euclid(24), 9, "{utc} {japan}");
+    assert_eq!(day(&start(&["ls"], "UTC")), day(&utc));
+    assert!(start(&["view", "last"], "JST-9").contains(" +09:00 · "));
+    assert!(start(&["view", "last", "--utc"], "JST-9").contains(" UTC · "));
+}
+
+#[test]
+fn colours_are_for_terminals_and_for_those_who_want_them() {
+    let spool = filled();
+    let coloured = |environment: &str| {
+        let script = format!("{environment} '{THROUGHLINE}' view last");
+        let (code, shown) = Terminal::run(&spool, "sh", &["-c", &script]).finish();
+        assert_eq!(code, Some(0), "{shown}");
+        shown.contains("\x1b[31m")
+    };
+    for (environment, expected) in [
+        ("", true),
+        ("NO_COLOR=1", false),
+        ("NO_COLOR=", true),
+        ("CLICOLOR=0", false),
+        ("TERM=dumb", false),
+        ("CLICOLOR_FORCE=1 NO_COLOR=1", false),
+    ] {
+        assert_eq!(coloured(environment), expected, "{environment}");
+    }
+    let piped = |variable: &str| {
+        let program = throughline(&spool, &["view", "last"]).env(variable, "1");
+        program.run().unwrap().expect_success().stdout.contains("\x1b[31m")
+    };
+    assert!(piped("CLICOLOR_FORCE") && !piped("CLICOLOR"));
+}
+
+#[test]
+fn view_cuts_attributes_on_a_terminal_and_not_when_piped() {
+    let spool = Spool::new().unwrap();
+    let long = "word ".repeat(40);
+    run(&spool, &["run", "true", &long]).expect_success();
+    let piped = run(&spool, &["view", "last", "-a"]).expect_success().stdout;
+    assert!(
+        piped.contains(&format!("process.command_args = [true, {long}]")),
+        "{piped}"
+    );
+    let (_, shown) = Terminal::run(&spool, THROUGHLINE, &["view", "last", "-a"]).finish();
+    assert!(!shown.contains(&long) && shown.contains('…'), "{shown}");
 }
 
 #[test]

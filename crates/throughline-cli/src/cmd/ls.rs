@@ -8,14 +8,14 @@ use crate::exit::{Failure, print};
 use crate::screen::{Ink, Screen};
 use crate::store;
 use crate::table::Table;
-use crate::text::{cut, escaped};
-use crate::time::{duration, moment};
+use crate::text::escaped;
+use crate::time::{Zone, ZoneOption, duration};
 use crate::trace::{self, Trace};
 
 /// List recent traces, newest first.
 ///
-/// Shows each trace with the shortest beginning of its id that `view` accepts, its start, duration, number of spans,
-/// services, and the name of its first span. In the column of marks: ! errors, ? spans that their process did not live
+/// Shows each trace with the shortest beginning of its id that `view` accepts, its start in local time, duration, number of
+/// spans, the name of its root, and its services. In the column of marks: ! errors, ? spans that their process did not live
 /// to end, > spans that are still open, ~ spans that wait for delivery to a backend. A last line says how many spans were
 /// lost, and why, if any were.
 #[derive(clap::Args)]
@@ -27,12 +27,16 @@ pub struct Ls {
     /// One JSON object a line; times in nanoseconds since 1970
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    zone: ZoneOption,
 }
 
 impl Ls {
     pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
         let directory = store::directory(spool)?;
-        let (spans, lost) = store::read(&directory);
+        let zone = self.zone.zone();
+        let (spans, lost) = store::read(&directory, &zone);
         let grouped = trace::group(spans);
         let ids: Vec<_> = grouped.keys().map(ToString::to_string).collect();
         let prefix = unique_prefix(&ids);
@@ -46,7 +50,7 @@ impl Ls {
         if total == 0 {
             return print(&(nothing(&directory) + &lost));
         }
-        let mut out = table(&traces, prefix, Screen::of_stdout());
+        let mut out = table(&traces, prefix, &zone, Screen::of_stdout());
         if total > traces.len() {
             out.push_str(&format!("… and {} older; more with -n\n", total - traces.len()));
         }
@@ -90,36 +94,44 @@ fn json_line(trace: &Trace) -> String {
     format!("{line}\n")
 }
 
-/// Services get no more columns than this, however many they are.
-const SERVICES: usize = 32;
+/// How narrow the columns of services and names may become.
+const SERVICES: usize = 8;
+const NAME: usize = 24;
 
-fn table(traces: &[Trace], prefix: usize, screen: Screen) -> String {
-    let mut table = Table::new(["trace", "start", "took", "spans", "", "services", "name"])
+fn table(traces: &[Trace], prefix: usize, zone: &Zone, screen: Screen) -> String {
+    let start = format!("start{}", zone.heading_suffix());
+    let mut table = Table::new(["trace", &start, "took", "spans", "", "name", "services"])
         .right_aligned(2)
-        .right_aligned(3);
+        .right_aligned(3)
+        .shrinking(5, NAME)
+        .shrinking(6, SERVICES);
     for trace in traces {
         let ink = match (trace.errors(), trace.unfinished()) {
             (0, 0) => Ink::Plain,
             (0, _) => Ink::Warning,
             _ => Ink::Error,
         };
-        table.row(ink, cells(trace, prefix));
+        let start = match screen.is_limit {
+            true => zone.short_moment(trace.start),
+            false => zone.moment(trace.start),
+        };
+        table.row(ink, cells(trace, prefix, start));
     }
     table.draw(screen)
 }
 
-fn cells(trace: &Trace, prefix: usize) -> [String; 7] {
+fn cells(trace: &Trace, prefix: usize, start: String) -> [String; 7] {
     let services: Vec<_> = trace.services().into_iter().collect();
     let mut id = trace.id.to_string();
     id.truncate(prefix);
     [
         id,
-        moment(trace.start),
+        start,
         duration(trace.end - trace.start),
         trace.spans.len().to_string(),
         marks(trace),
-        cut(&escaped(&services.join(", ")), SERVICES).into_owned(),
         escaped(trace.name()).into_owned(),
+        escaped(&services.join(", ")).into_owned(),
     ]
 }
 

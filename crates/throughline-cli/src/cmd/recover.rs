@@ -16,6 +16,7 @@ use crate::exit::{FAILURE, Failure, print};
 use crate::screen::Screen;
 use crate::store;
 use crate::text::{count, escaped};
+use crate::time::ZoneOption;
 
 /// How often it is looked how much is left.
 const LOOK: Duration = Duration::from_millis(50);
@@ -59,6 +60,9 @@ pub struct Recover {
     /// The list as one JSON object a line; times in nanoseconds since 1970
     #[arg(long, conflicts_with_all = ["to", "header"])]
     json: bool,
+
+    #[command(flatten)]
+    zone: ZoneOption,
 }
 
 fn parse_header(text: &str) -> Result<(String, String), String> {
@@ -76,11 +80,12 @@ impl Recover {
             .any(is_set);
         if self.list || self.json || self.to.is_none() && !by_variable {
             let contents = store::contents(&spool);
-            let lost = store::lost(&spool, &contents);
+            let zone = self.zone.zone();
+            let lost = store::lost(&spool, &contents, &zone);
             let groups = listing::group(&left(contents.processes));
             return match self.json {
                 true => print(&groups.iter().map(Group::json_line).collect::<String>()),
-                false => print(&(listing::text(&groups, &spool, Screen::of_stdout()) + &lost)),
+                false => print(&(listing::text(&groups, &spool, &zone, Screen::of_stdout()) + &lost)),
             };
         }
         self.deliver(&spool)

@@ -9,6 +9,7 @@ use crate::exit::{Failure, print};
 use crate::screen::Screen;
 use crate::store::{self, Stored};
 use crate::text::escaped;
+use crate::time::ZoneOption;
 use crate::trace::{self, Trace};
 use crate::waterfall;
 
@@ -33,6 +34,9 @@ pub struct View {
     /// The trace as OTLP/JSON: one TracesData on one line
     #[arg(long, conflicts_with = "attributes")]
     json: bool,
+
+    #[command(flatten)]
+    zone: ZoneOption,
 }
 
 /// Which trace.
@@ -57,7 +61,8 @@ impl Wanted {
 impl View {
     pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
         let directory = store::directory(spool)?;
-        let traces = trace::group(store::read(&directory).0);
+        let zone = self.zone.zone();
+        let traces = trace::group(store::read(&directory, &zone).0);
         let trace = choose(traces, &self.id).map_err(|message| {
             Failure::new(format_args!(
                 "{message} in {}",
@@ -70,7 +75,7 @@ impl View {
                 .map_err(|error| Failure::new(format_args!("the trace cannot be written as JSON: {error}")))?;
             return print(&(line + "\n"));
         }
-        print(&waterfall::draw(&trace, Screen::of_stdout(), self.attributes))
+        print(&waterfall::draw(&trace, Screen::of_stdout(), &zone, self.attributes))
     }
 }
 

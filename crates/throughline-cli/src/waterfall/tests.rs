@@ -30,8 +30,10 @@ fn drawn(trace: &Trace, columns: usize, with_details: bool) -> String {
         trace,
         Screen {
             columns,
+            is_limit: true,
             colours: false,
         },
+        &Zone::new(true),
         with_details,
     )
 }
@@ -75,12 +77,48 @@ fn odd_traces_are_drawn_too() {
 }
 
 #[test]
+fn names_of_any_script_keep_the_grid() {
+    let trace = trace([
+        span(1, "root", 0, 100),
+        span(2, "e\u{301}te\u{301}", 0, 100).child_of(1),
+        span(3, "👩\u{200d}👩\u{200d}👧 ❤\u{fe0f} 🇦🇹", 0, 100).child_of(1),
+        span(4, &"👩\u{200d}👩\u{200d}👧".repeat(40), 0, 100).child_of(1),
+        span(5, &"e\u{301}".repeat(90), 0, 100).child_of(1),
+    ]);
+    for columns in [40, 41, 80] {
+        let drawn = drawn(&trace, columns, false);
+        let bars: Vec<_> = drawn
+            .lines()
+            .filter_map(|line| Some(width(&line[..line.find('█')?])))
+            .collect();
+        assert_eq!(bars.len(), 5, "{drawn}");
+        assert!(bars.iter().all(|column| *column == bars[0]), "{bars:?}: {drawn}");
+    }
+}
+
+#[test]
+fn details_are_not_cut_where_there_is_no_limit() {
+    let trace = trace([span(1, "s", 0, 1)
+        .attribute("key", &"long ".repeat(100))
+        .error(&"bad ".repeat(100))]);
+    let screen = Screen {
+        columns: 80,
+        is_limit: false,
+        colours: false,
+    };
+    let drawn = draw(&trace, screen, &Zone::new(true), true);
+    assert!(drawn.contains(&format!("key = {}", "long ".repeat(100))), "{drawn}");
+    assert!(drawn.contains(&"bad ".repeat(100)), "{drawn}");
+}
+
+#[test]
 fn colours_add_nothing_but_colours() {
     let screen = Screen {
         columns: 80,
+        is_limit: true,
         colours: true,
     };
-    let mut plain = draw(&rich(), screen, true);
+    let mut plain = draw(&rich(), screen, &Zone::new(true), true);
     assert!(plain.contains("\x1b[31m"));
     for code in ["\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[2m", "\x1b[0m"] {
         plain = plain.replace(code, "");

@@ -12,6 +12,7 @@ use crate::exit::{FAILURE, Failure, print};
 use crate::screen::Screen;
 use crate::store::{self, Place, State};
 use crate::text::{count, escaped};
+use crate::time::Zone;
 use crate::trace::Trace;
 use crate::waterfall;
 
@@ -95,7 +96,12 @@ impl Outcome {
     pub fn show(&self, story: &Story) -> Result<u8, Failure> {
         let mut out = format!("{story}\n");
         if !self.trace.spans.is_empty() {
-            out.push_str(&waterfall::draw(&self.trace, Screen::of_stdout(), false));
+            out.push_str(&waterfall::draw(
+                &self.trace,
+                Screen::of_stdout(),
+                &Zone::new(false),
+                false,
+            ));
             out.push('\n');
         }
         out.push_str(&format!("{}\n", self.balance()));

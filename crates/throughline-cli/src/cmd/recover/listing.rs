@@ -11,7 +11,7 @@ use super::{spans, waiting};
 use crate::screen::{Ink, Screen};
 use crate::table::Table;
 use crate::text::escaped;
-use crate::time::moment;
+use crate::time::Zone;
 
 /// What processes of one service left for the same backends.
 pub struct Group {
@@ -60,15 +60,17 @@ impl Group {
 }
 
 /// The groups for people.
-pub fn text(groups: &[Group], spool: &Path, screen: Screen) -> String {
+pub fn text(groups: &[Group], spool: &Path, zone: &Zone, screen: Screen) -> String {
     let place = spool.display().to_string();
     let place = escaped(&place);
     if groups.is_empty() {
         return format!("No undelivered spans of ended processes in {place}.\n");
     }
-    let mut table = Table::new(["spans", "processes", "service", "since", "for"])
+    let since = format!("since{}", zone.heading_suffix());
+    let mut table = Table::new(["spans", "processes", "service", &since, "for"])
         .right_aligned(0)
-        .right_aligned(1);
+        .right_aligned(1)
+        .shrinking(4, 20);
     for group in groups {
         // The kind is the same for all, so far: the endpoint tells them apart.
         let endpoints = group.destinations.iter().filter_map(|name| name.rsplit(' ').next());
@@ -79,7 +81,7 @@ pub fn text(groups: &[Group], spool: &Path, screen: Screen) -> String {
                 group.spans.to_string(),
                 group.processes.to_string(),
                 escaped(&group.service).into_owned(),
-                moment(group.since),
+                zone.moment(group.since),
                 escaped(&endpoints.join(", ")).into_owned(),
             ],
         );
