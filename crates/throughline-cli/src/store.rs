@@ -1,5 +1,6 @@
 //! Reading the spool, for the commands that show what is in it.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,9 +77,31 @@ pub fn contents(spool: &Path) -> Contents {
     contents
 }
 
-/// The processes of a spool.
-pub fn processes(spool: &Path) -> Vec<ProcessReport> {
-    contents(spool).processes
+/// Looks at a spool again and again, and says each problem once.
+pub struct Watcher<'a> {
+    spool: &'a Path,
+    said: BTreeSet<String>,
+}
+
+impl<'a> Watcher<'a> {
+    pub fn of(spool: &'a Path) -> Self {
+        Self {
+            spool,
+            said: BTreeSet::new(),
+        }
+    }
+
+    /// The processes that are there now.
+    pub fn processes(&mut self) -> Vec<ProcessReport> {
+        let contents = Reader::new(self.spool).read_where(|_| false);
+        for problem in contents.problems {
+            if !self.said.contains(&problem) {
+                say(&problem);
+                self.said.insert(problem);
+            }
+        }
+        contents.processes
+    }
 }
 
 /// A line on spans that were lost, with the reasons; empty when there are none.

@@ -4,6 +4,10 @@
 
 mod common;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use common::terminal::Terminal;
 use common::{only_span, run, throughline};
 use serde_json::Value;
 use throughline_spool::{Archive, Limits, Moment, Root};
@@ -76,7 +80,7 @@ fn what_is_left_is_delivered_once_and_nothing_else_is() {
     let spool = left_for(&mut receiver);
     let span_id = only_span(&spool)["spanId"].as_str().unwrap().to_owned();
     receiver.restart().unwrap();
-    for delivered in ["1 span delivered to ", "0 spans delivered to "] {
+    for delivered in ["Delivered 1 span to ", "Delivered 0 spans to "] {
         let recovered = run(&spool, &["recover", "--to", &receiver.endpoint()]).expect_success();
         assert!(
             recovered.stdout.starts_with(delivered) && recovered.stderr.is_empty(),
@@ -95,7 +99,52 @@ fn a_backend_that_is_still_down_is_told_with_the_reason() {
     let spool = left_for(&mut receiver);
     let recovered = run(&spool, &["recover", "--to", &receiver.endpoint()]);
     assert_eq!(recovered.code, Some(1), "{recovered}");
-    assert!(recovered.stdout.contains("; 1 left: connection refused"), "{recovered}");
+    assert!(
+        recovered.stdout.contains("\nNot delivered: 1 span: connection refused"),
+        "{recovered}"
+    );
+}
+
+#[test]
+fn problem_is_said_once_however_often_recover_looks() {
+    let mut receiver = Receiver::start().unwrap();
+    let spool = left_for(&mut receiver);
+    let damaged = spool.path().join("20260101T000000.000Z-1-0123456789abcdef");
+    fs::create_dir(&damaged).unwrap();
+    fs::set_permissions(&damaged, fs::Permissions::from_mode(0o700)).unwrap();
+    for file in ["lock", "manifest"] {
+        fs::write(damaged.join(file), "no manifest").unwrap();
+        fs::set_permissions(damaged.join(file), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let recovered = run(&spool, &["recover", "--to", &receiver.endpoint()]);
+    let told = recovered
+        .stderr
+        .lines()
+        .filter(|line| line.contains("0123456789abcdef"));
+    assert_eq!(told.count(), 1, "{recovered}");
+}
+
+#[test]
+fn progress_is_shown_on_a_terminal() {
+    let mut receiver = Receiver::start().unwrap();
+    let spool = left_for(&mut receiver);
+    let arguments = ["recover", "--to", &receiver.endpoint()];
+    let (code, shown) = Terminal::run(&spool, env!("CARGO_BIN_EXE_throughline"), &arguments).finish();
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(shown.contains("\r0 of 1 span delivered\x1b[K"), "{shown:?}");
+}
+
+#[test]
+fn header_without_an_endpoint_is_refused() {
+    let spool = Spool::new().unwrap();
+    let refused = run(&spool, &["recover", "--header", "a=b"]);
+    assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{refused}");
+    assert!(
+        refused
+            .stderr
+            .contains("--header is given without an endpoint: add --to URL"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -110,12 +159,14 @@ fn spans_go_to_another_backend_only_when_that_is_said() {
         .unwrap()
         .expect_success();
     assert!(
-        recovered.stdout.contains("Left for other backends: 1 span,"),
+        recovered
+            .stdout
+            .contains("\nFor other backends: 1 span; `throughline recover --list` shows which"),
         "{recovered}"
     );
     assert!(other.spans().is_empty());
 
     let recovered = run(&spool, &["recover", "--to", &other.endpoint()]).expect_success();
-    assert!(recovered.stdout.starts_with("1 span delivered to "), "{recovered}");
+    assert!(recovered.stdout.starts_with("Delivered 1 span to "), "{recovered}");
     assert_eq!(other.spans().len(), 1);
 }

@@ -1,6 +1,7 @@
 //! `throughline recover`: what dead processes left undelivered.
 
 mod listing;
+mod progress;
 
 use std::collections::BTreeSet;
 use std::env;
@@ -12,14 +13,16 @@ use throughline::Tracing;
 use throughline_spool::{Destination, Life, ProcessReport};
 
 use self::listing::Group;
-use crate::exit::{FAILURE, Failure, print};
+use self::progress::Progress;
+use crate::exit::{FAILURE, Failure, USAGE, print};
 use crate::screen::Screen;
-use crate::store;
+use crate::store::{self, Watcher};
 use crate::text::{count, escaped};
 use crate::time::ZoneOption;
 
-/// How often it is looked how much is left.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often it is looked how much is left, at most and at least.
+const LOOK: Duration = Duration::from_millis(100);
+const LOOK_AT_LEAST: Duration = Duration::from_secs(5);
 /// A backend that does not work and takes nothing for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// One with which nothing is wrong is waited for a little longer than the 30 s in which dead processes are looked for
@@ -78,6 +81,10 @@ impl Recover {
         let by_variable = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
             .into_iter()
             .any(is_set);
+        if !self.header.is_empty() && self.to.is_none() && !by_variable {
+            let message = "--header is given without an endpoint: add --to URL, or set OTEL_EXPORTER_OTLP_ENDPOINT";
+            return Err(Failure::with_code(USAGE, message));
+        }
         if self.list || self.json || self.to.is_none() && !by_variable {
             let contents = store::contents(&spool);
             let zone = self.zone.zone();
@@ -101,9 +108,10 @@ impl Recover {
             builder = builder.header(name, value);
         }
         // Looked at first: delivery begins at once.
-        let left = left(store::processes(spool));
+        let mut watcher = Watcher::of(spool);
+        let left = left(watcher.processes());
         let tracing = builder.init();
-        let Some(ours) = own_destination(spool) else {
+        let Some(ours) = own_destination(&mut watcher) else {
             return Err(Failure::new(
                 "nothing can be delivered: tracing is off, or the spool cannot be used",
             ));
@@ -114,20 +122,19 @@ impl Recover {
         let (before, others) = (total(&for_us), total(&for_others));
         let names: BTreeSet<_> = for_us.into_iter().map(|process| process.name).collect();
 
-        let rest = wait(spool, &names, before, &tracing);
+        let rest = wait(&mut watcher, &names, before, &tracing);
         let report = tracing.shutdown(REPORT).wait();
-        let mut out = format!("{} delivered to {}", spans(before - rest), escaped(&ours.name));
+        let mut out = format!("Delivered {} to {}.\n", spans(before - rest), escaped(&ours.name));
         if rest > 0 {
             let trouble = report
                 .trouble()
-                .unwrap_or("not all could be read in time, run it again");
-            out.push_str(&format!("; {rest} left: {}", escaped(trouble)));
+                .unwrap_or("not all could be read in time; run this command again");
+            out.push_str(&format!("Not delivered: {}: {}.\n", spans(rest), escaped(trouble)));
         }
-        out.push_str(".\n");
         if others > 0 {
-            let others = spans(others);
             out.push_str(&format!(
-                "Left for other backends: {others}, see `throughline recover --list`.\n"
+                "For other backends: {}; `throughline recover --list` shows which, --to URL delivers them too.\n",
+                spans(others)
             ));
         }
         print(&out)?;
@@ -136,16 +143,18 @@ impl Recover {
 }
 
 /// Waits until nothing of these processes is left, or for too long nothing has become less. Returns what is left.
-fn wait(spool: &Path, names: &BTreeSet<String>, before: u64, tracing: &Tracing) -> u64 {
+fn wait(watcher: &mut Watcher<'_>, names: &BTreeSet<String>, before: u64, tracing: &Tracing) -> u64 {
+    let began = Instant::now();
+    let progress = Progress::of(before);
     let mut rest = before;
-    let mut changed = Instant::now();
+    let mut changed = began;
     let mut pause = LOOK;
     while rest > 0 {
+        progress.show(rest, began.elapsed());
         sleep(pause);
         let looked = Instant::now();
-        let processes = store::processes(spool);
-        // A large spool takes long to read: most of the time is delivery's.
-        pause = LOOK.max(looked.elapsed() * 4);
+        let processes = watcher.processes();
+        pause = pause_after(looked.elapsed());
         let now = processes
             .iter()
             .filter(|process| names.contains(&process.name))
@@ -164,10 +173,15 @@ fn wait(spool: &Path, names: &BTreeSet<String>, before: u64, tracing: &Tracing) 
     rest
 }
 
+/// A look reads the whole spool. However large that is, looking takes a twentieth of the time, the rest is delivery's.
+fn pause_after(look: Duration) -> Duration {
+    (look * 20).clamp(LOOK, LOOK_AT_LEAST)
+}
+
 /// Where this process delivers, as its own directory in the spool says.
-fn own_destination(spool: &Path) -> Option<Destination> {
+fn own_destination(watcher: &mut Watcher<'_>) -> Option<Destination> {
     let own = |process: &ProcessReport| process.life == Life::Living && process.owner.pid == std::process::id();
-    let process = store::processes(spool).into_iter().find(own)?;
+    let process = watcher.processes().into_iter().find(own)?;
     process.destinations.into_iter().next()
 }
 
@@ -192,4 +206,16 @@ fn total(processes: &[ProcessReport]) -> u64 {
 
 fn spans(number: u64) -> String {
     count(usize::try_from(number).unwrap_or(usize::MAX), "span")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_takes_a_small_share_of_the_time() {
+        for (look, pause) in [(0, 100), (5, 100), (50, 1000), (1000, 5000)] {
+            assert_eq!(pause_after(Duration::from_millis(look)), Duration::from_millis(pause));
+        }
+    }
 }
