@@ -89,19 +89,29 @@ fn one_trace_goes_through_all_processes() {
         "{said}"
     );
     assert_eq!(finished.stderr, "");
-    let again = said
-        .lines()
-        .last()
-        .unwrap()
-        .strip_prefix("See it again: throughline view ")
-        .unwrap();
-    assert!(
-        run(&spool, &["view", again])
-            .expect_success()
-            .stdout
-            .contains("process jobs")
-    );
     assert_eq!(entries(&spool.home().join("tmp")), 0);
+}
+
+#[test]
+fn hint_at_the_end_works_in_the_same_shell() {
+    let [spool, other] = [Spool::new().unwrap(), Spool::new().unwrap()];
+    let directory = packed(&spool);
+    let bin = Path::new(env!("CARGO_BIN_EXE_throughline")).parent().unwrap();
+    fs::create_dir_all(spool.home().join("a spool's place")).unwrap();
+    for (command, option, at) in [
+        ("./throughline", "", bin),
+        ("throughline", "--spool 'a spool'\\''s place/spool'", &spool.home()),
+    ] {
+        let shell = |script: &str| {
+            let script = format!("PATH=$PATH:{}; {script}", bin.display());
+            let program = Program::at("sh", &other).args(["-c", &script]).current_dir(at);
+            program.run().unwrap().expect_success().stdout
+        };
+        let said = shell(&format!("{command} demo '{}' {option}", directory.display()));
+        let hint = said.lines().last().unwrap().strip_prefix("See it again: ").unwrap();
+        assert!(hint.starts_with(command), "{hint}");
+        assert!(shell(hint).contains("process jobs"), "{hint}");
+    }
 }
 
 #[test]

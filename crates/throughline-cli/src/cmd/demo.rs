@@ -59,7 +59,7 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// them. It stays in the spool; with OTEL_EXPORTER_OTLP_ENDPOINT set it is also sent there.
 #[derive(clap::Args)]
 pub struct Demo {
-    /// What to pack: regular files, 64 MiB at most, without `.git` and `target`
+    /// What to pack: regular files, 64 MiB and 20,000 files at most, without `.git` and `target`
     #[arg(default_value = ".", value_name = "DIR")]
     directory: PathBuf,
 
@@ -79,6 +79,7 @@ impl Demo {
             let message = format!("{} is not a directory: the demo packs one", escaped(&directory));
             return Err(Failure::with_code(USAGE, message));
         }
+        let option = spool.clone();
         let spool = std::path::absolute(store::directory(spool)?).map_err(Failure::new)?;
         let tracing = throughline::builder("demo")
             .resource("service.name", "demo")
@@ -112,7 +113,7 @@ impl Demo {
             );
             return Ok(0);
         };
-        Outcome::read(&spool, trace, &account, report).show(&story)
+        Outcome::read(&spool, option, trace, &account, report).show(&story)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Packing a directory into a tar archive, and telling what is in one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,9 @@ use ring::digest::{SHA256, digest};
 
 /// What is packed at most.
 pub const MAX_BYTES: u64 = 64 << 20;
-const MAX_FILES: usize = 20_000;
+pub const MAX_FILES: usize = 20_000;
+/// Directory entries that are looked at, at most: a demo of a home directory ends too.
+const MAX_ENTRIES: usize = 100_000;
 /// What a build or a version control system makes is not worth the time.
 const SKIPPED: [&str; 2] = [".git", "target"];
 
@@ -23,13 +25,19 @@ pub struct Packed {
     pub bytes: u64,
     /// Files beyond the limits, and such as cannot be read.
     pub left_out: usize,
+    /// Whether there was more than was looked at.
+    pub is_cut_short: bool,
 }
 
 /// Writes the regular files below a directory as a tar archive, in the order of their names.
 pub fn pack(directory: &Path, out: impl Write) -> io::Result<Packed> {
     let mut archive = tar::Builder::new(out);
-    let mut packed = Packed::default();
-    for path in files(directory)? {
+    let (files, is_cut_short) = files(directory, MAX_ENTRIES)?;
+    let mut packed = Packed {
+        is_cut_short,
+        ..Packed::default()
+    };
+    for path in files {
         let Ok(name) = path.strip_prefix(directory) else {
             continue;
         };
@@ -62,35 +70,47 @@ pub fn contents(archive: impl Read) -> io::Result<Contents> {
     Ok(contents)
 }
 
-/// The regular files below a directory, sorted. Links are not followed, so it comes to an end.
-fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+/// The regular files below a directory, sorted, and whether there are more: only so many entries are looked at. Links are
+/// not followed.
+fn files(directory: &Path, most: usize) -> io::Result<(Vec<PathBuf>, bool)> {
     let mut found = Vec::new();
-    let mut waiting = vec![directory.to_owned()];
-    while let Some(at) = waiting.pop() {
+    let mut waiting = VecDeque::from([directory.to_owned()]);
+    let mut looked_at = 0;
+    // Breadth first: what lies near the top is packed, whatever is below.
+    while let Some(at) = waiting.pop_front() {
         let entries = match fs::read_dir(&at) {
             Err(error) if at == directory => return Err(error),
             Err(_) => continue,
             Ok(entries) => entries,
         };
         for entry in entries.flatten() {
+            if looked_at == most {
+                found.sort();
+                return Ok((found, true));
+            }
+            looked_at += 1;
             match entry.file_type() {
                 Ok(kind) if kind.is_file() => found.push(entry.path()),
                 Ok(kind) if kind.is_dir() && !SKIPPED.iter().any(|name| entry.file_name() == *name) => {
-                    waiting.push(entry.path());
+                    waiting.push_back(entry.path());
                 }
                 _ => {}
             }
         }
     }
     found.sort();
-    Ok(found)
+    Ok((found, false))
 }
 
 /// A file's content, if it can be read and is no longer than that.
 fn read(path: &Path, limit: u64) -> Option<Vec<u8>> {
+    let file = File::open(path).ok()?;
+    if file.metadata().ok()?.len() > limit {
+        return None;
+    }
     let mut content = Vec::new();
-    // One byte more than allowed tells a file that is too long.
-    File::open(path).ok()?.take(limit + 1).read_to_end(&mut content).ok()?;
+    // It may have grown meanwhile: one byte more than allowed tells.
+    file.take(limit + 1).read_to_end(&mut content).ok()?;
     (content.len() as u64 <= limit).then_some(content)
 }
 
@@ -121,6 +141,20 @@ mod tests {
         assert_eq!(names, ["a/b/file", "ünïcode"]);
         assert_eq!((packed.bytes, packed.left_out), (3, 0));
         assert_eq!(contents(archive.as_slice()).unwrap(), packed.contents);
+    }
+
+    #[test]
+    fn walk_ends_after_so_many_entries_and_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        fs::create_dir_all(path.join("deep/deeper")).unwrap();
+        for name in ["deep/deeper/a", "deep/b", "c", "d"] {
+            fs::write(path.join(name), "").unwrap();
+        }
+        for (most, found, is_cut_short) in [(0, 0, true), (5, 3, true), (6, 4, false), (7, 4, false)] {
+            let (files, is_cut) = files(path, most).unwrap();
+            assert_eq!((files.len(), is_cut), (found, is_cut_short), "{most}: {files:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use throughline::{Report, SpanId, TraceId};
 
-use super::pack::{MAX_BYTES, Packed};
+use super::pack::{MAX_BYTES, MAX_FILES, Packed};
 use super::witness::Account;
 use crate::exit::{FAILURE, Failure, print};
 use crate::screen::Screen;
@@ -41,7 +41,13 @@ impl fmt::Display for Story {
             let limit = bytes(MAX_BYTES);
             writeln!(
                 f,
-                "{left_out} left out: unreadable, or beyond the demo's limit of {limit} in all."
+                "{left_out} left out: unreadable, or beyond the demo's limit of {limit} and {MAX_FILES} files in all."
+            )?;
+        }
+        if self.packed.is_cut_short {
+            writeln!(
+                f,
+                "The directory has too many entries for a demo: only the first were looked at."
             )?;
         }
         if let Some(pid) = self.killed {
@@ -64,6 +70,8 @@ impl fmt::Display for Story {
 /// The spool compared with the account of the demo's processes.
 pub struct Outcome {
     trace: Trace,
+    /// The spool that was given as an option.
+    spool: Option<PathBuf>,
     report: Report,
     began: usize,
     ended: usize,
@@ -74,7 +82,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub fn read(spool: &Path, id: TraceId, account: &Account, report: Report) -> Self {
+    pub fn read(spool: &Path, option: Option<PathBuf>, id: TraceId, account: &Account, report: Report) -> Self {
         let spans = store::read_trace(spool, id);
         let found: BTreeMap<SpanId, State> = spans
             .iter()
@@ -88,6 +96,7 @@ impl Outcome {
             finished: account.ended.iter().filter(is_finished).count(),
             unfinished: killed.filter(|id| found.contains_key(*id)).count(),
             trace: Trace::new(id, spans),
+            spool: option,
             report,
         }
     }
@@ -109,11 +118,27 @@ impl Outcome {
             out.push_str(&format!("{delivery}\n"));
         }
         if !self.trace.spans.is_empty() {
-            let id = self.trace.id.to_string();
-            out.push_str(&format!("See it again: throughline view {}\n", &id[..8]));
+            out.push_str(&format!("See it again: {}\n", self.hint()));
         }
         print(&out)?;
         Ok(if self.is_whole() { 0 } else { FAILURE })
+    }
+
+    /// The command that shows the trace, as it works in the same shell: with this program's name and the spool as they
+    /// were typed.
+    fn hint(&self) -> String {
+        let program = std::env::args_os().next();
+        let program = program.map_or("throughline".into(), |program| program.to_string_lossy().into_owned());
+        let spool = self
+            .spool
+            .as_ref()
+            .map(|spool| format!(" --spool {}", quoted(&spool.to_string_lossy())));
+        format!(
+            "{}{} view {}",
+            quoted(&program),
+            spool.unwrap_or_default(),
+            self.trace.id
+        )
     }
 
     fn is_whole(&self) -> bool {
@@ -154,10 +179,37 @@ impl Outcome {
     }
 }
 
+/// A word for a shell: quoted where it has to be.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", escaped(&word.replace('\'', "'\\''")))
+}
+
 fn bytes(number: u64) -> String {
     match number {
         0..1024 => format!("{number} bytes"),
         1024..1_048_576 => format!("{:.1} KiB", number as f64 / 1024.0),
         _ => format!("{:.1} MiB", number as f64 / 1_048_576.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_change_them() {
+        for (word, shown) in [
+            ("/usr/bin/throughline", "/usr/bin/throughline"),
+            ("a b", "'a b'"),
+            ("it's", "'it'\\''s'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), shown);
+        }
     }
 }
