@@ -47,13 +47,9 @@ Examples:
 
 #[derive(Subcommand)]
 enum Command {
+    Completions(cmd::completions::Completions),
     Demo(cmd::demo::Demo),
-    #[command(hide = true)]
-    DemoCompress(cmd::demo::compress::Compress),
-    #[command(hide = true)]
-    DemoServer(cmd::demo::server::Server),
-    #[command(hide = true)]
-    DemoWorker(cmd::demo::worker::Worker),
+    Man(cmd::man::Man),
     Recover(cmd::recover::Recover),
     Run(cmd::run::Run),
     Ls(cmd::ls::Ls),
@@ -61,16 +57,18 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(ended) = cmd::demo::execute_as_process_of_the_demo() {
+        return exit::code(ended);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
     };
     let spool = cli.spool;
     let ended = match cli.command {
+        Command::Completions(completions) => completions.execute(),
         Command::Demo(demo) => demo.execute(spool),
-        Command::DemoCompress(part) => part.execute(),
-        Command::DemoServer(part) => part.execute(),
-        Command::DemoWorker(part) => part.execute(),
+        Command::Man(man) => man.execute(),
         Command::Recover(recover) => recover.execute(spool),
         Command::Run(run) => run.execute(spool),
         Command::Ls(ls) => ls.execute(spool),

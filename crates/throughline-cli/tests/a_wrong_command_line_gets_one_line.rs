@@ -4,8 +4,10 @@
 
 mod common;
 
+use std::fs;
+
 use common::run;
-use throughline_testkit::Spool;
+use throughline_testkit::{Program, Spool};
 
 #[test]
 fn wrong_arguments_are_named_with_what_is_wrong() {
@@ -129,4 +131,46 @@ fn help_names_every_command_and_option() {
         run(&spool, &["--version"]).expect_success().stdout,
         "throughline 0.1.0\n"
     );
+}
+
+#[test]
+fn completions_name_the_commands_and_not_the_parts_of_the_demo() {
+    let spool = Spool::new().unwrap();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = run(&spool, &["completions", shell]).expect_success().stdout;
+        for word in ["recover", "service", "spool"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        assert!(!script.contains("demo-worker"), "{shell}: {script}");
+    }
+    let syntax = Program::at("bash", &spool)
+        .args(["-c", "eval \"$0\"; complete -p throughline"])
+        .arg(run(&spool, &["completions", "bash"]).stdout);
+    assert!(syntax.run().unwrap().expect_success().stdout.contains("throughline"));
+    let refused = run(&spool, &["completions", "bsh"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("did you mean 'bash'?"), "{refused}");
+}
+
+#[test]
+fn manual_has_a_page_per_command() {
+    let spool = Spool::new().unwrap();
+    let page = run(&spool, &["man"]).expect_success().stdout;
+    assert!(
+        page.contains(".TH throughline 1") && page.contains("SYNOPSIS"),
+        "{page}"
+    );
+    let directory = spool.home().join("man/man1");
+    run(&spool, &["man", directory.to_str().unwrap()]).expect_success();
+    let mut pages: Vec<_> = fs::read_dir(&directory)
+        .unwrap()
+        .map(|page| page.unwrap().file_name().into_string().unwrap())
+        .collect();
+    pages.sort();
+    for command in ["", "-demo", "-ls", "-recover", "-run", "-view"] {
+        assert!(pages.contains(&format!("throughline{command}.1")), "{pages:?}");
+    }
+    assert!(!pages.iter().any(|page| page.contains("worker")), "{pages:?}");
+    let run_page = fs::read_to_string(directory.join("throughline-run.1")).unwrap();
+    assert!(run_page.contains("TRACEPARENT"), "{run_page}");
 }

@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, io, thread};
 
+use clap::Parser as _;
 use flate2::read::GzDecoder;
 use http::Method;
 use hyper::body::Bytes;
@@ -70,6 +71,32 @@ pub struct Demo {
     /// Keep the files of the job, and say where they are
     #[arg(long)]
     keep: bool,
+}
+
+/// What this program does as another process of the demo: no commands for people, so not among those of the help.
+#[derive(clap::Parser)]
+enum DemoProcess {
+    #[command(name = "demo-compress")]
+    Compress(compress::Compress),
+    #[command(name = "demo-server")]
+    Server(server::Server),
+    #[command(name = "demo-worker")]
+    Worker(worker::Worker),
+}
+
+/// Does the work of a process of the demo, if this is one.
+pub fn execute_as_process_of_the_demo() -> Option<Result<u8, Failure>> {
+    let name = std::env::args_os().nth(1)?;
+    let process = if name.as_encoded_bytes().starts_with(b"demo-") {
+        DemoProcess::try_parse().ok()?
+    } else {
+        return None;
+    };
+    Some(match process {
+        DemoProcess::Compress(compress) => compress.execute(),
+        DemoProcess::Server(server) => server.execute(),
+        DemoProcess::Worker(worker) => worker.execute(),
+    })
 }
 
 impl Demo {
