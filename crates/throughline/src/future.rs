@@ -112,9 +112,7 @@ impl<T, S: SpanHandle> InSpan<T, S> {
             return poll(inner);
         };
         let polled = span.run(|| poll(inner));
-        if let Poll::Ready(output) = &polled
-            && is_over(output)
-        {
+        if matches!(&polled, Poll::Ready(output) if is_over(output)) {
             *this.span = None;
         }
         polled
