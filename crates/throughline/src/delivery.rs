@@ -18,5 +18,5 @@ mod waiting;
 
 pub use flush::Flush;
 pub use report::Report;
-pub(crate) use source::{Accounts, Batch, BatchLimits, Mark, Pending, Source};
+pub(crate) use source::{Accounts, Batch, BatchLimits, Mark, Owner, Pending, Source};
 pub(crate) use thread::Delivery;

@@ -4,7 +4,7 @@ use throughline_spool::{self as spool, Dropped, Position, Recorder, Run, Tail};
 use throughline_wire::request::{ScopeSpans, append_resource_spans};
 
 use crate::adopted::Adopted;
-use crate::delivery::{Accounts, Batch, BatchLimits, Mark, Pending, Source};
+use crate::delivery::{Accounts, Batch, BatchLimits, Mark, Owner, Pending, Source};
 use crate::housekeeping;
 use crate::notice::notice;
 
@@ -123,9 +123,12 @@ impl Source for SpoolSource {
         accounts(self.recorder)
     }
 
-    fn next_batch(&mut self, limits: &BatchLimits) -> Option<Batch> {
+    fn next_batch(&mut self, of: Owner, limits: &BatchLimits) -> Option<Batch> {
         self.unsettled = None;
-        let (body, spans, origin) = self.next_own(limits).or_else(|| self.next_adopted(limits))?;
+        let (body, spans, origin) = match of {
+            Owner::Own => self.next_own(limits),
+            Owner::Dead => self.next_adopted(limits),
+        }?;
         self.last_token += 1;
         let token = self.last_token;
         self.unsettled = Some((token, origin));

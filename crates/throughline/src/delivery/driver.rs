@@ -15,7 +15,7 @@ use super::http::Client;
 use super::machine::{Change, Machine, Step, Verdict};
 use super::outcome::Outcome;
 use super::report::Report;
-use super::source::{Batch, Pending, Source};
+use super::source::{Batch, Owner, Pending, Source};
 use super::thread::Shared;
 use super::waiting::Waiting;
 use crate::config::BatchSettings;
@@ -83,28 +83,33 @@ impl Driver {
             if stop {
                 return;
             }
-            match self.machine.poll(now, own, self.adopted) {
-                Step::Send(limits) => match self.source.next_batch(&limits) {
-                    Some(batch) => {
-                        if self.deliver(client, batch, own.spans > 0).await.is_none() {
-                            return;
-                        }
-                    }
-                    None => {
-                        self.adopted = false;
-                        if self.source.expects_more() {
-                            self.adopt_at = self.adopt_at.min(now + ADOPT_MORE);
-                        }
-                        self.idle(now, own, None).await;
-                    }
-                },
-                // Never while somebody waits: a backlog must not lengthen a short command.
-                Step::Wait(_) if own.spans == 0 && now >= self.adopt_at && self.waiting.is_empty() => {
-                    self.source.adopt();
-                    self.adopted = true;
-                    self.adopt_at = now + ADOPT;
+            // Never while somebody waits: a backlog must not lengthen a short command.
+            if now >= self.adopt_at && self.waiting.is_empty() {
+                self.source.adopt();
+                self.adopted = true;
+                self.adopt_at = now + ADOPT;
+            }
+            let (owner, limits) = match self.machine.poll(now, own, self.adopted) {
+                Step::Send(limits) => (Owner::Own, limits),
+                Step::SendAdopted(limits) => (Owner::Dead, limits),
+                Step::Wait(until) => {
+                    self.idle(now, own, until).await;
+                    continue;
                 }
-                Step::Wait(until) => self.idle(now, own, until).await,
+            };
+            match (self.source.next_batch(owner, &limits), owner) {
+                (Some(batch), _) => {
+                    if self.deliver(client, batch, owner).await.is_none() {
+                        return;
+                    }
+                }
+                (None, Owner::Dead) => {
+                    self.adopted = false;
+                    if self.source.expects_more() {
+                        self.adopt_at = self.adopt_at.min(now + ADOPT_MORE);
+                    }
+                }
+                (None, Owner::Own) => self.idle(now, own, None).await,
             }
         }
     }
@@ -138,12 +143,14 @@ impl Driver {
 
     /// Sends a batch and settles it, if it can be. `None` when told to stop in the middle: the
     /// batch is pending as before.
-    async fn deliver(&mut self, client: &mut Client, mut batch: Batch, own: bool) -> Option<()> {
+    async fn deliver(&mut self, client: &mut Client, mut batch: Batch, owner: Owner) -> Option<()> {
         let body = Bytes::from(std::mem::take(&mut batch.body));
         let outcome = self.send(client, body.clone()).await?;
         let chance = chance();
         let now = Instant::now();
-        let (verdict, change) = self.machine.answered(now, &outcome, batch.spans, chance);
+        let (verdict, change) = self
+            .machine
+            .answered(now, &outcome, batch.spans, chance, owner == Owner::Own);
         match verdict {
             Verdict::Delivered { rejected } => self.source.delivered(&batch, rejected),
             Verdict::Rejected => {
@@ -152,7 +159,7 @@ impl Driver {
             }
             Verdict::Keep => {}
         }
-        if own && verdict != Verdict::Keep {
+        if owner == Owner::Own && verdict != Verdict::Keep {
             self.waiting.settled(batch.spans);
         }
         self.publish();
@@ -186,7 +193,7 @@ impl Driver {
                 now + pause
             }
         };
-        let adopt_at = Some(self.adopt_at).filter(|at| own.spans == 0 && *at > now);
+        let adopt_at = Some(self.adopt_at).filter(|at| *at > now);
         let next = [until, self.waiting.deadline(), adopt_at]
             .into_iter()
             .flatten()

@@ -25,6 +25,13 @@ const REMEMBER_REFUSED_SIZE: Duration = Duration::from_secs(600);
 /// The same trouble, come again, is said again only after this.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
+/// So many requests of own spans go before one of a dead process's must.
+const OWN_IN_A_ROW: u32 = 3;
+/// After so many requests in a row that ended in the middle, the batch is halved: it may be too much for the way there.
+const STALLS: u32 = 3;
+/// For so long it is then kept below the size that did not get through.
+const REMEMBER_STALLED_SIZE: Duration = Duration::from_secs(60);
+
 /// The state of one destination.
 pub(crate) struct Machine {
     settings: BatchSettings,
@@ -41,6 +48,10 @@ pub(crate) struct Machine {
     pending_since: Option<Instant>,
     last_sent: Option<Instant>,
     size: BatchSize,
+    /// Requests of own spans since the last one of adopted spans.
+    own_in_a_row: u32,
+    /// Requests in a row that ended in the middle: no answer in time, or a connection that broke.
+    stalls: u32,
     said: Vec<(Cause, Instant)>,
     /// Whether the present trouble was said, so that its end must be.
     announced: bool,
@@ -49,7 +60,10 @@ pub(crate) struct Machine {
 /// What to do now.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Step {
+    /// Own spans.
     Send(BatchLimits),
+    /// Spans of processes that have died.
+    SendAdopted(BatchLimits),
     /// Nothing, before this instant or until there are more spans.
     Wait(Option<Instant>),
 }
@@ -122,6 +136,8 @@ impl Machine {
                 now: settings.spans,
                 refused: None,
             },
+            own_in_a_row: 0,
+            stalls: 0,
             said: Vec::new(),
             announced: false,
         }
@@ -129,21 +145,20 @@ impl Machine {
 
     /// What to do at `now`, with these own spans pending, and `adopted` where there are spans of
     /// processes that have died.
+    ///
+    /// Own spans go when they are due; the others in between, so that neither keeps the other from being sent. Where somebody
+    /// waits, own spans alone count.
     pub(crate) fn poll(&mut self, now: Instant, own: Pending, adopted: bool) -> Step {
-        let due = if own.spans > 0 {
-            let since = *self.pending_since.get_or_insert(now);
-            let full = own.spans >= self.size.now as u64 || own.bytes >= self.settings.bytes as u64;
-            if full || self.haste || self.eager {
-                now
-            } else {
-                since + self.settings.schedule_delay
-            }
-        } else {
-            self.pending_since = None;
-            if !adopted {
-                return Step::Wait(None);
-            }
+        let own_due = self.own_due(now, own);
+        let adopted = adopted && !self.haste;
+        let is_own_turn = own_due.is_some_and(|due| due <= now) && !(adopted && self.own_in_a_row >= OWN_IN_A_ROW);
+        let due = if is_own_turn || adopted {
             now
+        } else {
+            match own_due {
+                Some(due) => due,
+                None => return Step::Wait(None),
+            }
         };
         let due = match self.gate {
             Gate::Open => due,
@@ -152,11 +167,32 @@ impl Machine {
         if now < due {
             return Step::Wait(Some(due));
         }
-        self.last_sent = Some(now);
-        self.pending_since = None;
-        Step::Send(BatchLimits {
+        let limits = BatchLimits {
             spans: self.size.now,
             bytes: self.settings.bytes,
+        };
+        if !is_own_turn {
+            self.own_in_a_row = 0;
+            return Step::SendAdopted(limits);
+        }
+        self.own_in_a_row += 1;
+        self.last_sent = Some(now);
+        self.pending_since = None;
+        Step::Send(limits)
+    }
+
+    /// When own spans are to go, if there are any.
+    fn own_due(&mut self, now: Instant, own: Pending) -> Option<Instant> {
+        if own.spans == 0 {
+            self.pending_since = None;
+            return None;
+        }
+        let since = *self.pending_since.get_or_insert(now);
+        let full = own.spans >= self.size.now as u64 || own.bytes >= self.settings.bytes as u64;
+        Some(if full || self.haste || self.eager {
+            now
+        } else {
+            since + self.settings.schedule_delay
         })
     }
 
@@ -181,9 +217,13 @@ impl Machine {
         outcome: &Outcome,
         spans: u64,
         chance: f64,
+        is_own: bool,
     ) -> (Verdict, Option<Change>) {
-        // What came while the request was under way has waited since then.
-        self.pending_since = self.last_sent;
+        if is_own {
+            // What came while the request was under way has waited since then.
+            self.pending_since = self.last_sent;
+        }
+        self.note_stall(now, outcome, spans);
         let class = classify(outcome);
         match class {
             Class::Retryable(asked) => {
@@ -200,8 +240,25 @@ impl Machine {
             }
         }
         let (verdict, change) = self.judge(now, class, outcome, spans);
-        self.eager = verdict == Verdict::Keep;
+        self.eager = verdict == Verdict::Keep && (is_own || self.eager);
         (verdict, change)
+    }
+
+    /// A large batch over a slow link would never get through: it is halved until it does.
+    fn note_stall(&mut self, now: Instant, outcome: &Outcome, spans: u64) {
+        let Outcome::Failed {
+            failure: Failure::TimedOut | Failure::Disconnected,
+            ..
+        } = outcome
+        else {
+            self.stalls = 0;
+            return;
+        };
+        self.stalls += 1;
+        if self.stalls >= STALLS && spans > 1 {
+            self.stalls = 0;
+            self.size.refuse(spans, now + REMEMBER_STALLED_SIZE);
+        }
     }
 
     /// Until when nothing is sent, after a failure.
@@ -238,7 +295,7 @@ impl Machine {
                 (Verdict::Delivered { rejected }, change)
             }
             Class::TooLarge if spans > 1 => {
-                self.size.refuse(now, spans);
+                self.size.refuse(spans, now + REMEMBER_REFUSED_SIZE);
                 // An answer, and nothing is lost: nothing to say.
                 (Verdict::Keep, None)
             }
@@ -325,15 +382,15 @@ fn backoff(failures: u32, chance: f64) -> Duration {
 struct BatchSize {
     most: usize,
     now: usize,
-    /// A number of spans that was too large, and when.
+    /// A number of spans that was too large, and until when it counts as such.
     refused: Option<(usize, Instant)>,
 }
 
 impl BatchSize {
-    /// "413": half of it may pass.
-    fn refuse(&mut self, now: Instant, spans: u64) {
+    /// Half of it may pass.
+    fn refuse(&mut self, spans: u64, until: Instant) {
         let spans = usize::try_from(spans).unwrap_or(self.now);
-        self.refused = Some((spans, now));
+        self.refused = Some((spans, until));
         self.now = (spans / 2).clamp(1, self.most);
     }
 
@@ -342,7 +399,7 @@ impl BatchSize {
         let larger = self.now.saturating_mul(2).min(self.most);
         let refused = self
             .refused
-            .is_some_and(|(spans, at)| larger >= spans && now.saturating_duration_since(at) < REMEMBER_REFUSED_SIZE);
+            .is_some_and(|(spans, until)| larger >= spans && now < until);
         if !refused {
             self.now = larger;
         }

@@ -10,7 +10,7 @@ fn machine() -> (Machine, Instant) {
 fn met_machine() -> (Machine, Instant) {
     let (mut machine, now) = machine();
     machine.poll(now, spans(1), false);
-    machine.answered(now, &Outcome::success(), 1, 0.5);
+    machine.answered(now, &Outcome::success(), 1, 0.5, true);
     machine.poll(now, spans(0), false);
     (machine, now)
 }
@@ -86,16 +86,86 @@ fn the_first_request_goes_at_once() {
 #[test]
 fn adopted_spans_do_not_wait_for_company_and_own_ones_are_not_sent_early_for_them() {
     let (mut machine, now) = met_machine();
-    assert!(matches!(machine.poll(now, spans(0), true), Step::Send(_)));
+    assert!(matches!(machine.poll(now, spans(0), true), Step::SendAdopted(_)));
     let (mut machine, now) = met_machine();
-    assert_eq!(machine.poll(now, spans(1), true), Step::Wait(Some(now + 5 * SECOND)));
+    assert!(matches!(machine.poll(now, spans(1), true), Step::SendAdopted(_)));
+    assert_eq!(machine.poll(now, spans(1), false), Step::Wait(Some(now + 5 * SECOND)));
+    machine.set_haste(true);
+    assert!(matches!(machine.poll(now, spans(1), true), Step::Send(_)));
+}
+
+#[test]
+fn busy_process_sends_what_its_predecessor_left_in_between() {
+    // A full batch of its own is always there.
+    let (mut machine, mut now) = met_machine();
+    let mut adopted = 0;
+    for _ in 0..100 {
+        now += SECOND / 10;
+        let is_own = match machine.poll(now, spans(2_000), true) {
+            Step::Send(_) => true,
+            Step::SendAdopted(_) => false,
+            Step::Wait(until) => panic!("it waits until {until:?}"),
+        };
+        adopted += u32::from(!is_own);
+        machine.answered(now, &Outcome::success(), 512, 0.5, is_own);
+    }
+    assert_eq!(adopted, 25);
+}
+
+#[test]
+fn batch_that_does_not_get_through_is_halved_after_three_tries() {
+    let limit = |machine: &mut Machine, now| match machine.poll(now, spans(5_000), false) {
+        Step::Send(limits) => limits.spans,
+        other => panic!("{other:?}"),
+    };
+    for failure in [Failure::TimedOut, Failure::Disconnected] {
+        let (mut machine, mut now) = met_machine();
+        for expected in [512, 512, 512, 256, 256, 256, 128] {
+            assert_eq!(limit(&mut machine, now), expected);
+            machine.answered(now, &failed(failure), expected as u64, 0.5, true);
+            now += 100 * SECOND;
+        }
+        // What got through once is kept to for a minute; then more is tried.
+        for expected in [128, 128] {
+            now += SECOND;
+            machine.answered(now, &Outcome::success(), expected, 0.5, true);
+        }
+        assert_eq!(
+            limit(&mut machine, now),
+            512,
+            "the memory of the size is older than a minute"
+        );
+        machine.answered(now, &failed(Failure::Refused), 512, 0.5, true);
+        machine.answered(now, &failed(failure), 512, 0.5, true);
+        machine.answered(now, &failed(failure), 512, 0.5, true);
+        machine.answered(now, &failed(Failure::Refused), 512, 0.5, true);
+        assert_eq!(limit(&mut machine, now + 100 * SECOND), 512, "not three in a row");
+    }
+    let (mut machine, mut now) = met_machine();
+    for _ in 0..3 {
+        machine.answered(now, &failed(Failure::TimedOut), 512, 0.5, true);
+        now += 100 * SECOND;
+    }
+    machine.answered(now, &Outcome::success(), 256, 0.5, true);
+    assert_eq!(limit(&mut machine, now), 512, "100 s have passed");
+    for _ in 0..3 {
+        machine.answered(now, &failed(Failure::TimedOut), 512, 0.5, true);
+    }
+    machine.answered(now, &Outcome::success(), 256, 0.5, true);
+    machine.answered(now, &Outcome::success(), 256, 0.5, true);
+    assert_eq!(
+        limit(&mut machine, now),
+        256,
+        "what did not get through just now is not tried"
+    );
+    machine.answered(now, &failed(Failure::TimedOut), 1, 0.5, true);
 }
 
 #[test]
 fn spans_that_came_during_a_request_have_waited_since_it_began() {
     let (mut machine, now) = met_machine();
     assert!(sends(&mut machine, now, spans(512)));
-    machine.answered(now + 3 * SECOND, &Outcome::success(), 512, 0.5);
+    machine.answered(now + 3 * SECOND, &Outcome::success(), 512, 0.5, true);
     let step = machine.poll(now + 3 * SECOND, spans(1), false);
     assert_eq!(step, Step::Wait(Some(now + 5 * SECOND)));
 }
@@ -152,7 +222,7 @@ fn every_answer_has_its_meaning() {
     for (outcome, verdict, down) in table {
         let (mut machine, now) = machine();
         machine.poll(now, spans(10), false);
-        assert_eq!(machine.answered(now, &outcome, 10, 0.5).0, verdict, "{outcome:?}");
+        assert_eq!(machine.answered(now, &outcome, 10, 0.5, true).0, verdict, "{outcome:?}");
         assert_eq!(machine.is_down(), down, "{outcome:?}");
     }
 }
@@ -175,7 +245,7 @@ fn the_wait_after_failures_doubles_up_to_a_minute_with_full_jitter() {
     for (after, wait) in [(0, 500), (500, 1000), (1500, 2000), (3500, 4000)] {
         let now = now + Duration::from_millis(after);
         assert!(sends(&mut machine, now, spans(1)), "{after}");
-        machine.answered(now, &failed(Failure::Refused), 1, 0.5);
+        machine.answered(now, &failed(Failure::Refused), 1, 0.5, true);
         let until = now + Duration::from_millis(wait);
         assert_eq!(machine.poll(now, spans(9999), false), Step::Wait(Some(until)));
     }
@@ -192,7 +262,7 @@ fn what_the_receiver_asks_for_is_waited_out_even_by_a_flush() {
     ] {
         let (mut machine, now) = machine();
         assert!(sends(&mut machine, now, spans(1)));
-        machine.answered(now, &outcome, 1, 0.0);
+        machine.answered(now, &outcome, 1, 0.0, true);
         machine.set_haste(true);
         assert!(!sends(&mut machine, now + wait - Duration::from_millis(1), spans(9999)));
         assert!(sends(&mut machine, now + wait, spans(1)), "{outcome:?}");
@@ -203,7 +273,7 @@ fn what_the_receiver_asks_for_is_waited_out_even_by_a_flush() {
 fn a_retry_after_of_zero_is_an_ordinary_failure() {
     let (mut machine, now) = machine();
     machine.poll(now, spans(1), false);
-    machine.answered(now, &throttled(503, Duration::ZERO), 1, 0.5);
+    machine.answered(now, &throttled(503, Duration::ZERO), 1, 0.5, true);
     let until = now + Duration::from_millis(500);
     assert_eq!(machine.poll(now, spans(1), false), Step::Wait(Some(until)));
 }
@@ -214,7 +284,7 @@ fn a_flush_brings_one_attempt_forward_but_not_more_than_one_a_second() {
     for _ in 0..8 {
         now += LONGEST_BACKOFF;
         assert!(sends(&mut machine, now, spans(1)));
-        machine.answered(now, &failed(Failure::Refused), 1, 0.99);
+        machine.answered(now, &failed(Failure::Refused), 1, 0.99, true);
     }
     for _ in 0..3 {
         machine.set_haste(false);
@@ -222,7 +292,7 @@ fn a_flush_brings_one_attempt_forward_but_not_more_than_one_a_second() {
         assert!(!sends(&mut machine, now + SECOND / 2, spans(1)));
     }
     assert!(sends(&mut machine, now + SECOND, spans(1)));
-    machine.answered(now + SECOND, &failed(Failure::Refused), 1, 0.99);
+    machine.answered(now + SECOND, &failed(Failure::Refused), 1, 0.99, true);
     assert!(
         !sends(&mut machine, now + 3 * SECOND, spans(1)),
         "the same flush has had its attempt"
@@ -241,12 +311,12 @@ fn a_batch_that_is_too_large_is_halved_until_it_passes_and_grows_again_below_tha
         let size = limits.spans as u64;
         sizes.push(size);
         let outcome = if size > 100 { status(413) } else { Outcome::success() };
-        machine.answered(now, &outcome, size, 0.5);
+        machine.answered(now, &outcome, size, 0.5, true);
     }
     assert_eq!(sizes, [512, 256, 128, 64, 64, 64, 64, 64, 64, 64, 64, 64]);
     now += REMEMBER_REFUSED_SIZE;
     machine.poll(now, spans(9999), false);
-    machine.answered(now, &Outcome::success(), 64, 0.5);
+    machine.answered(now, &Outcome::success(), 64, 0.5, true);
     let Step::Send(limits) = machine.poll(now, spans(9999), false) else {
         panic!()
     };
@@ -258,20 +328,23 @@ fn a_single_span_that_is_too_large_is_rejected_and_the_next_ones_are_not_held_up
     let (mut machine, now) = met_machine();
     let mut size = 512;
     while size > 1 {
-        assert_eq!(machine.answered(now, &status(413), size, 0.5), (Verdict::Keep, None));
+        assert_eq!(
+            machine.answered(now, &status(413), size, 0.5, true),
+            (Verdict::Keep, None)
+        );
         let Step::Send(limits) = machine.poll(now, spans(9999), false) else {
             panic!()
         };
         assert!((limits.spans as u64) < size);
         size = limits.spans as u64;
     }
-    let verdict = machine.answered(now, &status(413), 1, 0.5);
+    let verdict = machine.answered(now, &status(413), 1, 0.5, true);
     assert_eq!(verdict, (Verdict::Rejected, Some(Change::Refusing)));
     for _ in 0..9 {
         let Step::Send(limits) = machine.poll(now, spans(9999), false) else {
             panic!()
         };
-        machine.answered(now, &Outcome::success(), limits.spans as u64, 0.5);
+        machine.answered(now, &Outcome::success(), limits.spans as u64, 0.5, true);
     }
     let Step::Send(limits) = machine.poll(now, spans(9999), false) else {
         panic!()
@@ -307,7 +380,7 @@ fn each_change_of_state_is_said_once_and_flapping_is_not_said_again_and_again() 
         (162, &Outcome::success(), Some(Change::Up)),
     ] {
         let now = start + seconds * SECOND;
-        assert_eq!(machine.answered(now, outcome, 1, 0.5).1, change, "at {seconds}");
+        assert_eq!(machine.answered(now, outcome, 1, 0.5, true).1, change, "at {seconds}");
     }
 }
 
@@ -344,6 +417,7 @@ fn a_random_walk_loses_nothing_and_keeps_every_rule() {
                     // The driver also looks in between.
                     now += (until - now).min(SECOND * (1 + random.below(20) as u32));
                 }
+                Step::SendAdopted(_) => panic!("seed {seed}: there is nothing adopted"),
                 Step::Send(limits) => {
                     assert!(!queue.is_empty(), "seed {seed}: an empty request");
                     assert!(now >= not_before, "seed {seed}: a request before it was allowed");
@@ -359,7 +433,7 @@ fn a_random_walk_loses_nothing_and_keeps_every_rule() {
                     };
                     now += Duration::from_millis(random.below(2000));
                     let chance = random.below(1000) as f64 / 1000.0;
-                    let (verdict, _) = machine.answered(now, &outcome, count as u64, chance);
+                    let (verdict, _) = machine.answered(now, &outcome, count as u64, chance, true);
                     if let Outcome::Status {
                         retry_after: Some(wait),
                         code: 429 | 503,

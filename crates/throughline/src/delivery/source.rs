@@ -8,6 +8,15 @@ pub(crate) struct BatchLimits {
     pub(crate) bytes: usize,
 }
 
+/// Whose spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// This process's own.
+    Own,
+    /// Those that processes that have died left.
+    Dead,
+}
+
 /// One request's worth of spans.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -61,11 +70,11 @@ pub(crate) trait Source: Send {
     /// What became of this process's own spans. Called at the end of a flush.
     fn accounts(&mut self) -> Accounts;
 
-    /// The oldest spans that are not settled, own before adopted; `None` when there are none.
+    /// The oldest own spans that are not settled, or those of processes that have died; `None` when there are none.
     ///
     /// This peeks: the same spans come again until they are settled by
     /// [`delivered`](Self::delivered) or [`rejected`](Self::rejected).
-    fn next_batch(&mut self, limits: &BatchLimits) -> Option<Batch>;
+    fn next_batch(&mut self, of: Owner, limits: &BatchLimits) -> Option<Batch>;
 
     /// The backend took the batch: advances and persists the cursor. `rejected` of its spans
     /// were refused and count as dropped.
@@ -75,8 +84,7 @@ pub(crate) trait Source: Send {
     /// dropped, and advances.
     fn rejected(&mut self, batch: &Batch, reason: &str);
 
-    /// Looks for what processes that have died left, to deliver their spans too. Called when
-    /// the own spans are done, and now and then.
+    /// Looks for what processes that have died left, to deliver their spans too. Called now and then.
     fn adopt(&mut self);
 
     /// Whether there will soon be more of processes that have died.

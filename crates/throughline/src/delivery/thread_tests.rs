@@ -7,7 +7,7 @@ use throughline_testkit::{Answer, Receiver, Request as Received, sample};
 
 use super::*;
 use crate::config::Endpoint;
-use crate::delivery::source::{Accounts, Batch, BatchLimits, Pending};
+use crate::delivery::source::{Accounts, Batch, BatchLimits, Owner, Pending};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How much later than its time a thing may be seen to end: far less than what it would wait for if it were wrong.
@@ -74,14 +74,14 @@ impl Source for List {
         }
     }
 
-    fn next_batch(&mut self, limits: &BatchLimits) -> Option<Batch> {
+    fn next_batch(&mut self, of: Owner, limits: &BatchLimits) -> Option<Batch> {
         let mut spans = self.lock();
         if spans.panics > 0 {
             spans.panics -= 1;
             panic!("ordered by the test");
         }
         let stall = spans.stall;
-        let own = !spans.own.is_empty();
+        let own = of == Owner::Own;
         let queue = if own { &spans.own } else { &spans.adopted };
         let names: Vec<&str> = queue.iter().take(limits.spans).map(String::as_str).collect();
         let batch = (!names.is_empty()).then(|| Batch {
