@@ -234,7 +234,10 @@ fn process(pid: u32) -> Process {
             let is_ours = std::fs::read_link("/proc/self")
                 .is_ok_and(|name| name.to_str().and_then(|name| name.parse().ok()) == Some(std::process::id()));
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
-            Process::There(stat.filter(|_| is_ours).and_then(|stat| start_time(&stat)))
+            match stat.filter(|_| is_ours) {
+                Some(stat) if has_ended(&stat) => Process::Gone,
+                stat => Process::There(stat.and_then(|stat| start_time(&stat))),
+            }
         }
         Err(_) => Process::Unknown,
     }
@@ -242,8 +245,19 @@ fn process(pid: u32) -> Process {
 
 /// When a process started, in clock ticks since boot (proc(5), field 22 of `stat`).
 fn start_time(stat: &str) -> Option<u64> {
+    field(stat, 22)?.parse().ok()
+}
+
+/// Whether a process is over, and only nobody has waited for it yet: a container without an init process may never do that. Where
+/// only its first thread has ended, the others are counted (fields 3 and 20).
+fn has_ended(stat: &str) -> bool {
+    matches!(field(stat, 3), Some("Z" | "X")) && matches!(field(stat, 20), Some("0" | "1"))
+}
+
+/// A field by its number in proc(5), from 3.
+fn field(stat: &str, number: usize) -> Option<&str> {
     // The second field is the command's name in parentheses, which may hold anything, parentheses too.
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(number - 3)
 }
 
 #[cfg(test)]
@@ -269,6 +283,31 @@ mod tests {
         assert!(me.start_time > 0 && me.pid_namespace > 0 && !me.boot_id.is_empty());
         drop(owned);
         assert_eq!(directory.life(), Life::Living, "its host closed the descriptor");
+    }
+
+    #[test]
+    fn process_that_nobody_has_waited_for_has_ended() {
+        let (_directory, root) = root();
+        let mut manifest = manifest(0);
+        drop(root.create_process(&mut manifest).expect("it can be made"));
+        let mut child = std::process::Command::new("true").spawn().expect("it starts");
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("nobody has waited");
+        while field(&stat(), 3) != Some("Z") {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(process(child.id()), Process::Gone);
+        child.wait().expect("it ends");
+        for (state, threads, expected) in [
+            ("R", 1, false),
+            ("S", 1, false),
+            ("Z", 1, true),
+            ("Z", 3, false),
+            ("X", 0, true),
+        ] {
+            let stat = format!("7 (a) Z) {state} 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 99 0");
+            assert_eq!((has_ended(&stat), start_time(&stat)), (expected, Some(99)), "{stat}");
+        }
+        assert!(!has_ended("") && !has_ended("7 (x"));
     }
 
     #[test]
