@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use destination::Destination;
-pub(crate) use endpoint::Endpoint;
+pub(crate) use endpoint::{Endpoint, masked};
 use exporter::Choice;
 pub(crate) use resource::Resource;
 pub(crate) use variables::Notice;
@@ -31,12 +31,15 @@ pub(crate) struct Settings {
     pub(crate) service_name: Option<String>,
     /// A base URL, as `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub(crate) endpoint: Option<String>,
+    /// Others beside it, or instead of what the environment says.
+    pub(crate) destinations: Vec<crate::destination::Destination>,
     /// Added to those of the environment; the same name wins over it.
     pub(crate) headers: Vec<(String, String)>,
     /// For one request; zero is no limit.
     pub(crate) timeout: Option<Duration>,
     pub(crate) sampler: Option<Sampler>,
     pub(crate) resource: Vec<(String, String)>,
+    pub(crate) schema_url: String,
     pub(crate) spool_dir: Option<PathBuf>,
     /// `true` switches tracing on, `false` off, whatever a variable says.
     pub(crate) on: Option<bool>,
@@ -51,12 +54,14 @@ pub(crate) struct Settings {
 pub(crate) struct Config {
     /// `false`: context is still propagated; there is no file, thread, socket or span.
     pub(crate) enabled: bool,
-    /// `None`: spans stay in the local history.
-    pub(crate) destination: Option<Destination>,
+    /// None: spans stay in the local history.
+    pub(crate) destinations: Vec<Destination>,
     pub(crate) batch: BatchSettings,
     pub(crate) sampler: Sampler,
     pub(crate) propagators: Propagators,
     pub(crate) resource: Resource,
+    /// Of the resource's attributes; empty: none.
+    pub(crate) schema_url: String,
     /// `None`: the spool crate's default place.
     pub(crate) spool_dir: Option<PathBuf>,
 }
@@ -97,14 +102,15 @@ pub(crate) fn read(
     let enabled = switched_on && !(settings.only_with_endpoint && matches!(destination, Choice::NothingChosen));
     let config = Config {
         enabled,
-        destination: match destination {
-            Choice::Send(destination) if enabled => Some(*destination),
-            _ => None,
+        destinations: match destination {
+            Choice::Send(destinations) if enabled => destinations,
+            _ => Vec::new(),
         },
         batch: batch(&mut rest),
         sampler: sampler(settings, &mut rest),
         propagators,
         resource: resource(settings, &mut rest, executable),
+        schema_url: settings.schema_url.clone(),
         spool_dir: settings
             .spool_dir
             .clone()

@@ -16,7 +16,8 @@ mod source;
 mod thread;
 mod waiting;
 
+pub(crate) use flush::DestinationFlush;
 pub use flush::Flush;
-pub use report::Report;
+pub use report::{DestinationReport, Report};
 pub(crate) use source::{Accounts, Batch, BatchLimits, Mark, Owner, Pending, Source};
 pub(crate) use thread::Delivery;

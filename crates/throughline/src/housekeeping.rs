@@ -2,14 +2,14 @@
 //! and what there is to say.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use throughline_spool::{Archive, Moment, Recorder};
 
 use crate::clock;
-use crate::init::IN_MEMORY;
 use crate::notice::notice;
+use crate::start::IN_MEMORY;
 
 /// How often dead processes are looked for.
 const EVERY: Duration = Duration::from_secs(10);
@@ -27,6 +27,8 @@ thread_local! {
     static ARCHIVIST: RefCell<Option<Archivist>> = const { RefCell::new(None) };
 }
 static HAS_MORE: AtomicBool = AtomicBool::new(false);
+/// Counts the steps that have archived something.
+static ARCHIVED: AtomicU64 = AtomicU64::new(0);
 static IS_EXIT: AtomicBool = AtomicBool::new(false);
 
 /// The archive, as this process looks after it.
@@ -48,6 +50,19 @@ pub(crate) fn is_busy() -> bool {
     HAS_MORE.load(Ordering::Relaxed)
 }
 
+/// Another number than before when something has been archived meanwhile.
+pub(crate) fn archived() -> u64 {
+    ARCHIVED.load(Ordering::Relaxed)
+}
+
+/// The same as [`before_exit`], without waiting for it.
+pub(crate) fn look_once_more() {
+    if let Some(recorder) = Recorder::current() {
+        IS_EXIT.store(true, Ordering::Relaxed);
+        recorder.maintain_now(Duration::ZERO);
+    }
+}
+
 /// Before a program ends: one look after what its ended predecessors left, so that many short programs do not leave more and
 /// more behind.
 pub(crate) fn before_exit() {
@@ -59,7 +74,11 @@ pub(crate) fn before_exit() {
             IS_EXIT.store(true, Ordering::Relaxed);
             recorder.maintain_now(EXIT_WITH_BACKLOG.saturating_sub(start.elapsed()));
         }
-        let in_memory = recorder.account(0).in_memory;
+        let destinations = recorder.settings().manifest.destinations.len().max(1);
+        let in_memory = (0..destinations)
+            .map(|number| recorder.account(number).in_memory)
+            .max()
+            .unwrap_or(0);
         // Where there is no spool at all that was said at the start.
         if in_memory > 0 && recorder.store().path().is_some() {
             notice(format_args!(
@@ -136,6 +155,9 @@ impl Archivist {
                         .iter()
                         .for_each(|problem| notice(format_args!("{problem}")));
                     has_more = progress.has_more;
+                    if progress.processes > 0 {
+                        ARCHIVED.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
                 Err(error) => {
                     has_more = false;

@@ -45,13 +45,16 @@
 
 mod adopted;
 mod attributes;
+mod builder;
 mod clock;
 mod config;
 mod context;
+mod deliveries;
 mod delivery;
+mod destination;
 mod future;
+mod guard;
 mod housekeeping;
-mod init;
 mod macros;
 mod notice;
 mod propagation;
@@ -61,17 +64,22 @@ mod sampler;
 mod scope;
 mod source;
 mod span;
+mod spool_dir;
+mod start;
 mod tracer;
 mod value;
 
+pub use builder::{Builder, builder, init};
 pub use context::{Context, EnteredContext};
-pub use delivery::{Flush, Report};
+pub use delivery::{DestinationReport, Flush, Report};
+pub use destination::{Destination, Protocol};
 pub use future::{InContext, InSpan, InSpanExt, SpanHandle};
-pub use init::{Builder, Tracing, builder, default_spool_dir, init};
+pub use guard::Tracing;
 pub use propagation::{extract, inject};
 pub use sampler::{Decision, InvalidRatio, ParentBased, Sampler, SamplingInput, SamplingResult, ShouldSample};
 pub use scope::Scope;
 pub use span::{Current, Entered, EnteredShared, LinkAttributes, Parent, SharedSpan, Span, SpanBuilder, current};
+pub use spool_dir::default_spool_dir;
 pub use throughline_wire::propagation::{Carrier, Pair};
 pub use throughline_wire::{
     Baggage, InvalidBaggage, InvalidId, InvalidTraceState, SpanContext, SpanId, SpanKind as Kind, TraceFlags, TraceId,

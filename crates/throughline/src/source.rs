@@ -8,11 +8,10 @@ use crate::delivery::{Accounts, Batch, BatchLimits, Mark, Owner, Pending, Source
 use crate::housekeeping;
 use crate::notice::notice;
 
-/// The number of the one destination that there is.
-const DESTINATION: usize = 0;
-
 pub(crate) struct SpoolSource {
     recorder: &'static Recorder,
+    /// The destination's number.
+    destination: usize,
     /// `None` when somebody else delivers for the destination; there is nobody else.
     own: Option<Tail>,
     /// `None` where there is no spool directory, and so no other process's.
@@ -20,6 +19,8 @@ pub(crate) struct SpoolSource {
     /// The batch that was handed out last, and its token.
     unsettled: Option<(u64, Origin)>,
     last_token: u64,
+    /// What had been archived when adopted spans were last looked for.
+    archived: u64,
 }
 
 /// Where a batch came from.
@@ -30,13 +31,15 @@ enum Origin {
 
 impl SpoolSource {
     /// `is_for_all`: also sends what dead processes meant for other backends.
-    pub(crate) fn new(recorder: &'static Recorder, is_for_all: bool) -> Self {
+    pub(crate) fn new(recorder: &'static Recorder, destination: usize, is_for_all: bool) -> Self {
         Self {
             recorder,
-            own: recorder.store().tail(DESTINATION),
-            adopted: Adopted::new(recorder.settings(), DESTINATION, is_for_all),
+            destination,
+            own: recorder.store().tail(destination),
+            adopted: Adopted::new(recorder.settings(), destination, is_for_all),
             unsettled: None,
             last_token: 0,
+            archived: 0,
         }
     }
 
@@ -89,9 +92,9 @@ fn request<'a>(runs: impl Iterator<Item = Run<'a>>) -> Vec<u8> {
     body
 }
 
-/// What became of the spans of this process.
-pub(crate) fn accounts(recorder: &Recorder) -> Accounts {
-    let account = recorder.account(DESTINATION);
+/// What became of the spans of this process on their way to a destination.
+pub(crate) fn accounts(recorder: &Recorder, destination: usize) -> Accounts {
+    let account = recorder.account(destination);
     let dropped = Dropped::ALL.into_iter().zip(account.dropped);
     Accounts {
         delivered: account.delivered,
@@ -120,7 +123,7 @@ impl Source for SpoolSource {
     }
 
     fn accounts(&mut self) -> Accounts {
-        accounts(self.recorder)
+        accounts(self.recorder, self.destination)
     }
 
     fn next_batch(&mut self, of: Owner, limits: &BatchLimits) -> Option<Batch> {
@@ -165,7 +168,12 @@ impl Source for SpoolSource {
         self.delivered(batch, batch.spans);
     }
 
+    fn has_news(&self) -> bool {
+        self.adopted.is_some() && housekeeping::archived() != self.archived
+    }
+
     fn adopt(&mut self) {
+        self.archived = housekeeping::archived();
         if let Some(adopted) = &mut self.adopted {
             adopted.look();
         }

@@ -60,3 +60,59 @@ fn one_span_makes_one_request_and_no_more() {
     assert_eq!(receiver.spans().len(), 1);
     running.kill9().expect("it can be killed");
 }
+
+#[test]
+fn busy_program_sends_what_its_crashed_predecessor_left() {
+    let spool = Spool::new().expect("a private directory");
+    let mut receiver = Receiver::start().expect("loopback has a free port");
+    let endpoint = receiver.endpoint();
+    receiver.stop();
+    let crashed = program("program_steps", &spool, &endpoint).args(["spans=1500", "say=ready", "park"]);
+    let crashed = crashed.spawn().expect("it runs");
+    crashed.wait_for_stdout("ready").expect("it comes so far");
+    crashed.kill9().expect("it can be killed");
+    receiver.restart().expect("the port is still free");
+    let busy = program("program_steps", &spool, &endpoint).args(["busy", "park"]);
+    let busy = busy.spawn().expect("it runs");
+    let (mut looked_at, mut left) = (0, 0);
+    for round in 0.. {
+        // Each request once: there are more and more of them.
+        let requests = receiver.requests();
+        for request in &requests[looked_at..] {
+            let export = request.export().expect("it is an export request");
+            let scopes = export.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+            left += scopes
+                .flat_map(|scope| &scope.spans)
+                .filter(|span| span.name == "ended")
+                .count();
+        }
+        looked_at = requests.len();
+        if left == 1500 {
+            break;
+        }
+        assert!(round < 1500, "{left} came in {looked_at} requests");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    busy.kill9().expect("it is still there, and busy");
+}
+
+#[test]
+fn flush_of_a_busy_program_is_complete_when_what_had_ended_before_is_delivered() {
+    let spool = Spool::new().expect("a private directory");
+    let receiver = Receiver::start().expect("loopback has a free port");
+    let finished = program("program_steps", &spool, &receiver.endpoint())
+        .args(["busy", "spans=1000", "flush=20000", "flush=20000", "exit=0"])
+        .run()
+        .expect("it runs")
+        .expect_success();
+    let reports: Vec<_> = finished
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("report"))
+        .collect();
+    assert_eq!(reports.len(), 2);
+    assert!(
+        reports.iter().all(|report| report.contains("complete=true")),
+        "{finished}"
+    );
+}

@@ -41,6 +41,13 @@ impl Destination {
         }
     }
 
+    /// Whether both are the same account of the same backend.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.endpoint.to_string() == other.endpoint.to_string()
+            && self.endpoint.target() == other.endpoint.target()
+            && self.headers == other.headers
+    }
+
     /// The names of the headers, in order, without their values.
     pub(crate) fn header_names(&self) -> Vec<&str> {
         let mut names: Vec<_> = self.headers.keys().map(|name| name.as_str()).collect();

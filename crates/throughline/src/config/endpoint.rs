@@ -94,7 +94,7 @@ impl Endpoint {
 }
 
 /// `url` as it may be shown, whether or not it can be parsed: without user, password and query.
-pub(super) fn masked(url: &str) -> String {
+pub(crate) fn masked(url: &str) -> String {
     let (scheme, rest) = url.split_at(url.find("://").map_or(0, |end| end + 3));
     // The last `@` first: a password may hold any character that nobody encoded.
     let (user, rest) = match rest.rsplit_once('@') {

@@ -10,6 +10,7 @@ use super::destination::Destination;
 use super::endpoint::{Endpoint, masked};
 use super::headers;
 use super::variables::{Variables, milliseconds};
+use crate::destination::Protocol;
 
 /// The two names of an option, the stronger one first: the variable of traces and that of all
 /// signals.
@@ -30,11 +31,84 @@ pub(super) enum Choice {
     NothingChosen,
     /// Something was chosen that is not sent: `none`, or what is not built yet. Local history too.
     StayLocal,
-    Send(Box<Destination>),
+    /// At least one.
+    Send(Vec<Destination>),
 }
+
+/// The cursors of a segment are for so many.
+const MOST: usize = 8;
 
 /// Reads everything that has to do with sending.
 pub(super) fn choose(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
+    let mut all: Vec<Destination> = Vec::new();
+    let first = match settings.endpoint.is_some() || settings.destinations.is_empty() {
+        true => choose_one(settings, variables),
+        false => Choice::NothingChosen,
+    };
+    let mut is_chosen = !matches!(first, Choice::NothingChosen);
+    if let Choice::Send(first) = first {
+        all.extend(first);
+    }
+    for destination in &settings.destinations {
+        is_chosen = true;
+        let Some(destination) = from_code(destination, variables) else {
+            continue;
+        };
+        if all.iter().any(|other| other.is_same(&destination)) {
+            let endpoint = destination.endpoint.to_string();
+            variables.say("destination", &endpoint, "is named twice", "it gets each span once");
+        } else {
+            all.push(destination);
+        }
+    }
+    for left_out in all.iter().skip(MOST) {
+        let endpoint = left_out.endpoint.to_string();
+        variables.say(
+            "destination",
+            &endpoint,
+            "is the ninth or a later one, and there are 8 at most",
+            "it gets nothing",
+        );
+    }
+    all.truncate(MOST);
+    match (all.is_empty(), is_chosen) {
+        (false, _) => Choice::Send(all),
+        (true, true) => Choice::StayLocal,
+        (true, false) => Choice::NothingChosen,
+    }
+}
+
+/// One that was made in code, with nothing of the environment: its headers are for another backend.
+fn from_code(destination: &crate::destination::Destination, variables: &mut Variables<'_>) -> Option<Destination> {
+    let endpoint = match Endpoint::from_base(destination.endpoint.trim()) {
+        Ok(endpoint) => endpoint,
+        Err(problem) => {
+            variables.say(
+                "destination",
+                &masked(&destination.endpoint),
+                &problem,
+                "it gets nothing",
+            );
+            return None;
+        }
+    };
+    let mut all = HeaderMap::new();
+    add_headers(&mut all, &destination.headers, variables);
+    let timeout = destination.timeout.unwrap_or(TIMEOUT_UNLESS_SET);
+    match destination.protocol {
+        Protocol::HttpProtobuf => {}
+    }
+    Some(Destination::new(
+        endpoint,
+        all,
+        Some(timeout).filter(|timeout| !timeout.is_zero()),
+    ))
+}
+
+const TIMEOUT_UNLESS_SET: Duration = Duration::from_secs(10);
+
+/// The one that the environment and the builder's own methods name.
+fn choose_one(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
     certificates(variables);
     let exporter = match settings.endpoint {
         Some(_) => Some(Exporter::Otlp),
@@ -52,10 +126,10 @@ pub(super) fn choose(settings: &Settings, variables: &mut Variables<'_>) -> Choi
     if exporter == Some(Exporter::Local) || !sendable {
         return Choice::StayLocal;
     }
-    let timeout = timeout.unwrap_or(Duration::from_secs(10));
+    let timeout = timeout.unwrap_or(TIMEOUT_UNLESS_SET);
     // "0 means no timeout (infinite)."
     let timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
-    Choice::Send(Box::new(Destination::new(endpoint, headers, timeout)))
+    Choice::Send(vec![Destination::new(endpoint, headers, timeout)])
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -171,7 +245,12 @@ fn request_headers(settings: &Settings, variables: &mut Variables<'_>) -> Header
             break;
         }
     }
-    for (name, value) in &settings.headers {
+    add_headers(&mut all, &settings.headers, variables);
+    all
+}
+
+fn add_headers(all: &mut HeaderMap, given: &[(String, String)], variables: &mut Variables<'_>) {
+    for (name, value) in given {
         match headers::header(name, value.as_bytes()) {
             Ok((name, value)) => {
                 all.insert(name, value);
@@ -179,7 +258,6 @@ fn request_headers(settings: &Settings, variables: &mut Variables<'_>) -> Header
             Err(problem) => variables.say("header", "***", &problem, "it is ignored"),
         }
     }
-    all
 }
 
 /// Nothing reads these yet: whoever sets one of them learns that it has no effect.

@@ -18,11 +18,15 @@ fn from_environment(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
 
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4318");
 
+fn first(config: Config) -> Option<Destination> {
+    config.destinations.into_iter().next()
+}
+
 #[test]
 fn with_nothing_set_spans_stay_in_the_local_history() {
     let (config, notices) = from_environment(&[]);
     assert!(config.enabled);
-    assert!(config.destination.is_none());
+    assert!(config.destinations.is_empty());
     assert_eq!(config.batch, BatchSettings::default());
     assert_eq!(shown(&config.sampler), shown(&Sampler::default()));
     assert_eq!(
@@ -155,7 +159,7 @@ fn spans_go_where_the_settings_say() {
         (&none, vec![(PROTOCOL, "grpc")], None, 0),
     ] {
         let (config, said) = config(settings, &variables);
-        let endpoint = config.destination.map(|d| d.endpoint.to_string());
+        let endpoint = first(config).map(|d| d.endpoint.to_string());
         assert_eq!(endpoint.as_deref(), expected, "{variables:?}");
         assert_eq!(said.len(), notices, "{variables:?}: {said:?}");
     }
@@ -251,7 +255,7 @@ fn a_bad_specific_value_gives_way_to_the_general_one() {
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "7"),
     ]);
-    assert_eq!(config.destination.unwrap().timeout, Some(Duration::from_millis(7)));
+    assert_eq!(first(config).unwrap().timeout, Some(Duration::from_millis(7)));
     assert_eq!(
         said,
         [
@@ -263,7 +267,7 @@ fn a_bad_specific_value_gives_way_to_the_general_one() {
 
 #[test]
 fn a_timeout_of_zero_is_no_limit() {
-    let of = |variables: &[(&str, &str)]| from_environment(variables).0.destination.unwrap().timeout;
+    let of = |variables: &[(&str, &str)]| first(from_environment(variables).0).unwrap().timeout;
     assert_eq!(of(&[ENDPOINT]), Some(Duration::from_secs(10)));
     assert_eq!(of(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_TIMEOUT", "0")]), None);
 }
@@ -277,7 +281,7 @@ fn headers_of_traces_replace_those_of_all_signals_and_code_beats_both() {
         ..Settings::default()
     };
     let sent = |config: Config| -> Vec<String> {
-        let headers = config.destination.unwrap().headers;
+        let headers = first(config).unwrap().headers;
         let mut all: Vec<_> = headers
             .iter()
             .map(|(k, v)| format!("{k}={}", v.to_str().unwrap()))
@@ -326,7 +330,7 @@ fn each_switch_switches_off_and_code_beats_them() {
     ] {
         let (config, _) = config(&settings, &variables);
         assert_eq!(config.enabled, enabled, "{variables:?}");
-        assert!(config.enabled || config.destination.is_none());
+        assert!(config.enabled || config.destinations.is_empty());
     }
 }
 

@@ -14,7 +14,7 @@ use super::flush::Waiter;
 use super::http::Client;
 use super::machine::{Change, Machine, Step, Verdict};
 use super::outcome::Outcome;
-use super::report::Report;
+use super::report::DestinationReport;
 use super::source::{Batch, Owner, Pending, Source};
 use super::thread::Shared;
 use super::waiting::Waiting;
@@ -83,6 +83,9 @@ impl Driver {
             if stop {
                 return;
             }
+            if self.source.has_news() {
+                self.adopt_at = self.adopt_at.min(now);
+            }
             // Never while somebody waits: a backlog must not lengthen a short command.
             if now >= self.adopt_at && self.waiting.is_empty() {
                 self.source.adopt();
@@ -132,8 +135,8 @@ impl Driver {
         if !released.waiters.is_empty() {
             self.publish();
             let report = self.shared.known().clone();
-            for waiter in &released.waiters {
-                waiter.report(report.clone());
+            for (waiter, is_settled) in &released.waiters {
+                waiter.report(report.clone().settled(*is_settled));
             }
             self.machine.set_haste(!self.waiting.is_empty());
         }
@@ -207,7 +210,7 @@ impl Driver {
     fn publish(&mut self) {
         let accounts = self.source.accounts();
         let trouble = self.machine.trouble().map(|trouble| trouble.text.clone());
-        *self.shared.known() = Report::new(self.endpoint.clone(), accounts, trouble);
+        *self.shared.known() = DestinationReport::new(self.endpoint.clone(), accounts, trouble);
     }
 
     fn say(&self, change: &Change) {

@@ -6,7 +6,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::report::Report;
+use throughline_spool::Recorder;
+
+use super::report::{DestinationReport, Report};
 
 /// A delivery thread that is well reports at the deadline itself. A blocked caller gives it so long
 /// before he does without it.
@@ -18,6 +20,17 @@ const GRACE: Duration = Duration::from_millis(20);
 /// cancels nothing. It ends by its deadline, whatever the backend does.
 #[must_use = "spans are delivered without it, but whether they were is told to who waits"]
 pub struct Flush {
+    parts: Vec<Part>,
+}
+
+/// The part of one destination.
+enum Part {
+    UnderWay(DestinationFlush),
+    Ended(DestinationReport),
+}
+
+/// The same for one destination.
+pub(crate) struct DestinationFlush {
     waiter: Arc<Waiter>,
     deadline: Instant,
 }
@@ -27,24 +40,74 @@ pub(super) struct Waiter {
     answer: Mutex<Answer>,
     reported: Condvar,
     /// What was known last, for who cannot wait for the thread any longer.
-    known: Arc<Mutex<Report>>,
+    known: Arc<Mutex<DestinationReport>>,
 }
 
 #[derive(Default)]
 struct Answer {
-    report: Option<Report>,
+    report: Option<DestinationReport>,
     waker: Option<Waker>,
 }
 
 impl Flush {
-    /// One that has ended already: for where there is nothing to wait for.
-    pub(crate) fn ended(report: Report) -> Self {
-        let (flush, waiter) = Self::new(Instant::now(), Arc::default());
-        waiter.report(report);
-        flush
+    pub(crate) fn new(parts: impl IntoIterator<Item = DestinationFlush>) -> Self {
+        Self {
+            parts: parts.into_iter().map(Part::UnderWay).collect(),
+        }
     }
 
-    pub(super) fn new(deadline: Instant, known: Arc<Mutex<Report>>) -> (Self, Arc<Waiter>) {
+    /// One that has ended already: for where there is nothing to wait for.
+    pub(crate) fn ended(report: DestinationReport) -> Self {
+        Self {
+            parts: vec![Part::Ended(report)],
+        }
+    }
+
+    /// Blocks this thread until the spans are delivered or the deadline has come.
+    ///
+    /// In asynchronous code await the flush instead: this would hold up the runtime's thread.
+    pub fn wait(self) -> Report {
+        let reports = self.parts.into_iter().map(|part| match part {
+            Part::UnderWay(flush) => flush.wait(),
+            Part::Ended(report) => report,
+        });
+        report(reports.collect())
+    }
+}
+
+impl Future for Flush {
+    type Output = Report;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
+        let mut is_under_way = false;
+        for part in &mut self.parts {
+            if let Part::UnderWay(flush) = part {
+                match flush.poll(cx) {
+                    Poll::Ready(report) => *part = Part::Ended(report),
+                    Poll::Pending => is_under_way = true,
+                }
+            }
+        }
+        if is_under_way {
+            return Poll::Pending;
+        }
+        let ended = self.parts.iter().filter_map(|part| match part {
+            Part::UnderWay(_) => None,
+            Part::Ended(report) => Some(report.clone()),
+        });
+        Poll::Ready(report(ended.collect()))
+    }
+}
+
+fn report(destinations: Vec<DestinationReport>) -> Report {
+    let account = Recorder::current()
+        .map(|recorder| recorder.account(0))
+        .unwrap_or_default();
+    Report::new(account.started, account.live, destinations)
+}
+
+impl DestinationFlush {
+    pub(super) fn new(deadline: Instant, known: Arc<Mutex<DestinationReport>>) -> (Self, Arc<Waiter>) {
         let waiter = Arc::new(Waiter {
             answer: Mutex::default(),
             reported: Condvar::new(),
@@ -59,10 +122,7 @@ impl Flush {
         )
     }
 
-    /// Blocks this thread until the spans are delivered or the deadline has come.
-    ///
-    /// In asynchronous code await the flush instead: this would hold up the runtime's thread.
-    pub fn wait(self) -> Report {
+    pub(crate) fn wait(self) -> DestinationReport {
         let until = self.deadline + GRACE;
         let mut answer = self.waiter.lock();
         loop {
@@ -81,12 +141,8 @@ impl Flush {
             answer = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
-}
 
-impl Future for Flush {
-    type Output = Report;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Report> {
+    fn poll(&self, cx: &Context<'_>) -> Poll<DestinationReport> {
         let mut answer = self.waiter.lock();
         if let Some(report) = &answer.report {
             return Poll::Ready(report.clone());
@@ -97,16 +153,25 @@ impl Future for Flush {
     }
 }
 
+#[cfg(test)]
+impl Future for DestinationFlush {
+    type Output = DestinationReport;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<DestinationReport> {
+        Self::poll(&self, cx)
+    }
+}
+
 impl std::fmt::Debug for Flush {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Flush")
-            .field("deadline", &self.deadline)
+            .field("destinations", &self.parts.len())
             .finish_non_exhaustive()
     }
 }
 
 impl Waiter {
-    pub(super) fn report(&self, report: Report) {
+    pub(super) fn report(&self, report: DestinationReport) {
         let mut answer = self.lock();
         answer.report = Some(report);
         let waker = answer.waker.take();
@@ -118,7 +183,7 @@ impl Waiter {
         }
     }
 
-    fn known(&self) -> Report {
+    fn known(&self) -> DestinationReport {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -6,23 +6,120 @@ use super::source::Accounts;
 
 /// What had become of this process's spans when a flush or shutdown ended.
 ///
-/// The counts are of all spans since the start of the process, so that
-/// `started - live = delivered + pending + dropped`. Its `Display` says all of it in one line.
+/// The counts are of all spans since the start of the process, so that for each destination
+/// `started - live = delivered + pending + dropped` whenever no span starts or ends. Its `Display` says all of it in one line.
+///
+/// With several [destinations](Self::destinations), [`delivered`](Self::delivered), [`pending`](Self::pending) and
+/// [`dropped`](Self::dropped) are those of the one that is furthest behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
+    started: u64,
+    live: u64,
+    /// Where spans go nowhere but into the local history there is one, without a name.
+    destinations: Vec<DestinationReport>,
+}
+
+/// What has become of this process's spans on their way to one destination; see [`Report::destinations`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DestinationReport {
     accounts: Accounts,
     /// `None` where spans stay in the local history.
     destination: Option<String>,
     trouble: Option<String>,
+    /// Whether all spans that had ended when it was asked for are settled.
+    is_settled: bool,
     /// The delivery thread did not say so itself: the counts may be old.
-    outdated: bool,
+    is_outdated: bool,
 }
 
 impl Report {
+    pub(crate) fn new(started: u64, live: u64, destinations: Vec<DestinationReport>) -> Self {
+        Self {
+            started,
+            live,
+            destinations,
+        }
+    }
+
+    /// Recorded spans that were started.
+    #[must_use]
+    pub fn started(&self) -> u64 {
+        self.started
+    }
+
+    /// Of these, those that have not ended.
+    #[must_use]
+    pub fn live(&self) -> u64 {
+        self.live
+    }
+
+    /// For each destination what has become of the spans, in the order in which they were set up. None where spans stay in the
+    /// local history.
+    pub fn destinations(&self) -> impl Iterator<Item = &DestinationReport> {
+        self.destinations.iter().filter(|report| report.destination.is_some())
+    }
+
+    /// Spans that the backend has taken. Without a destination: those that the local history has evicted to keep its limit.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.furthest_behind().map_or(0, DestinationReport::delivered)
+    }
+
+    /// Spans that are in the local spool and not delivered. The next start of a program with the same destination sends them, or
+    /// `throughline recover`; but those that are [`in_memory`](Self::in_memory).
+    ///
+    /// Without a destination these are the spans in the local history.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        self.furthest_behind().map_or(0, DestinationReport::pending)
+    }
+
+    /// Of the pending spans, those that are in memory only, because the spool cannot be written (no directory, a full disk): they
+    /// end with this process if they are not delivered before.
+    #[must_use]
+    pub fn in_memory(&self) -> u64 {
+        self.furthest_behind().map_or(0, DestinationReport::in_memory)
+    }
+
+    /// Spans that are lost, for whatever reason.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.furthest_behind().map_or(0, DestinationReport::dropped)
+    }
+
+    /// The lost spans by reason, a word such as `rejected`; only counts above zero.
+    pub fn dropped_by_reason(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.furthest_behind()
+            .into_iter()
+            .flat_map(DestinationReport::dropped_by_reason)
+    }
+
+    /// Why not everything is delivered, in words for a person; `None` where nothing went wrong.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
+        self.destinations.iter().find_map(DestinationReport::trouble)
+    }
+
+    /// Whether it is certain that every destination has got every span that had ended when the report was asked for, and that none
+    /// was lost. What has ended since then does not count.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.destinations.iter().all(DestinationReport::is_complete)
+    }
+
+    fn furthest_behind(&self) -> Option<&DestinationReport> {
+        // Of several the first.
+        let behind = |report: &&DestinationReport| report.pending() + report.dropped();
+        self.destinations.iter().rev().max_by_key(behind)
+    }
+}
+
+impl DestinationReport {
     /// For spans that go nowhere but into the local history: they are what is `pending`.
     pub(crate) fn local(accounts: Accounts) -> Self {
         Self {
             accounts,
+            is_settled: true,
             ..Self::default()
         }
     }
@@ -32,7 +129,8 @@ impl Report {
             accounts,
             destination: Some(destination),
             trouble,
-            outdated: false,
+            is_settled: false,
+            is_outdated: false,
         }
     }
 
@@ -42,37 +140,45 @@ impl Report {
         self.accounts.in_memory = self.accounts.in_memory.min(pending);
     }
 
+    /// The same, for somebody whose spans are all settled, or not.
+    pub(super) fn settled(mut self, is_settled: bool) -> Self {
+        self.is_settled = is_settled;
+        self
+    }
+
     /// The same, from somebody else than the delivery thread, with the reason for that unless
     /// there is a trouble to tell of already.
     pub(super) fn outdated(mut self, trouble: &str) -> Self {
-        self.outdated = true;
+        self.is_outdated = true;
         self.trouble.get_or_insert_with(|| trouble.to_owned());
         self
     }
 
-    /// Spans that the backend has taken. Without a destination: those that the local history has evicted to keep its limit.
+    /// The destination's address, without user, password and query.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.destination.as_deref().unwrap_or("local history")
+    }
+
+    /// Spans that the destination has taken.
     #[must_use]
     pub fn delivered(&self) -> u64 {
         self.accounts.delivered
     }
 
-    /// Spans that are in the local spool and not delivered. The next start of a program with the same destination sends them, or
-    /// `throughline recover`; but those that are [`in_memory`](Self::in_memory).
-    ///
-    /// Without a destination these are the spans in the local history.
+    /// Spans that are in the local spool and not delivered.
     #[must_use]
     pub fn pending(&self) -> u64 {
         self.accounts.pending
     }
 
-    /// Of the pending spans, those that are in memory only, because the spool cannot be written (no directory, a full disk): they
-    /// end with this process if they are not delivered before.
+    /// Of the pending spans, those that are in memory only.
     #[must_use]
     pub fn in_memory(&self) -> u64 {
         self.accounts.in_memory
     }
 
-    /// Spans that are lost, for whatever reason.
+    /// Spans that the destination will not get, for whatever reason.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.accounts.dropped.iter().map(|(_, count)| count).sum()
@@ -89,15 +195,27 @@ impl Report {
         self.trouble.as_deref()
     }
 
-    /// Whether it is certain that nothing waits for delivery and nothing was lost.
+    /// Whether it is certain that the destination has got every span that had ended when the report was asked for, and that none
+    /// was lost.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let waits = self.destination.is_some() && self.pending() > 0;
-        !waits && !self.outdated && self.dropped() == 0
+        self.is_settled && !self.is_outdated && self.dropped() == 0
     }
 }
 
 impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, report) in self.destinations.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            report.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for DestinationReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.destination {
             None => {
@@ -162,20 +280,60 @@ mod tests {
         };
         for (report, line, complete) in [
             (
-                Report::new(to(), all, None),
+                DestinationReport::new(to(), all, None).settled(true),
                 "10 spans delivered to http://h/v1/traces",
                 true,
             ),
             (
-                Report::new(to(), some, Some("connection refused".into())),
+                DestinationReport::new(to(), some, Some("connection refused".into())),
                 "1 span delivered to http://h/v1/traces, 3 pending in the local spool (1 of them in memory only), 3 dropped \
                  (rejected 2, quota 1): connection refused",
                 false,
             ),
-            (Report::local(kept), "4 spans in the local history", true),
+            (DestinationReport::local(kept), "4 spans in the local history", true),
         ] {
             assert_eq!(report.to_string(), line);
             assert_eq!(report.is_complete(), complete);
         }
+    }
+
+    #[test]
+    fn report_of_several_destinations_is_that_of_the_one_furthest_behind() {
+        let one = |name: &str, delivered, pending, dropped: u64, is_settled| {
+            let accounts = Accounts {
+                delivered,
+                pending,
+                in_memory: 0,
+                dropped: Some(("rejected", dropped))
+                    .filter(|(_, count)| *count > 0)
+                    .into_iter()
+                    .collect(),
+            };
+            DestinationReport::new(name.to_owned(), accounts, None).settled(is_settled)
+        };
+        let report = Report::new(
+            12,
+            2,
+            vec![
+                one("a", 10, 0, 0, true),
+                one("b", 7, 3, 0, false),
+                one("c", 8, 2, 0, true),
+            ],
+        );
+        assert_eq!((report.started(), report.live()), (12, 2));
+        assert_eq!((report.delivered(), report.pending(), report.dropped()), (7, 3, 0));
+        assert!(!report.is_complete());
+        assert_eq!(
+            report.destinations().map(DestinationReport::name).collect::<Vec<_>>(),
+            ["a", "b", "c"]
+        );
+        assert!(
+            report
+                .to_string()
+                .starts_with("10 spans delivered to a; 7 spans delivered to b, 3 pending")
+        );
+        // What ended after it was asked for is pending, and that is all right.
+        assert!(Report::new(12, 0, vec![one("a", 10, 2, 0, true)]).is_complete());
+        assert!(!Report::new(12, 0, vec![one("a", 10, 0, 2, true)]).is_complete());
     }
 }

@@ -87,6 +87,11 @@ pub(crate) trait Source: Send {
     /// Looks for what processes that have died left, to deliver their spans too. Called now and then.
     fn adopt(&mut self);
 
+    /// Whether something has come since [`adopt`](Self::adopt) was last called. Cheap.
+    fn has_news(&self) -> bool {
+        false
+    }
+
     /// Whether there will soon be more of processes that have died.
     fn expects_more(&self) -> bool {
         false

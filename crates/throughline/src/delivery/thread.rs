@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::driver::Driver;
-use super::flush::Flush;
+use super::flush::DestinationFlush;
 use super::http::Client;
-use super::report::Report;
+use super::report::DestinationReport;
 use super::source::Source;
 use super::waiting::{Purpose, Request, deadline};
 use crate::config::{BatchSettings, Destination};
@@ -34,7 +34,7 @@ pub(super) struct Shared {
     /// Wakes the thread; notified after every change of the inbox.
     pub(super) wake: Notify,
     /// The thread writes what it knows; who has no time left to ask it reads that.
-    known: Arc<Mutex<Report>>,
+    known: Arc<Mutex<DestinationReport>>,
 }
 
 #[derive(Default)]
@@ -54,7 +54,7 @@ impl Delivery {
 
     pub(super) fn with_client(client: Client, batch: BatchSettings, source: Box<dyn Source>) -> Self {
         let endpoint = client.destination().endpoint.to_string();
-        let known = Report::new(endpoint.clone(), Default::default(), None);
+        let known = DestinationReport::new(endpoint.clone(), Default::default(), None);
         let shared = Arc::new(Shared {
             inbox: Mutex::default(),
             wake: Notify::new(),
@@ -72,18 +72,18 @@ impl Delivery {
     }
 
     /// Delivers what has been committed until now.
-    pub(crate) fn flush(&self, within: Duration) -> Flush {
+    pub(crate) fn flush(&self, within: Duration) -> DestinationFlush {
         self.request(within, Purpose::Flush)
     }
 
     /// The same, and then the thread ends: what is committed later stays in the spool.
-    pub(crate) fn shutdown(&self, within: Duration) -> Flush {
+    pub(crate) fn shutdown(&self, within: Duration) -> DestinationFlush {
         self.request(within, Purpose::Shutdown)
     }
 
     /// As much of a flush as the end of a program allows: none where the backend is down, and at
     /// most 200 ms where it is slow. Delivery goes on, should the program.
-    pub(crate) fn exit(&self) -> Flush {
+    pub(crate) fn exit(&self) -> DestinationFlush {
         self.request(EXIT, Purpose::Exit)
     }
 
@@ -92,9 +92,9 @@ impl Delivery {
         self.shared.wake();
     }
 
-    fn request(&self, within: Duration, purpose: Purpose) -> Flush {
+    fn request(&self, within: Duration, purpose: Purpose) -> DestinationFlush {
         let deadline = deadline(Instant::now(), within);
-        let (flush, waiter) = Flush::new(deadline, self.shared.known.clone());
+        let (flush, waiter) = DestinationFlush::new(deadline, self.shared.known.clone());
         let mut inbox = self.shared.inbox();
         if inbox.ended {
             drop(inbox);
@@ -138,7 +138,7 @@ impl Shared {
         (std::mem::take(&mut inbox.requests), inbox.stop)
     }
 
-    pub(super) fn known(&self) -> MutexGuard<'_, Report> {
+    pub(super) fn known(&self) -> MutexGuard<'_, DestinationReport> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

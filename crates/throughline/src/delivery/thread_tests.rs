@@ -164,7 +164,7 @@ fn a_flush_delivers_everything_with_and_without_any_runtime() {
             .build()
             .unwrap()
     };
-    type Way = (&'static str, Box<dyn Fn(&Delivery) -> Report>);
+    type Way = (&'static str, Box<dyn Fn(&Delivery) -> DestinationReport>);
     let ways: Vec<Way> = vec![
         ("blocking, no runtime", Box::new(|d| d.flush(5 * SECOND).wait())),
         ("awaited, no runtime", Box::new(|d| block_on(d.flush(5 * SECOND)))),

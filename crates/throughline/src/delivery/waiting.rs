@@ -42,7 +42,8 @@ struct Entry {
 /// Who need not wait any longer.
 #[derive(Default)]
 pub(super) struct Released {
-    pub(super) waiters: Vec<Arc<Waiter>>,
+    /// Each, and whether all that was pending when it came is settled.
+    pub(super) waiters: Vec<(Arc<Waiter>, bool)>,
     /// Whether one of them wanted the thread to end.
     pub(super) shutdown: bool,
 }
@@ -97,7 +98,8 @@ impl Waiting {
                 let waits = mark.as_mut().map_or(*remaining > 0, |mark| !is_settled(mark));
                 let stays = waits && pending > 0 && now < request.deadline && !hopeless;
                 if !stays {
-                    released.waiters.push(request.waiter.clone());
+                    let is_settled = !waits || pending == 0;
+                    released.waiters.push((request.waiter.clone(), is_settled));
                     released.shutdown |= request.purpose == Purpose::Shutdown;
                 }
                 stays

@@ -66,3 +66,9 @@ fn a_child_that_never_traces_makes_nothing() {
     assert_eq!(spans.len(), 103);
     assert_eq!(named(&spans, "inherited").len(), 1);
 }
+
+#[test]
+fn child_that_flushes_before_it_traces_waits_for_nobody() {
+    let (spans, _) = run("flushes first");
+    assert_eq!(spans.len(), 103);
+}

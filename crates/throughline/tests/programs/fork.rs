@@ -1,4 +1,5 @@
-//! Forks without exec while a span is open. The parent and, unless the argument is `silent`, the child trace on.
+//! Forks without exec while a span is open. The parent and, unless the argument is `silent` or `flushes first`, the child trace
+//! on.
 
 use std::time::Duration;
 
@@ -6,13 +7,21 @@ use fork::Fork;
 use throughline::{Context, Tracing, span};
 
 fn main() {
-    let is_silent = std::env::args().nth(1).as_deref() == Some("silent");
+    let argument = std::env::args().nth(1);
+    let is_silent = argument.as_deref() == Some("silent");
+    let flushes_first = argument.as_deref() == Some("flushes first");
     let tracing = throughline::init("forking");
     span!(parent: &Context::root(), "before").end();
     let mut inherited = span!(parent: &Context::root(), "inherited");
     inherited.set("long", "x".repeat(200));
     match fork::fork() {
         Ok(Fork::Child) if is_silent => std::process::exit(0),
+        Ok(Fork::Child) if flushes_first => {
+            // The parent's thread, which is not here, would have to answer.
+            let report = tracing.flush(Duration::from_secs(3600)).wait();
+            assert!(report.is_complete(), "{report}");
+            std::process::exit(0);
+        }
         Ok(Fork::Child) => {
             inherited.set("set in the child", true);
             inherited.event("in the child", []);

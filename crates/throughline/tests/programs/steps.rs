@@ -30,6 +30,13 @@ fn main() {
                 let mut span = span!(parent: &Context::root(), "large", number = n);
                 span.set("text", "x".repeat(1000));
             }),
+            // From now on some thousand spans per second.
+            "busy" => drop(std::thread::spawn(|| {
+                loop {
+                    (0..20).for_each(|_| span!(parent: &Context::root(), "busy").end());
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            })),
             "open" => open.push(span!(parent: &Context::root(), "open")),
             "flush" => flush(tracing.as_ref(), number),
             "account" => account(),

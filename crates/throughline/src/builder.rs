@@ -1,0 +1,197 @@
+//! Choices made in code, and switching tracing on with them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use throughline_spool::Limits;
+
+use crate::config;
+use crate::destination::Destination;
+use crate::guard::Tracing;
+use crate::notice::notice;
+use crate::sampler::Sampler;
+use crate::tracer::{self, IdGenerator};
+use crate::{clock, start};
+
+/// Switches tracing on for this process, under this service name.
+///
+/// Everything else comes from the standard `OTEL_*` variables; with none set, spans stay in this user's local history,
+/// where `throughline view` shows them. It never fails: what cannot be used is said in one line on stderr, and replaced.
+/// It never waits for the network.
+///
+/// Keep what it returns until the end of `main`: dropping it flushes, for a bounded time. Nothing is lost without it,
+/// since every span is in the spool when it has ended: the next start of the program, or `throughline recover`, sends
+/// what this one could not.
+///
+/// ```no_run
+/// let _tracing = throughline::init("orders");
+/// let _span = throughline::span!("work").enter();
+/// ```
+pub fn init(service_name: &str) -> Tracing {
+    builder(service_name).init()
+}
+
+/// As [`init`], with choices made in code. Code beats environment.
+pub fn builder(service_name: &str) -> Builder {
+    let settings = config::Settings {
+        service_name: Some(service_name.to_owned()),
+        ..Default::default()
+    };
+    Builder {
+        settings,
+        limits: Limits::default(),
+        sync_every: None,
+        delivers_all: false,
+        id_generator: None,
+    }
+}
+
+/// Choices made in code; made by [`builder`].
+#[must_use = "tracing is switched on by `init`"]
+pub struct Builder {
+    settings: config::Settings,
+    limits: Limits,
+    sync_every: Option<Duration>,
+    delivers_all: bool,
+    id_generator: Option<Box<dyn IdGenerator>>,
+}
+
+impl Builder {
+    /// One more place that spans are sent to, with all that belongs to it. May be called again for others: each gets all spans, and
+    /// one that is down holds none of the others up. At most 8.
+    ///
+    /// What the environment says of an endpoint and its headers then does not count. [`endpoint`](Self::endpoint) is one of several
+    /// too.
+    ///
+    /// ```no_run
+    /// use throughline::Destination;
+    ///
+    /// let _tracing = throughline::builder("orders")
+    ///     .destination(Destination::otlp("http://localhost:4318"))
+    ///     .destination(Destination::otlp("https://api.honeycomb.io").header("x-honeycomb-team", "key"))
+    ///     .init();
+    /// ```
+    pub fn destination(mut self, destination: Destination) -> Self {
+        self.settings.destinations.push(destination);
+        self
+    }
+
+    /// Where spans are sent: a base URL, to which `/v1/traces` is appended, as `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub fn endpoint(mut self, url: impl Into<String>) -> Self {
+        self.settings.endpoint = Some(url.into());
+        self
+    }
+
+    /// A header of every request, as `OTEL_EXPORTER_OTLP_HEADERS`. May be called again for others.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// How long one request may take, as `OTEL_EXPORTER_OTLP_TIMEOUT`. Default 10 s; zero is no limit.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = Some(timeout);
+        self
+    }
+
+    /// Which traces are recorded, as `OTEL_TRACES_SAMPLER`. Default: a span does as its parent does, and all new traces are.
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.settings.sampler = Some(sampler);
+        self
+    }
+
+    /// Makes the ids of traces and spans, instead of random ones.
+    pub fn id_generator(mut self, generator: impl IdGenerator + 'static) -> Self {
+        self.id_generator = Some(Box::new(generator));
+        self
+    }
+
+    /// An attribute of this service, as `OTEL_RESOURCE_ATTRIBUTES`. May be called again for others.
+    pub fn resource(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.resource.push((key.into(), value.into()));
+        self
+    }
+
+    /// Where the spool lies, as `THROUGHLINE_SPOOL_DIR`. Default `$XDG_STATE_HOME/throughline`, or
+    /// `~/.local/state/throughline`. It must be a directory of this user's alone, on a local disk.
+    pub fn spool_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.spool_dir = Some(path.into());
+        self
+    }
+
+    /// How many bytes of spans that no backend has got yet the spool may hold, whoever made them. Default 256 MiB; at most 16
+    /// MiB where the spool lies in memory. When they are used up the oldest spans go first, counted, and a line says so.
+    ///
+    /// A process that lives may use what [`history_bytes`](Self::history_bytes) leaves free as well, and has one file of 64 KiB in
+    /// any case.
+    pub fn spool_bytes(mut self, bytes: u64) -> Self {
+        self.limits.pending = bytes;
+        self
+    }
+
+    /// How many bytes of delivered or local spans are kept to look at, whoever made them. Default 64 MiB; 0 keeps none of a
+    /// process that has ended.
+    pub fn history_bytes(mut self, bytes: u64) -> Self {
+        self.limits.history = bytes;
+        self
+    }
+
+    /// Makes spans durable against a power cut, this often: a span survives one when it ended at least so long before. Each
+    /// sync costs the disk a write, and none is made while no span ends. At least 10 ms. Default: never; spans survive the
+    /// death of the process in any case.
+    ///
+    /// Where the spool is in memory nothing can be durable, which is said in one line.
+    pub fn sync_every(mut self, interval: Duration) -> Self {
+        self.sync_every = Some(interval.max(Duration::from_millis(10)));
+        self
+    }
+
+    /// Sends here also what dead processes meant for other backends, as `throughline recover --to` does.
+    ///
+    /// Without it a process sends only what was to go to the same endpoint with the same headers: nobody's spans go where
+    /// nobody wanted them. What was recorded for local history only is never sent.
+    pub fn deliver_all(mut self) -> Self {
+        self.delivers_all = true;
+        self
+    }
+
+    /// Switches tracing on or, given `false`, off, whatever a variable says. Off, nothing is made: no file, thread,
+    /// socket or span; context still passes through. Default: on, unless a variable says otherwise.
+    pub fn on(mut self, on: bool) -> Self {
+        self.settings.on = Some(on);
+        self
+    }
+
+    /// A variable of the application's own that switches tracing off with `0`, `false`, `no`, `none` or `off`.
+    pub fn switch_variable(mut self, name: impl Into<String>) -> Self {
+        self.settings.switch_variable = Some(name.into());
+        self
+    }
+
+    /// Off unless an endpoint is set, here or in the environment.
+    pub fn only_with_endpoint(mut self) -> Self {
+        self.settings.only_with_endpoint = true;
+        self
+    }
+
+    /// Switches tracing on. The first call of a process decides; what a later one returns belongs to the same tracing.
+    pub fn init(self) -> Tracing {
+        let executable = std::env::current_exe().ok();
+        let executable = executable
+            .as_deref()
+            .and_then(|path| path.file_name())
+            .and_then(|name| name.to_str());
+        let (config, notices) = config::read(&self.settings, &|name| std::env::var_os(name), executable);
+        for said in &notices {
+            notice(format_args!("{said}"));
+        }
+        tracer::set_propagators(config.propagators);
+        if !config.enabled {
+            return Tracing::new();
+        }
+        tracer::set_sampler(config.sampler.clone(), self.id_generator);
+        clock::start();
+        start::start(config, self.limits, self.sync_every, self.delivers_all);
+        Tracing::new()
+    }
+}

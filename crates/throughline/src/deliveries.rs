@@ -1,0 +1,79 @@
+//! The deliveries of this process, one for each destination; a forked child has its own.
+
+use std::mem;
+use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
+use std::thread;
+
+use throughline_spool::Recorder;
+
+use crate::config;
+use crate::delivery::{Delivery, DestinationFlush};
+use crate::source::SpoolSource;
+
+/// Where spans are sent, and how; kept for forked children.
+pub(crate) struct Plan {
+    pub destinations: Vec<config::Destination>,
+    pub batch: config::BatchSettings,
+    /// Whether what was meant for other backends goes there too: to the first.
+    pub is_for_all: bool,
+}
+
+static PLAN: OnceLock<Plan> = OnceLock::new();
+static DELIVERIES: Mutex<Vec<Delivery>> = Mutex::new(Vec::new());
+
+/// Starts them. The first call decides.
+pub(crate) fn start(recorder: &'static Recorder, plan: Plan) {
+    if PLAN.set(plan).is_err() {
+        return;
+    }
+    if let Some(mut deliveries) = lock() {
+        *deliveries = started(recorder);
+    }
+}
+
+fn started(recorder: &'static Recorder) -> Vec<Delivery> {
+    let Some(plan) = PLAN.get() else { return Vec::new() };
+    let destinations = plan.destinations.iter().enumerate();
+    destinations
+        .map(|(number, to)| {
+            let source = SpoolSource::new(recorder, number, plan.is_for_all && number == 0);
+            Delivery::start(to.clone(), plan.batch, Box::new(source))
+        })
+        .collect()
+}
+
+/// A span has started or ended while a delivery thread rests.
+pub(crate) fn wake() {
+    // Whoever has the lock now is about to wake the threads as well.
+    if let Ok(deliveries) = DELIVERIES.try_lock() {
+        deliveries.iter().for_each(Delivery::wake);
+    }
+}
+
+/// The parent's deliveries are the parent's: their threads are not here, and their locks are as the fork found them.
+pub(crate) fn start_in_child(recorder: &'static Recorder) {
+    if let Some(mut deliveries) = lock() {
+        mem::forget(mem::replace(&mut *deliveries, started(recorder)));
+    }
+}
+
+/// Asks each for something. `None`: there is none, and spans stay in the local history.
+pub(crate) fn ask(ask: impl FnMut(&Delivery) -> DestinationFlush) -> Option<Vec<DestinationFlush>> {
+    // In a forked child that has not traced yet this makes its own.
+    Recorder::current()?;
+    let deliveries = lock()?;
+    (!deliveries.is_empty()).then(|| deliveries.iter().map(ask).collect())
+}
+
+/// `None`: a lock that was held when the process forked stays so in the child, which then delivers nothing by itself: its spans
+/// are in the spool, for the next process.
+fn lock() -> Option<MutexGuard<'static, Vec<Delivery>>> {
+    for _ in 0..1000 {
+        match DELIVERIES.try_lock() {
+            Ok(deliveries) => return Some(deliveries),
+            Err(TryLockError::Poisoned(deliveries)) => return Some(deliveries.into_inner()),
+            Err(TryLockError::WouldBlock) => thread::yield_now(),
+        }
+    }
+    None
+}

@@ -1,0 +1,74 @@
+//! Tracing as long as it is wanted: the guard that `init` returns.
+
+use std::mem;
+use std::time::Duration;
+
+use throughline_spool::Recorder;
+
+use crate::delivery::{Delivery, DestinationReport, Flush};
+use crate::{deliveries, housekeeping, source};
+
+/// Tracing, as long as it is wanted; made by [`init`](crate::init). Dropping it flushes for a bounded time.
+///
+/// Dropping it does not end tracing: spans that end later are in the spool, and are delivered for as long as the process
+/// lives, or by the next one.
+#[derive(Debug)]
+#[must_use = "dropping it flushes: keep it until the end of main, `let _tracing = throughline::init(..)`"]
+pub struct Tracing {
+    _private: (),
+}
+
+impl Tracing {
+    pub(crate) fn new() -> Self {
+        Self { _private: () }
+    }
+
+    /// Sends all spans that have ended so far, and says what became of them.
+    ///
+    /// The result can be awaited in any runtime, or blocked on by [`wait`](Flush::wait). It ends when everything is settled,
+    /// when nothing more can be done, or when the time is over, whatever the backend does. What is not delivered by then
+    /// stays in the spool.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # let tracing = throughline::init("orders");
+    /// let report = tracing.flush(Duration::from_secs(2)).wait();
+    /// println!("{report}");
+    /// ```
+    pub fn flush(&self, within: Duration) -> Flush {
+        flush(|delivery| delivery.flush(within))
+    }
+
+    /// As [`flush`](Self::flush), and ends delivery. Spans that end later stay in the spool for the next process.
+    ///
+    /// It does not block: what has to be waited for is the result.
+    pub fn shutdown(self, within: Duration) -> Flush {
+        let flush = flush(|delivery| delivery.shutdown(within));
+        housekeeping::look_once_more();
+        // Dropping it would wait.
+        mem::forget(self);
+        flush
+    }
+}
+
+fn flush(ask: impl FnMut(&Delivery) -> crate::delivery::DestinationFlush) -> Flush {
+    match deliveries::ask(ask) {
+        Some(parts) => Flush::new(parts),
+        // Where nothing is delivered anywhere.
+        None => Flush::ended(DestinationReport::local(
+            Recorder::current()
+                .map(|recorder| source::accounts(recorder, 0))
+                .unwrap_or_default(),
+        )),
+    }
+}
+
+impl Drop for Tracing {
+    /// Sends what has ended, for at most 200 ms with a backend that answers slowly, and not at all with one that is down.
+    fn drop(&mut self) {
+        if let Some(exits) = deliveries::ask(Delivery::exit) {
+            exits.into_iter().for_each(|exit| drop(exit.wait()));
+        }
+        housekeeping::before_exit();
+    }
+}

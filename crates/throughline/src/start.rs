@@ -1,0 +1,109 @@
+//! Makes the recorder and starts delivery, once in a process.
+
+use std::path::Path;
+use std::time::Duration;
+
+use throughline_spool::{Limits, Manifest, Recorder, Root, Settings};
+
+use crate::config::{self, Config};
+use crate::deliveries::{self, Plan};
+use crate::notice::notice;
+use crate::spool_dir::default_spool_dir;
+use crate::{clock, housekeeping};
+
+/// Makes the recorder and starts delivery, unless that was done before.
+pub(crate) fn start(config: Config, limits: Limits, sync_every: Option<Duration>, delivers_all: bool) {
+    let root = config
+        .spool_dir
+        .or_else(default_spool_dir)
+        .map_or_else(no_root, |path| open_root(&path));
+    let key = root.as_ref().filter(|_| !config.destinations.is_empty()).map(Root::key);
+    let known_key = key.as_ref().and_then(|key| key.as_ref().ok());
+    let resource = &config.resource;
+    let manifest = Manifest {
+        service: resource.service_name().to_owned(),
+        namespace: resource.get("service.namespace").unwrap_or_default().to_owned(),
+        destinations: config
+            .destinations
+            .iter()
+            .map(|to| destination(to, known_key))
+            .collect(),
+        ..Manifest::default()
+    };
+    let settings = Settings {
+        root,
+        manifest,
+        resource: resource.encode().into(),
+        schema_url: config.schema_url.into(),
+        limits,
+        tier: None,
+        sync_every,
+        tick: housekeeping::tick,
+        resting: clock::rest,
+        is_busy: housekeeping::is_busy,
+        woken: deliveries::wake,
+        forked: deliveries::start_in_child,
+    };
+    let Ok(recorder) = Recorder::install(settings) else {
+        return notice(format_args!(
+            "tracing was switched on before in this process: the first call decides"
+        ));
+    };
+    // One cause, one line: where nothing can be written there is no key either.
+    match (recorder.refusal(), &key) {
+        (Some(refusal), _) => notice(format_args!(
+            "the spool directory cannot be written: {refusal}; {IN_MEMORY}"
+        )),
+        (None, Some(Err(error))) => notice(format_args!(
+            "the spool's key cannot be read: {error}; no other process delivers this one's spans"
+        )),
+        (None, _) => {}
+    }
+    if let Some(error) = recorder.maintenance_error() {
+        notice(format_args!(
+            "the system gives no thread for maintenance ({error}); spans cost more, and what ended processes left stays"
+        ));
+    }
+    deliveries::start(
+        recorder,
+        Plan {
+            destinations: config.destinations,
+            batch: config.batch,
+            is_for_all: delivers_all,
+        },
+    );
+}
+
+pub(crate) const IN_MEMORY: &str = "spans are kept in memory, and die with the process";
+
+fn no_root() -> Option<Root> {
+    notice(format_args!("neither XDG_STATE_HOME nor HOME is set: {IN_MEMORY}"));
+    None
+}
+
+fn open_root(path: &Path) -> Option<Root> {
+    Root::open(path)
+        .inspect_err(|error| {
+            notice(format_args!(
+                "the spool directory {} cannot be used: {error}; {IN_MEMORY}",
+                path.display()
+            ));
+        })
+        .ok()
+}
+
+/// How the destination is known to later processes: by what tells it from others, without its secrets.
+///
+/// Without a key it is known to nobody.
+fn destination(to: &config::Destination, key: Option<&[u8; 32]>) -> throughline_spool::Destination {
+    let mut name = format!("{} {}", config::Destination::KIND, to.endpoint);
+    let headers = to.header_names();
+    if !headers.is_empty() {
+        name = format!("{name} ({})", headers.join(", "));
+    }
+    throughline_spool::Destination {
+        name,
+        identity: key.map(|key| to.identity(key)).unwrap_or_default(),
+        credentials: key.map(|key| to.credentials(key)).unwrap_or_default(),
+    }
+}
