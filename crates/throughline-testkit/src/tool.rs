@@ -65,13 +65,19 @@ pub fn require_tool<T>(started: Result<T, ToolError>) -> Option<T> {
     match started {
         Ok(tool) => Some(tool),
         Err(ToolError::NotBuilt { script }) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
-            // Not eprintln!, which the test harness keeps to itself when a test passes.
             let test = std::thread::current().name().unwrap_or("a test").to_owned();
-            let _ = writeln!(io::stderr(), "skipped: {test} (build what it needs with {script})");
+            say_skipped(&test, format_args!("build what it needs with {script}"));
             None
         }
         Err(error) => panic!("{error}"),
     }
+}
+
+/// Says in one line on stderr what a test leaves out, and why; `scripts/test.sh` counts these lines.
+pub fn say_skipped(what: &str, why: impl fmt::Display) {
+    // Not eprintln!, which the test harness keeps to itself when a test passes. In one piece: others may write as well.
+    let line = format!("skipped: {what} ({why})\n");
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// The program that `script` has built. Only the script knows version and place.

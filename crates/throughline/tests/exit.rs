@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use throughline_spool::{Reader, State};
 use throughline_testkit::otlp::trace::v1::Span;
 use throughline_testkit::prost::Message;
-use throughline_testkit::{Answer, Finished, Program, Receiver, Signal, Spool};
+use throughline_testkit::{Answer, Finished, Program, Receiver, Signal, Spool, say_skipped};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -44,7 +44,7 @@ fn however_it_ends_all_is_in_the_spool_and_arrives_with_the_next_start() {
     ] {
         let what = format!("{step} {signal:?}");
         if signal == Some(Signal::INT) && ignores(Signal::INT) {
-            println!("skipped: {what} (whoever runs the tests ignores it, and so do their children)");
+            say_skipped(&what, "whoever runs the tests ignores it, and so do their children");
             continue;
         }
         let spool = Spool::new().expect("a private directory");

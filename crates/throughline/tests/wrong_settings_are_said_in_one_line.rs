@@ -6,7 +6,7 @@ use std::os::unix::fs::{chown, symlink};
 use std::path::Path;
 
 use throughline_spool::Reader;
-use throughline_testkit::{Answer, Program, Receiver, Spool};
+use throughline_testkit::{Answer, Program, Receiver, Spool, say_skipped};
 
 /// Where the spans are when the program has ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -186,7 +186,7 @@ fn a_spool_that_cannot_be_used_is_said_in_one_line_and_spans_are_delivered_from_
                 let path = spool.home().join("spool");
                 match make(&path) {
                     Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                        println!("skipped: {what} ({error})");
+                        say_skipped(what, error);
                         continue;
                     }
                     made => made.expect("there is room"),
