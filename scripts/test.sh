@@ -1,17 +1,60 @@
 #!/usr/bin/env bash
-# Run every check of the project, installing what it needs first.
-# Where a toolchain is missing, says in one line what is skipped; with CI=true nothing is skipped.
+# Run the checks of the project, installing what they need first.
+#
+#   scripts/test.sh        every check
+#   scripts/test.sh quick  formatting, lints, unit and integration tests: what needs no other toolchain
+#
+# What is skipped is said in one line, and counted at the end; with CI=true nothing is skipped that this machine can do.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-tools=${THROUGHLINE_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/throughline/tools}
+. scripts/cargo-tool.sh
+
 # Each crate alone: features unify in a workspace, and would hide one that is missing.
 published=(throughline-context throughline-wire throughline-spool throughline throughline-cli)
 crates=("${published[@]}" throughline-testkit throughline-bench)
 oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1.0/p' Cargo.toml)
 fuzz_seconds=${FUZZ_SECONDS:-8}
 
+notes=$(mktemp -d)
+trap 'rm -rf "$notes"' EXIT
+touch "$notes/skipped"
+
+main() {
+  case "$#:${1-}" in
+    0:)
+      formatting
+      lints
+      documentation
+      oldest_rust
+      weight
+      licences
+      receivers_of_others
+      tests
+      interleavings
+      with_nightly
+      ;;
+    1:quick)
+      # What is not built is skipped also where CI=true is set.
+      unset CI
+      formatting
+      lints
+      quick_tests
+      ;;
+    *)
+      echo "unknown arguments: $*; there are: scripts/test.sh (every check), scripts/test.sh quick" >&2
+      exit 2
+      ;;
+  esac
+  local count
+  count=$(wc -l <"$notes/skipped")
+  step "All checks passed; skipped: $count"
+  cat "$notes/skipped"
+}
+
 step() { printf '\n== %s\n' "$1"; }
+
+have() { command -v "$1" >/dev/null 2>&1; }
 
 # missing WHAT SKIPPED: ends the run with CI=true, else says what is skipped.
 missing() {
@@ -19,89 +62,170 @@ missing() {
     echo "$1 is missing, and with CI=true nothing is skipped ($2)" >&2
     exit 1
   fi
-  echo "skipped: $2 ($1 is missing)"
+  echo "skipped: $2 ($1 is missing)" | tee -a "$notes/skipped"
 }
 
-have() { command -v "$1" >/dev/null 2>&1; }
+# quietly COMMAND...: what it says is shown when it fails only.
+quietly() {
+  "$@" >"$notes/said" 2>&1 || {
+    cat "$notes/said" >&2
+    return 1
+  }
+}
 
-step 'Formatting'
-cargo fmt --all --check
+# noting COMMAND...: runs tests, and counts those that say that they are skipped. What they say is in $notes/tests.
+noting() {
+  "$@" 2>&1 | tee "$notes/tests"
+  { grep -o 'skipped: .*' "$notes/tests" || true; } >>"$notes/skipped"
+}
 
-step 'Lints, crate by crate'
-for crate in "${crates[@]}"; do
-  cargo clippy --quiet --package "$crate" --all-targets -- --deny warnings
-done
+# each_ran FILTER...: fails when a filter of the tests that `noting` has run let none through, which Cargo calls a success.
+each_ran() {
+  local filter
+  for filter in "$@"; do
+    if ! grep '^test .* \.\.\. ' "$notes/tests" | grep -v ' \.\.\. ignored' | cut -d ' ' -f 2 | grep -F -- "$filter" >/dev/null; then
+      echo "no test ran that has $filter in its name: has it got another one?" >&2
+      exit 1
+    fi
+  done
+}
 
-step 'Documentation without warnings'
-RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --workspace --no-deps
+formatting() {
+  step 'Formatting'
+  cargo fmt --all --check
+}
 
-step "What is published, with the oldest supported Rust ($oldest)"
-if have rustup && { rustup run "$oldest" rustc --version >/dev/null 2>&1 || rustup toolchain install "$oldest" --profile minimal; }; then
+lints() {
+  step 'Lints, crate by crate'
+  local crate
+  for crate in "${crates[@]}"; do
+    cargo clippy --quiet --locked --package "$crate" --all-targets -- --deny warnings
+  done
+}
+
+documentation() {
+  step 'Documentation without warnings'
+  RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --workspace --no-deps
+}
+
+oldest_rust() {
+  step "What is published, with the oldest supported Rust ($oldest)"
+  if ! have rustup; then
+    missing rustup "the build with Rust $oldest"
+    return
+  fi
+  if ! rustup toolchain list | grep "^$oldest-" >/dev/null; then
+    quietly rustup toolchain install "$oldest" --profile minimal
+  fi
+  local crate
   for crate in "${published[@]}"; do
     CARGO_TARGET_DIR=target/oldest cargo "+$oldest" build --quiet --locked --package "$crate"
   done
-else
-  missing "Rust $oldest" 'the build with the oldest supported Rust'
-fi
+}
 
-step 'Weight of the default build'
-scripts/weight.sh
+weight() {
+  step 'Weight of the default build'
+  scripts/weight.sh
+}
 
-step 'Receivers that others wrote'
-if have go; then
-  scripts/collector.sh
-  scripts/jaeger.sh
-else
-  missing Go 'the tests against a real OpenTelemetry Collector and a real Jaeger'
-fi
+licences() {
+  step 'Licences of what is depended on'
+  scripts/licences.sh
+}
 
-step 'Tests'
-# Programs that tests of other packages start.
-cargo build --quiet --workspace --examples --bins
-# The random walk over a store goes on for half a minute; a failure prints the seed that repeats it.
-THROUGHLINE_WALK_SECONDS=${THROUGHLINE_WALK_SECONDS:-30} cargo test --workspace
+receivers_of_others() {
+  step 'Receivers that others wrote'
+  if have go; then
+    scripts/collector.sh
+    scripts/jaeger.sh
+  else
+    missing Go 'building a real OpenTelemetry Collector and a real Jaeger'
+  fi
+}
 
-step 'Every interleaving of the commit and slot protocols (loom)'
-(cd crates/throughline-spool && RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=../../target/loom \
-  cargo test --release --lib loom)
+tests() {
+  step 'Tests'
+  # Programs that tests of other packages start.
+  cargo build --quiet --locked --workspace --examples --bins
+  # The random walk over a store goes on for half a minute; a failure prints the seed that repeats it.
+  THROUGHLINE_WALK_SECONDS=${THROUGHLINE_WALK_SECONDS:-30} noting cargo test --locked --workspace
+}
 
-nightly=$(rustup toolchain list 2>/dev/null | grep -o '^nightly[^ ]*' | head -n 1 || true)
-if [ -z "$nightly" ] && have rustup; then
-  rustup toolchain install nightly --profile minimal >/dev/null 2>&1 && nightly=nightly
-fi
-if [ -n "$nightly" ]; then
+quick_tests() {
+  step 'Unit and integration tests'
+  cargo build --quiet --locked --workspace --examples --bins
+  THROUGHLINE_WALK_SECONDS=${THROUGHLINE_WALK_SECONDS:-1} noting cargo test --quiet --locked --workspace --lib --bins --tests
+}
+
+interleavings() {
+  step 'Every interleaving of the commit and slot protocols (loom)'
+  cd crates/throughline-spool
+  RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=../../target/loom noting cargo test --locked --release --lib loom
+  cd ../..
+  each_ran loom
+}
+
+with_nightly() {
+  nightly=$(rustup toolchain list 2>/dev/null | grep -o '^nightly[^ ]*' | head -n 1 || true)
+  if [ -z "$nightly" ] && have rustup; then
+    quietly rustup toolchain install nightly --profile minimal && nightly=nightly
+  fi
+  if [ -z "$nightly" ]; then
+    missing 'A nightly toolchain' 'Miri, fuzzing and the listing of the public API'
+    return
+  fi
+  public_api
+  unsafe_code
+  fuzzing
+}
+
+public_api() {
+  step 'The public API is that of docs/public-api'
+  scripts/public-api.sh
+}
+
+unsafe_code() {
   step 'The unsafe code under Miri'
-  rustup component add miri rust-src --toolchain "$nightly" 2>/dev/null
+  quietly rustup component add miri rust-src --toolchain "$nightly"
   # Isolation off: the spool asks the system for random numbers and the time.
   miri() {
     MIRIFLAGS=-Zmiri-disable-isolation CARGO_TARGET_DIR=target/miri \
-      cargo "+$nightly" miri test --package throughline-spool "$@"
+      noting cargo "+$nightly" miri test --locked --package throughline-spool "$@"
   }
   miri --test unsafe_code_is_sound
+  each_ran ''
   # Of the rest what touches memory, and the walk over records; sweeps over every byte and random ones are too slow there.
-  miri --lib -- a_torn_record_cannot_smuggle what_an_earlier_use a_chunk_is_walked_past a_built_record_is_read \
-    sealed_part_is_read header::tests::cursor_falls_back recorder::slot recorder::scopes store::allocator store::segment store::stock \
-    store::sync store::tests::power_cut files::fake \
-    archive::file archive::whose archive::walk::tests::lost archive::walk::tests::segment archive::ledger::tests::ledger_keeps \
+  local filters=(
+    a_torn_record_cannot_smuggle what_an_earlier_use a_chunk_is_walked_past a_built_record_is_read
+    sealed_part_is_read header::tests::cursor_falls_back recorder::slot recorder::scopes store::allocator store::segment store::stock
+    store::sync store::tests::power_cut files::fake
+    archive::file archive::whose archive::walk::tests::lost archive::walk::tests::segment archive::ledger::tests::ledger_keeps
     archive::ledger::tests::ledger_of archive::tests::lost_manifest
+  )
+  miri --lib -- "${filters[@]}"
+  each_ran "${filters[@]}"
+}
 
+fuzzing() {
   step "Fuzzing every reader of bytes from outside, $fuzz_seconds s each"
-  if ! [ -x "$tools/bin/cargo-fuzz" ]; then
-    cargo install --quiet cargo-fuzz --version 0.13.2 --locked --root "$tools"
-  fi
+  installed cargo-fuzz 0.13.2
   # Instances of libFuzzer want a C++ compiler for their runtime.
-  if have c++; then
-    PATH=$tools/bin:$PATH
-    for target in $(cargo "+$nightly" fuzz list); do
-      mkdir -p "fuzz/corpus/$target" "fuzz/seeds/$target"
-      cargo "+$nightly" fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
-        -max_total_time="$fuzz_seconds" -verbosity=0 -print_final_stats=0
-    done
-  else
+  if ! have c++; then
     missing 'A C++ compiler' fuzzing
+    return
   fi
-else
-  missing 'A nightly toolchain' 'Miri and fuzzing'
-fi
+  PATH=$tools/bin:$PATH
+  # cargo-fuzz hands no --locked on.
+  cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
+  local targets target
+  targets=$(cargo "+$nightly" fuzz list)
+  # One that the manifest does not name would never run.
+  diff <(cd fuzz/fuzz_targets && ls | sed 's/\.rs$//') <(sort <<<"$targets")
+  for target in $targets; do
+    mkdir -p "fuzz/corpus/$target" "fuzz/seeds/$target"
+    cargo "+$nightly" fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+      -max_total_time="$fuzz_seconds" -verbosity=0 -print_final_stats=0
+  done
+}
 
-step 'All checks passed'
+main "$@"
