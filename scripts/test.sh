@@ -75,7 +75,7 @@ quietly() {
 
 # noting COMMAND...: runs tests, and counts those that say that they are skipped. What they say is in $notes/tests.
 noting() {
-  "$@" 2>&1 | tee "$notes/tests"
+  "$@" 2>&1 | tee "$notes/tests" || return 1
   { grep -o 'skipped: .*' "$notes/tests" || true; } >>"$notes/skipped"
 }
 
@@ -220,7 +220,10 @@ fuzzing() {
   local targets target
   targets=$(cargo "+$nightly" fuzz list)
   # One that the manifest does not name would never run.
-  diff <(cd fuzz/fuzz_targets && ls | sed 's/\.rs$//') <(sort <<<"$targets")
+  if ! diff <(cd fuzz/fuzz_targets && ls | sed 's/\.rs$//' | sort) <(sort <<<"$targets"); then
+    echo 'fuzz/Cargo.toml names other targets than fuzz/fuzz_targets has' >&2
+    exit 1
+  fi
   for target in $targets; do
     mkdir -p "fuzz/corpus/$target" "fuzz/seeds/$target"
     cargo "+$nightly" fuzz run "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
