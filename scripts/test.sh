@@ -101,6 +101,8 @@ lints() {
   for crate in "${crates[@]}"; do
     cargo clippy --quiet --locked --package "$crate" --all-targets -- --deny warnings
   done
+  # What a library depends on.
+  cargo clippy --quiet --locked --package throughline --no-default-features -- --deny warnings
 }
 
 documentation() {

@@ -4,10 +4,19 @@
 //! Code beats environment. A value that cannot be used is replaced as the specification says, and
 //! each such case is a [`Notice`]; nothing here fails, waits, or touches the real environment.
 
+#[cfg(feature = "otlp")]
 mod destination;
+#[cfg(feature = "otlp")]
 mod endpoint;
+#[cfg(feature = "otlp")]
 mod exporter;
+#[cfg(not(feature = "otlp"))]
+#[path = "config/exporter_without_otlp.rs"]
+mod exporter;
+#[cfg(feature = "otlp")]
 mod headers;
+mod masked;
+mod pairs;
 mod resource;
 mod variables;
 
@@ -15,9 +24,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "otlp")]
 pub(crate) use destination::Destination;
-pub(crate) use endpoint::{Endpoint, masked};
+#[cfg(feature = "otlp")]
+pub(crate) use endpoint::Endpoint;
 use exporter::Choice;
+#[cfg(not(feature = "otlp"))]
+pub(crate) use exporter::Destination;
+pub(crate) use masked::masked;
 pub(crate) use resource::Resource;
 pub(crate) use variables::Notice;
 use variables::{Variables, boolean, milliseconds, positive};
@@ -249,11 +263,7 @@ fn propagators(variables: &mut Variables<'_>) -> Propagators {
 }
 
 fn resource(settings: &Settings, variables: &mut Variables<'_>, executable: Option<&str>) -> Resource {
-    let environment = variables.first(
-        &["OTEL_RESOURCE_ATTRIBUTES"],
-        "all of it is ignored",
-        headers::attributes,
-    );
+    let environment = variables.first(&["OTEL_RESOURCE_ATTRIBUTES"], "all of it is ignored", pairs::attributes);
     Resource::merge(resource::Sources {
         default_name: settings.service_name.as_deref(),
         name: variables.text("OTEL_SERVICE_NAME"),

@@ -3,6 +3,7 @@
 use std::mem;
 use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
 use std::thread;
+use std::time::Duration;
 
 use throughline_spool::Recorder;
 
@@ -57,8 +58,22 @@ pub(crate) fn start_in_child(recorder: &'static Recorder) {
     }
 }
 
-/// Asks each for something. `None`: there is none, and spans stay in the local history.
-pub(crate) fn ask(ask: impl FnMut(&Delivery) -> DestinationFlush) -> Option<Vec<DestinationFlush>> {
+/// Asks each for a flush. `None`: there is none, and spans stay in the local history.
+pub(crate) fn flush(within: Duration) -> Option<Vec<DestinationFlush>> {
+    ask(|delivery| delivery.flush(within))
+}
+
+/// The same, and then they end.
+pub(crate) fn shutdown(within: Duration) -> Option<Vec<DestinationFlush>> {
+    ask(|delivery| delivery.shutdown(within))
+}
+
+/// As much of a flush as the end of a program allows.
+pub(crate) fn exit() -> Option<Vec<DestinationFlush>> {
+    ask(Delivery::exit)
+}
+
+fn ask(ask: impl FnMut(&Delivery) -> DestinationFlush) -> Option<Vec<DestinationFlush>> {
     // In a forked child that has not traced yet this makes its own.
     Recorder::current()?;
     let deliveries = lock()?;

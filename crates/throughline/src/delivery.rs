@@ -5,19 +5,30 @@
 //! [`report`] are what a program sees of it. Spans come through the [`Source`] trait, which the
 //! spool implements.
 
+#[cfg(feature = "otlp")]
 mod connect;
+#[cfg(feature = "otlp")]
 mod driver;
 mod flush;
+#[cfg(feature = "otlp")]
 mod http;
+#[cfg(feature = "otlp")]
 mod machine;
+#[cfg(feature = "otlp")]
 mod outcome;
 mod report;
+#[cfg(feature = "otlp")]
 mod source;
+#[cfg(feature = "otlp")]
 mod thread;
+#[cfg(feature = "otlp")]
 mod waiting;
 
 pub(crate) use flush::DestinationFlush;
 pub use flush::Flush;
+pub(crate) use report::Accounts;
 pub use report::{DestinationReport, Report};
-pub(crate) use source::{Accounts, Batch, BatchLimits, Mark, Owner, Pending, Source};
+#[cfg(feature = "otlp")]
+pub(crate) use source::{Batch, BatchLimits, Mark, Owner, Pending, Source};
+#[cfg(feature = "otlp")]
 pub(crate) use thread::Delivery;

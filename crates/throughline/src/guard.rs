@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use throughline_spool::Recorder;
 
-use crate::delivery::{Delivery, DestinationReport, Flush};
-use crate::{deliveries, housekeeping, source};
+use crate::accounts::accounts;
+use crate::delivery::{DestinationFlush, DestinationReport, Flush};
+use crate::{deliveries, housekeeping};
 
 /// Tracing, as long as it is wanted; made by [`init`](crate::init). Dropping it flushes for a bounded time.
 ///
@@ -36,14 +37,14 @@ impl Tracing {
     /// println!("{report}");
     /// ```
     pub fn flush(&self, within: Duration) -> Flush {
-        flush(|delivery| delivery.flush(within))
+        flush_of(deliveries::flush(within))
     }
 
     /// As [`flush`](Self::flush), and ends delivery. Spans that end later stay in the spool for the next process.
     ///
     /// It does not block: what has to be waited for is the result.
     pub fn shutdown(self, within: Duration) -> Flush {
-        let flush = flush(|delivery| delivery.shutdown(within));
+        let flush = flush_of(deliveries::shutdown(within));
         housekeeping::look_once_more();
         // Dropping it would wait.
         mem::forget(self);
@@ -51,13 +52,13 @@ impl Tracing {
     }
 }
 
-fn flush(ask: impl FnMut(&Delivery) -> crate::delivery::DestinationFlush) -> Flush {
-    match deliveries::ask(ask) {
+fn flush_of(parts: Option<Vec<DestinationFlush>>) -> Flush {
+    match parts {
         Some(parts) => Flush::new(parts),
         // Where nothing is delivered anywhere.
         None => Flush::ended(DestinationReport::local(
             Recorder::current()
-                .map(|recorder| source::accounts(recorder, 0))
+                .map(|recorder| accounts(recorder, 0))
                 .unwrap_or_default(),
         )),
     }
@@ -66,7 +67,7 @@ fn flush(ask: impl FnMut(&Delivery) -> crate::delivery::DestinationFlush) -> Flu
 impl Drop for Tracing {
     /// Sends what has ended, for at most 200 ms with a backend that answers slowly, and not at all with one that is down.
     fn drop(&mut self) {
-        if let Some(exits) = deliveries::ask(Delivery::exit) {
+        if let Some(exits) = deliveries::exit() {
             exits.into_iter().for_each(|exit| drop(exit.wait()));
         }
         housekeeping::before_exit();

@@ -42,13 +42,21 @@
 //!
 //! gRPC, http/json and gzip; limits by variable; `#[traced]`; bridges to `tracing` and the OpenTelemetry API.
 #![forbid(unsafe_code)]
+// Flushes, reports and notices are made for delivery, and stay as they are without it.
+#![cfg_attr(not(feature = "otlp"), allow(dead_code))]
 
+mod accounts;
+#[cfg(feature = "otlp")]
 mod adopted;
 mod attributes;
 mod builder;
 mod clock;
 mod config;
 mod context;
+#[cfg(feature = "otlp")]
+mod deliveries;
+#[cfg(not(feature = "otlp"))]
+#[path = "deliveries_without_otlp.rs"]
 mod deliveries;
 mod delivery;
 mod destination;
@@ -62,6 +70,7 @@ mod random;
 mod recording;
 mod sampler;
 mod scope;
+#[cfg(feature = "otlp")]
 mod source;
 mod span;
 mod spool_dir;

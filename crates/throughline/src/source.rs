@@ -1,8 +1,9 @@
 //! The spool as delivery's source of spans: this process's own first, then those of processes that have died.
 
-use throughline_spool::{self as spool, Dropped, Position, Recorder, Run, Tail};
+use throughline_spool::{self as spool, Position, Recorder, Run, Tail};
 use throughline_wire::request::{ScopeSpans, append_resource_spans};
 
+use crate::accounts::accounts;
 use crate::adopted::Adopted;
 use crate::delivery::{Accounts, Batch, BatchLimits, Mark, Owner, Pending, Source};
 use crate::housekeeping;
@@ -90,21 +91,6 @@ fn request<'a>(runs: impl Iterator<Item = Run<'a>>) -> Vec<u8> {
         append_resource_spans(&mut body, &source.resource, &source.schema_url, &scopes);
     }
     body
-}
-
-/// What became of the spans of this process on their way to a destination.
-pub(crate) fn accounts(recorder: &Recorder, destination: usize) -> Accounts {
-    let account = recorder.account(destination);
-    let dropped = Dropped::ALL.into_iter().zip(account.dropped);
-    Accounts {
-        delivered: account.delivered,
-        pending: account.pending,
-        in_memory: account.in_memory,
-        dropped: dropped
-            .filter(|(_, count)| *count > 0)
-            .map(|(reason, count)| (reason.name(), count))
-            .collect(),
-    }
 }
 
 impl Source for SpoolSource {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use throughline_spool::{Limits, Manifest, Recorder, Root, Settings};
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::deliveries::{self, Plan};
 use crate::notice::notice;
 use crate::spool_dir::default_spool_dir;
@@ -26,7 +26,7 @@ pub(crate) fn start(config: Config, limits: Limits, sync_every: Option<Duration>
         destinations: config
             .destinations
             .iter()
-            .map(|to| destination(to, known_key))
+            .map(|to| to.known_as(known_key))
             .collect(),
         ..Manifest::default()
     };
@@ -90,20 +90,4 @@ fn open_root(path: &Path) -> Option<Root> {
             ));
         })
         .ok()
-}
-
-/// How the destination is known to later processes: by what tells it from others, without its secrets.
-///
-/// Without a key it is known to nobody.
-fn destination(to: &config::Destination, key: Option<&[u8; 32]>) -> throughline_spool::Destination {
-    let mut name = format!("{} {}", config::Destination::KIND, to.endpoint);
-    let headers = to.header_names();
-    if !headers.is_empty() {
-        name = format!("{name} ({})", headers.join(", "));
-    }
-    throughline_spool::Destination {
-        name,
-        identity: key.map(|key| to.identity(key)).unwrap_or_default(),
-        credentials: key.map(|key| to.credentials(key)).unwrap_or_default(),
-    }
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, header};
 use ring::hmac;
 
 use super::endpoint::Endpoint;
-use super::headers::percent_decoded;
+use super::pairs::percent_decoded;
 
 /// A backend that speaks OTLP as `http/protobuf`.
 #[derive(Clone)]
@@ -46,6 +46,20 @@ impl Destination {
         self.endpoint.to_string() == other.endpoint.to_string()
             && self.endpoint.target() == other.endpoint.target()
             && self.headers == other.headers
+    }
+
+    /// How later processes know it: by what tells it from others, without its secrets. Without a key it is known to nobody.
+    pub(crate) fn known_as(&self, key: Option<&[u8; 32]>) -> throughline_spool::Destination {
+        let mut name = format!("{} {}", Self::KIND, self.endpoint);
+        let headers = self.header_names();
+        if !headers.is_empty() {
+            name = format!("{name} ({})", headers.join(", "));
+        }
+        throughline_spool::Destination {
+            name,
+            identity: key.map(|key| self.identity(key)).unwrap_or_default(),
+            credentials: key.map(|key| self.credentials(key)).unwrap_or_default(),
+        }
     }
 
     /// The names of the headers, in order, without their values.

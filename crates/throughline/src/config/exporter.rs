@@ -7,8 +7,9 @@ use http::HeaderMap;
 
 use super::Settings;
 use super::destination::Destination;
-use super::endpoint::{Endpoint, masked};
+use super::endpoint::Endpoint;
 use super::headers;
+use super::masked::masked;
 use super::variables::{Variables, milliseconds};
 use crate::destination::Protocol;
 

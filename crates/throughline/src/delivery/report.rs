@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::source::Accounts;
-
 /// What had become of this process's spans when a flush or shutdown ended.
 ///
 /// The counts are of all spans since the start of the process, so that for each destination
@@ -247,6 +245,18 @@ impl fmt::Display for DestinationReport {
             None => Ok(()),
         }
     }
+}
+
+/// What became of this process's spans since it started: the terms of
+/// `started - live = delivered + pending + dropped`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Accounts {
+    pub(crate) delivered: u64,
+    pub(crate) pending: u64,
+    /// Of these, those that are in memory only.
+    pub(crate) in_memory: u64,
+    /// Counts above zero, each with its reason in one word.
+    pub(crate) dropped: Vec<(&'static str, u64)>,
 }
 
 struct Spans(u64);

@@ -1,5 +1,7 @@
 //! Where the delivery thread takes spans from: the spool, or a list in tests.
 
+use super::report::Accounts;
+
 /// How much one request may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchLimits {
@@ -33,18 +35,6 @@ pub(crate) struct Batch {
 pub(crate) struct Pending {
     pub(crate) spans: u64,
     pub(crate) bytes: u64,
-}
-
-/// What became of this process's spans since it started: the terms of
-/// `started - live = delivered + pending + dropped`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Accounts {
-    pub(crate) delivered: u64,
-    pub(crate) pending: u64,
-    /// Of these, those that are in memory only.
-    pub(crate) in_memory: u64,
-    /// Counts above zero, each with its reason in one word.
-    pub(crate) dropped: Vec<(&'static str, u64)>,
 }
 
 /// The source's own note of what was pending at one moment.

@@ -7,7 +7,8 @@ use throughline_testkit::{Answer, Receiver, Request as Received, sample};
 
 use super::*;
 use crate::config::Endpoint;
-use crate::delivery::source::{Accounts, Batch, BatchLimits, Owner, Pending};
+use crate::delivery::report::Accounts;
+use crate::delivery::source::{Batch, BatchLimits, Owner, Pending};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How much later than its time a thing may be seen to end: far less than what it would wait for if it were wrong.
