@@ -59,9 +59,8 @@ impl Run {
         // First of all, while there is one thread and nothing has been changed that a child inherits.
         let waiting = Waiting::fork(&self.command)
             .map_err(|error| Failure::with_code(OWN_FAILURE, format_args!("no process can be started: {error}")))?;
-        let child = waiting.pid;
         // From here on no signal ends us before the command has ended.
-        let signals = Signals::catch(child);
+        let signals = Signals::catch();
 
         let file_name = Path::new(program).file_name().unwrap_or(program).to_string_lossy();
         let spool = spool.map(|spool| std::path::absolute(&spool).unwrap_or(spool));

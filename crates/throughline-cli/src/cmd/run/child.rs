@@ -26,7 +26,7 @@ pub type Changes = Vec<(OsString, Option<OsString>)>;
 
 /// A forked process that waits for [`Waiting::start`].
 pub struct Waiting {
-    pub pid: Pid,
+    pid: Pid,
     /// Takes the changes of the environment, to its end.
     changes: PipeWriter,
     /// Gives the number of the error when the command cannot be executed; ends when it is.

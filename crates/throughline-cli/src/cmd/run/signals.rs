@@ -3,11 +3,8 @@
 use std::borrow::Cow;
 use std::io;
 use std::process::{self, ExitStatus};
-use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
+use nix::sys::signal::SigSet;
 use rustix::io::retry_on_intr;
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, getpgid, getpgrp, getppid, getsid, kill_process,
@@ -27,71 +24,70 @@ const FORWARDED: [i32; 9] = [
     SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT,
 ];
 
-/// Catches signals, from its creation to the end of the process.
-pub struct Signals {
-    target: Arc<Target>,
-    /// Said once: the command runs. Signals that came before wait for it.
-    started: Sender<()>,
-}
+/// Catches signals, from its creation to the end of the process. They wait until somebody looks after them.
+pub struct Signals(SignalsInfo<WithOrigin>);
 
 impl Signals {
-    pub fn catch(child: Pid) -> io::Result<Self> {
+    pub fn catch() -> io::Result<Self> {
         let inherited = Inherited::get();
         // What our caller ignores (`nohup`, a shell's background job) the command ignores too, as without us.
         let caught = FORWARDED.into_iter().filter(|number| !inherited.ignores(*number));
-        let mut caught = SignalsInfo::<WithOrigin>::new(caught)?;
-        if inherited.ignores(SIGCHLD) {
-            // The kernel would tell nobody how the command ended. It has inherited what we change here for ourselves.
-            signal_hook::flag::register(SIGCHLD, Arc::new(AtomicBool::new(false)))?;
-        }
-        let target = Arc::new(Target(Mutex::new(Some(child))));
-        let (started, is_started) = channel();
-        let forwarder = Arc::clone(&target);
-        thread::Builder::new().spawn(move || {
-            if is_started.recv().is_ok() {
-                caught.forever().for_each(|signal| forwarder.forward(&signal));
-            }
-        })?;
-        Ok(Self { target, started })
+        // SIGCHLD wakes us. Where our caller ignores it, the kernel would tell nobody how the command ended; that has
+        // inherited what we change here for ourselves.
+        let signals = SignalsInfo::new(caught.chain([SIGCHLD]))?;
+        SigSet::from(nix::sys::signal::SIGCHLD).thread_unblock()?;
+        Ok(Self(signals))
     }
 
     /// Passes signals on to the child until it has exited, and stops with it whenever it stops, so that a shell's job
     /// control sees of us what it would see of the child.
-    pub fn forward_until_exit(self, child: Pid) -> io::Result<ExitStatus> {
-        let _ = self.started.send(());
-        if process::id() == 1 {
-            return wait_as_process_one(child);
-        }
-        // Left to be reaped: until then its id is nobody else's.
-        let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
-        let change = || retry_on_intr(|| waitid(WaitId::Pid(child), options)).ok().flatten();
-        while change().is_some_and(|change| change.stopped()) {
-            let _ = waitid(WaitId::Pid(child), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG); // seen: not told again
-            if is_a_shells_job() {
-                let _ = emulate_default_handler(SIGTSTP); // returns when we are continued
+    pub fn forward_until_exit(mut self, child: Pid) -> io::Result<ExitStatus> {
+        let mut change = Change::of(child)?;
+        loop {
+            match change {
+                Change::Exited => return reap(child),
+                Change::Stopped if is_a_shells_job() => emulate_default_handler(SIGTSTP)?, // returns when we are continued
+                Change::Stopped | Change::None => {}
             }
+            if process::id() == 1
+                && let Some(status) = reap_all(child)
+            {
+                return Ok(status);
+            }
+            for signal in self.0.wait() {
+                if signal.signal != SIGCHLD {
+                    forward(child, &signal);
+                }
+            }
+            change = Change::of(child)?;
         }
-        *self.target.lock() = None;
-        reap(child)
     }
 }
 
-/// The child, while it can be sent a signal.
-struct Target(Mutex<Option<Pid>>);
+/// What has become of the child since we looked last.
+enum Change {
+    /// It is left to be reaped: until then its id is nobody else's, and can be sent signals.
+    Exited,
+    None,
+    Stopped,
+}
 
-impl Target {
-    fn forward(&self, signal: &Origin) {
-        let target = self.lock();
-        let (Some(child), Some(named)) = (*target, Signal::from_named_raw(signal.signal)) else {
-            return;
-        };
-        if !has_it_already(child, signal) {
-            let _ = kill_process(child, named); // fails where the command has become another user
+impl Change {
+    fn of(child: Pid) -> io::Result<Self> {
+        let look = |options| retry_on_intr(|| waitid(WaitId::Pid(child), options | WaitIdOptions::NOHANG));
+        if look(WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?.is_some() {
+            Ok(Self::Exited)
+        } else if look(WaitIdOptions::STOPPED)?.is_some() {
+            Ok(Self::Stopped)
+        } else {
+            Ok(Self::None)
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Option<Pid>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+fn forward(child: Pid, signal: &Origin) {
+    if let (Some(named), false) = (Signal::from_named_raw(signal.signal), has_it_already(child, signal)) {
+        let _ = kill_process(child, named); // fails where the command has become another user
     }
 }
 
@@ -120,16 +116,16 @@ fn is_a_shells_job() -> bool {
     !is_leader && getppid().is_some_and(|parent| getsid(Some(parent)) == session)
 }
 
-/// As [`Signals::forward_until_exit`]. Orphans become children of process 1, which is to reap them.
-fn wait_as_process_one(child: Pid) -> io::Result<ExitStatus> {
+/// Orphans become children of process 1, which is to reap them. Gives the child's end, if that was reaped with them.
+fn reap_all(child: Pid) -> Option<ExitStatus> {
     use std::os::unix::process::ExitStatusExt as _;
 
-    loop {
-        match retry_on_intr(|| rustix::process::wait(WaitOptions::empty()))? {
-            Some((pid, status)) if pid == child => return Ok(ExitStatus::from_raw(status.as_raw())),
-            _ => {}
+    while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+        if pid == child {
+            return Some(ExitStatus::from_raw(status.as_raw()));
         }
     }
+    None
 }
 
 /// Ends this process by a signal, so that whoever waits for it sees what he would have seen of the command. Returns the
