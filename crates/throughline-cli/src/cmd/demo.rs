@@ -14,10 +14,10 @@ pub mod compress;
 pub mod server;
 pub mod worker;
 
+mod child;
 mod client;
 mod lifeline;
 mod pack;
-mod part;
 mod queue;
 mod result;
 mod witness;
@@ -39,9 +39,9 @@ use throughline::{Context, span};
 use throughline_wire::environment::pairs;
 use tokio::runtime::Runtime;
 
+use self::child::ChildProcess;
 use self::client::call;
 use self::pack::{Packed, pack};
-use self::part::Part;
 use self::queue::Queue;
 use self::result::{Outcome, Story};
 use self::witness::{Account, Witness};
@@ -206,12 +206,16 @@ impl Job<'_> {
         Ok((archive, packed))
     }
 
-    fn start(&self, name: &'static str, configure: impl FnOnce(&mut std::process::Command)) -> io::Result<Part> {
-        Part::start(name, configure, self.spool, self.account)
+    fn start(
+        &self,
+        name: &'static str,
+        configure: impl FnOnce(&mut std::process::Command),
+    ) -> io::Result<ChildProcess> {
+        ChildProcess::start(name, configure, self.spool, self.account)
     }
 
     /// The result, unless the worker ends without.
-    async fn result(&self, server: SocketAddr, id: &str, worker: &Part) -> io::Result<Bytes> {
+    async fn result(&self, server: SocketAddr, id: &str, worker: &ChildProcess) -> io::Result<Bytes> {
         let path = format!("/jobs/{id}/result");
         tokio::select! {
             result = call(&self.witness, Method::GET, server, "/jobs/{id}/result", &path, Bytes::new()) => result,
@@ -257,7 +261,7 @@ fn remove_when_interrupted(work: PathBuf) -> io::Result<()> {
 }
 
 /// Its child says when it is in the middle of its work.
-fn kill_while_its_child_runs(worker: Part) -> io::Result<u32> {
+fn kill_while_its_child_runs(worker: ChildProcess) -> io::Result<u32> {
     worker.wait_for("stopped")?;
     worker.kill()
 }

@@ -1,4 +1,4 @@
-//! A process of the demo, seen from the first one.
+//! A child process of the demo, as the first process handles it: started, listened to, ended.
 
 use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
@@ -12,11 +12,11 @@ use tokio::sync::Notify;
 
 use super::witness::Account;
 
-/// How long a part may take to say something, or to end.
+/// How long a child may take to say something, or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running part. Dropping it ends it.
-pub struct Part {
+/// A running child process. Dropping it ends it.
+pub struct ChildProcess {
     name: &'static str,
     child: Child,
     /// Its lifeline.
@@ -27,8 +27,8 @@ pub struct Part {
     pub gone: Arc<Notify>,
 }
 
-impl Part {
-    /// Starts this program anew, as that part; what it tells of spans goes into the account.
+impl ChildProcess {
+    /// Starts this program anew, as that process of the demo; what it tells of spans goes into the account.
     pub fn start(
         name: &'static str,
         configure: impl FnOnce(&mut Command),
@@ -42,7 +42,7 @@ impl Part {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command.env("THROUGHLINE_SPOOL_DIR", spool);
-        // Each part is a service of its own, and is handed its context by what it is asked to do.
+        // Each process is a service of its own, and is handed its context by what it is asked to do.
         for variable in ["OTEL_SERVICE_NAME", "TRACEPARENT", "TRACESTATE", "BAGGAGE"] {
             command.env_remove(variable);
         }
@@ -107,7 +107,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for ChildProcess {
     /// Cuts its lifeline, and waits for its end; one that does not end is killed.
     fn drop(&mut self) {
         self.stdin = None;
