@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Each is a process of this program with a file here. The context of the trace goes from one to the next by HTTP
-//! headers, in the job's file, and in the environment. [`lifeline`] sees to it that all of them end, [`witness`] keeps an
+//! headers, in the job's file, and in the environment. [`parent_watch`] sees to it that all of them end, [`witness`] keeps an
 //! account that the spool is compared with at the end.
 
 pub mod compress;
@@ -16,8 +16,8 @@ pub mod worker;
 
 mod child;
 mod client;
-mod lifeline;
 mod pack;
+mod parent_watch;
 mod queue;
 mod result;
 mod witness;
@@ -246,7 +246,7 @@ impl Job<'_> {
     }
 }
 
-/// The job's files go with us, also when a signal ends us; the other processes end by their lifelines.
+/// The job's files go with us, also when a signal ends us; the other processes end when their parent is gone.
 fn remove_when_interrupted(work: PathBuf) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::Builder::new().spawn(move || {

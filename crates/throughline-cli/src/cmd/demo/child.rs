@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct ChildProcess {
     name: &'static str,
     child: Child,
-    /// Its lifeline.
+    /// Held open while it is needed: its end tells the child that its parent is gone.
     stdin: Option<ChildStdin>,
     /// What it says beside its account of spans; ends when it and all it started have ended.
     said: Receiver<String>,
@@ -108,7 +108,7 @@ impl ChildProcess {
 }
 
 impl Drop for ChildProcess {
-    /// Cuts its lifeline, and waits for its end; one that does not end is killed.
+    /// Closes its stdin, which ends it, and waits for its end; one that does not end is killed.
     fn drop(&mut self) {
         self.stdin = None;
         self.hear_out();

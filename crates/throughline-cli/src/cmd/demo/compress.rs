@@ -9,8 +9,8 @@ use flate2::write::GzEncoder;
 use throughline::{Context, span};
 use throughline_wire::environment::pairs;
 
-use super::lifeline::{LIMIT, Lifeline};
 use super::pack::{Packed, pack};
+use super::parent_watch::{LIMIT, ParentWatch};
 use super::witness::{Witness, tell};
 use crate::exit::Failure;
 
@@ -27,11 +27,11 @@ pub struct Compress {
 impl Compress {
     pub fn execute(self) -> Result<u8, Failure> {
         let tracing = throughline::init("demo-compress");
-        let lifeline = Lifeline::of_stdin().map_err(Failure::new)?;
+        let parent_watch = ParentWatch::of_stdin().map_err(Failure::new)?;
         let parent = throughline::extract(pairs(std::env::vars_os())).unwrap_or_else(Context::root);
         let witness = Witness::Stdout;
         let mut span = witness.watch(span!(parent: &parent, "compress"));
-        let done = span.in_scope(|| self.compress(&witness, &lifeline));
+        let done = span.in_scope(|| self.compress(&witness, &parent_watch));
         let done = done.inspect_err(|error| span.error(error));
         drop(span);
         drop(tracing);
@@ -42,7 +42,7 @@ impl Compress {
         }
     }
 
-    fn compress(&self, witness: &Witness, lifeline: &Lifeline) -> io::Result<()> {
+    fn compress(&self, witness: &Witness, parent_watch: &ParentWatch) -> io::Result<()> {
         let unpacked = self.result.with_extension("unpacked");
         let span = witness.watch(span!("unpack"));
         fs::create_dir(&unpacked)?;
@@ -50,7 +50,7 @@ impl Compress {
         drop(span);
         if self.stop {
             tell("stopped");
-            lifeline.is_cut_within(LIMIT);
+            parent_watch.is_gone_within(LIMIT);
             return Err(io::Error::new(io::ErrorKind::Interrupted, "the worker is gone"));
         }
         let mut span = witness.watch(span!("gzip"));

@@ -24,8 +24,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{LocalSet, spawn_blocking, spawn_local};
 
-use super::lifeline::Lifeline;
 use super::pack::MAX_BYTES;
+use super::parent_watch::ParentWatch;
 use super::queue::Queue;
 use super::runtime;
 use super::witness::{Witness, tell};
@@ -42,8 +42,8 @@ impl Server {
     pub fn execute(self) -> Result<u8, Failure> {
         let tracing = throughline::init("demo-server");
         let queue = Queue::at(&self.queue);
-        let lifeline = Lifeline::of_stdin().map_err(Failure::new)?;
-        runtime()?.block_on(serve(queue, lifeline)).map_err(Failure::new)?;
+        let parent_watch = ParentWatch::of_stdin().map_err(Failure::new)?;
+        runtime()?.block_on(serve(queue, parent_watch)).map_err(Failure::new)?;
         drop(tracing);
         Ok(0)
     }
@@ -58,7 +58,7 @@ struct Shared {
     arrived: Notify,
 }
 
-async fn serve(queue: Queue, lifeline: Lifeline) -> io::Result<()> {
+async fn serve(queue: Queue, parent_watch: ParentWatch) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let shared = Arc::new(Shared {
         queue,
@@ -68,7 +68,7 @@ async fn serve(queue: Queue, lifeline: Lifeline) -> io::Result<()> {
     });
     let (end, ended) = oneshot::channel();
     std::thread::Builder::new().spawn(move || {
-        lifeline.wait();
+        parent_watch.wait();
         let _ = end.send(());
     })?;
     tell(&format!("listening {}", listener.local_addr()?));

@@ -13,7 +13,7 @@ use throughline::{Context, Span, span};
 use throughline_wire::environment::EnvWriter;
 
 use super::client::call;
-use super::lifeline::Lifeline;
+use super::parent_watch::ParentWatch;
 use super::queue::{Job, Queue};
 use super::runtime;
 use super::witness::Witness;
@@ -39,16 +39,16 @@ pub struct Worker {
 impl Worker {
     pub fn execute(self) -> Result<u8, Failure> {
         let tracing = throughline::init("demo-worker");
-        let lifeline = Lifeline::of_stdin().map_err(Failure::new)?;
-        self.work_until_cut(&lifeline).map_err(Failure::new)?;
+        let parent_watch = ParentWatch::of_stdin().map_err(Failure::new)?;
+        self.work_until_parent_is_gone(&parent_watch).map_err(Failure::new)?;
         drop(tracing);
         Ok(0)
     }
 
-    fn work_until_cut(&self, lifeline: &Lifeline) -> io::Result<()> {
+    fn work_until_parent_is_gone(&self, parent_watch: &ParentWatch) -> io::Result<()> {
         let queue = Queue::at(&self.queue);
         queue.put_back()?;
-        while !lifeline.is_cut_within(POLL) {
+        while !parent_watch.is_gone_within(POLL) {
             if let Some(job) = queue.take()? {
                 self.process(job)?;
             }
@@ -121,7 +121,7 @@ impl Worker {
         }));
         let mut child = command.spawn()?;
         span.set("process.pid", child.id());
-        // Waiting closes the child's stdin, and with it its lifeline, unless that is held.
+        // Waiting closes the child's stdin, which tells it that its parent is gone, unless that is held.
         let held = child.stdin.take();
         let status = child.wait()?;
         drop(held);

@@ -11,36 +11,36 @@ use std::time::{Duration, Instant};
 /// How long any process of the demo may live.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// This process's tie to the one that started it.
-pub struct Lifeline {
-    cut: Receiver<()>,
+/// Learns when the parent is gone.
+pub struct ParentWatch {
+    gone: Receiver<()>,
     end: Instant,
 }
 
-impl Lifeline {
+impl ParentWatch {
     /// Watches stdin from now on.
     pub fn of_stdin() -> io::Result<Self> {
-        let (held, cut) = channel();
+        let (until_end, gone) = channel();
         thread::Builder::new().spawn(move || {
             // Nobody writes there: it returns at the end.
             let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-            drop(held);
+            drop(until_end);
         })?;
         Ok(Self {
-            cut,
+            gone,
             end: Instant::now() + LIMIT,
         })
     }
 
     /// Waits so long; true if the process should end.
-    pub fn is_cut_within(&self, wait: Duration) -> bool {
+    pub fn is_gone_within(&self, wait: Duration) -> bool {
         let left = self.end.saturating_duration_since(Instant::now());
-        let waited = self.cut.recv_timeout(wait.min(left));
+        let waited = self.gone.recv_timeout(wait.min(left));
         waited == Err(RecvTimeoutError::Disconnected) || Instant::now() >= self.end
     }
 
     /// Waits until the process should end.
     pub fn wait(&self) {
-        self.is_cut_within(LIMIT);
+        self.is_gone_within(LIMIT);
     }
 }
