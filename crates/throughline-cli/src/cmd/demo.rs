@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Each is a process of this program with a file here. The context of the trace goes from one to the next by HTTP
-//! headers, in the job's file, and in the environment. [`parent_watch`] sees to it that all of them end, [`witness`] keeps an
-//! account that the spool is compared with at the end.
+//! headers, in the job's file, and in the environment. [`parent_watch`] sees to it that all of them end, [`span_log`] keeps a
+//! log that the spool is compared with at the end.
 
 pub mod compress;
 pub mod server;
@@ -20,7 +20,7 @@ mod pack;
 mod parent_watch;
 mod queue;
 mod result;
-mod witness;
+mod span_log;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ use self::client::call;
 use self::pack::{Packed, pack};
 use self::queue::Queue;
 use self::result::{Outcome, Story};
-use self::witness::{Account, Witness};
+use self::span_log::{SpanLog, SpanReporter};
 use crate::exit::{Failure, USAGE, print, say};
 use crate::store;
 use crate::text::{count, escaped};
@@ -113,24 +113,24 @@ impl Demo {
             .spool_dir(&spool)
             .init();
         let parent = throughline::extract(pairs(std::env::vars_os())).unwrap_or_else(Context::root);
-        let account = Arc::new(Mutex::new(Account::default()));
+        let log = Arc::new(Mutex::new(SpanLog::default()));
         let job = Job {
             demo: &self,
             spool: &spool,
-            witness: Witness::Memory(Arc::clone(&account)),
-            account: &account,
+            reporter: SpanReporter::Memory(Arc::clone(&log)),
+            log: &log,
         };
 
-        let mut root = job.witness.watch(span!(parent: &parent, "demo"));
+        let mut root = job.reporter.start(span!(parent: &parent, "demo"));
         let trace = root.context().trace_id().filter(|_| root.is_recording());
         let done = root.in_scope(|| job.run());
         let done = done.inspect_err(|error| root.error(error));
         drop(root);
         let report = tracing.flush(FLUSH).wait();
 
-        let account = account.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let log = log.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let story = done.map_err(|error| {
-            account.complaints.iter().for_each(|line| say(line));
+            log.stderr.iter().for_each(|line| say(line));
             Failure::new(format_args!("the job failed: {error}"))
         })?;
         let Some(trace) = trace else {
@@ -140,7 +140,7 @@ impl Demo {
             );
             return Ok(0);
         };
-        Outcome::read(&spool, option, trace, &account, report).show(&story)
+        Outcome::read(&spool, option, trace, &log, report).show(&story)
     }
 }
 
@@ -148,8 +148,8 @@ impl Demo {
 struct Job<'a> {
     demo: &'a Demo,
     spool: &'a Path,
-    witness: Witness,
-    account: &'a Arc<Mutex<Account>>,
+    reporter: SpanReporter,
+    log: &'a Arc<Mutex<SpanLog>>,
 }
 
 impl Job<'_> {
@@ -174,7 +174,7 @@ impl Job<'_> {
         };
 
         let runtime = runtime().map_err(|failure| io::Error::other(failure.message))?;
-        let submit = call(&self.witness, Method::POST, address, "/jobs", "/jobs", archive.into());
+        let submit = call(&self.reporter, Method::POST, address, "/jobs", "/jobs", archive.into());
         let id = runtime.block_on(submit)?;
         let id = String::from_utf8_lossy(&id).into_owned();
         let killed = if self.demo.kill {
@@ -197,7 +197,7 @@ impl Job<'_> {
     }
 
     fn pack(&self) -> io::Result<(Vec<u8>, Packed)> {
-        let mut span = self.witness.watch(span!("pack"));
+        let mut span = self.reporter.start(span!("pack"));
         let mut archive = Vec::new();
         let packed = pack(&self.demo.directory, &mut archive)?;
         span.set("files", packed.contents.len());
@@ -211,21 +211,21 @@ impl Job<'_> {
         name: &'static str,
         configure: impl FnOnce(&mut std::process::Command),
     ) -> io::Result<ChildProcess> {
-        ChildProcess::start(name, configure, self.spool, self.account)
+        ChildProcess::start(name, configure, self.spool, self.log)
     }
 
     /// The result, unless the worker ends without.
     async fn result(&self, server: SocketAddr, id: &str, worker: &ChildProcess) -> io::Result<Bytes> {
         let path = format!("/jobs/{id}/result");
         tokio::select! {
-            result = call(&self.witness, Method::GET, server, "/jobs/{id}/result", &path, Bytes::new()) => result,
+            result = call(&self.reporter, Method::GET, server, "/jobs/{id}/result", &path, Bytes::new()) => result,
             () = worker.gone.notified() => Err(io::Error::other("the worker ended without a result")),
         }
     }
 
     /// Whether every file came back as it was sent.
     fn check(&self, packed: &Packed, result: &[u8]) -> io::Result<()> {
-        let mut span = self.witness.watch(span!("check"));
+        let mut span = self.reporter.start(span!("check"));
         let came_back = pack::contents(GzDecoder::new(result))?;
         let same = packed
             .contents

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::witness::Account;
+use super::span_log::SpanLog;
 
 /// How long a child may take to say something, or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,19 +21,19 @@ pub struct ChildProcess {
     child: Child,
     /// Held open while it is needed: its end tells the child that its parent is gone.
     stdin: Option<ChildStdin>,
-    /// What it says beside its account of spans; ends when it and all it started have ended.
+    /// What it says beside its log of spans; ends when it and all it started have ended.
     said: Receiver<String>,
     /// Told when it and all it started have ended.
     pub gone: Arc<Notify>,
 }
 
 impl ChildProcess {
-    /// Starts this program anew, as that process of the demo; what it tells of spans goes into the account.
+    /// Starts this program anew, as that process of the demo; what it tells of spans goes into the log.
     pub fn start(
         name: &'static str,
         configure: impl FnOnce(&mut Command),
         spool: &Path,
-        account: &Arc<Mutex<Account>>,
+        log: &Arc<Mutex<SpanLog>>,
     ) -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command
@@ -52,17 +52,17 @@ impl ChildProcess {
         let (sender, said) = channel();
         let gone = Arc::new(Notify::new());
         if let Some(stderr) = child.stderr.take() {
-            let account = Arc::clone(account);
+            let log = Arc::clone(log);
             thread::Builder::new().spawn(move || {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                    lock(&account).complaints.push(line);
+                    lock(&log).stderr.push(line);
                 }
             })?;
         }
         if let Some(stdout) = child.stdout.take() {
-            let (account, gone) = (Arc::clone(account), Arc::clone(&gone));
+            let (log, gone) = (Arc::clone(log), Arc::clone(&gone));
             thread::Builder::new().spawn(move || {
-                listen(stdout, &account, &sender);
+                listen(stdout, &log, &sender);
                 gone.notify_one();
             })?;
         }
@@ -117,14 +117,14 @@ impl Drop for ChildProcess {
     }
 }
 
-fn listen(stdout: ChildStdout, account: &Mutex<Account>, said: &Sender<String>) {
+fn listen(stdout: ChildStdout, log: &Mutex<SpanLog>, said: &Sender<String>) {
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-        if !lock(account).note(&line) {
+        if !lock(log).note(&line) {
             let _ = said.send(line);
         }
     }
 }
 
-fn lock(account: &Mutex<Account>) -> MutexGuard<'_, Account> {
-    account.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(log: &Mutex<SpanLog>) -> MutexGuard<'_, SpanLog> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,12 +12,12 @@ use hyper_util::rt::TokioIo;
 use throughline::{Context, InSpanExt as _, span};
 use tokio::net::TcpStream;
 
-use super::witness::Witness;
+use super::span_log::SpanReporter;
 
 /// Sends a request in a span of its own, and gives the answer's body. `route` is the path without what changes from
 /// request to request, for the span's name.
 pub async fn call(
-    witness: &Witness,
+    reporter: &SpanReporter,
     method: Method,
     server: SocketAddr,
     route: &str,
@@ -25,7 +25,7 @@ pub async fn call(
     body: Bytes,
 ) -> io::Result<Bytes> {
     let url = format!("http://{server}{path}");
-    let mut span = witness.watch(span!(
+    let mut span = reporter.start(span!(
         kind: Client,
         &format!("{method} {route}"),
         http.request.method = method.as_str(),

@@ -11,7 +11,7 @@ use throughline_wire::environment::pairs;
 
 use super::pack::{Packed, pack};
 use super::parent_watch::{LIMIT, ParentWatch};
-use super::witness::{Witness, tell};
+use super::span_log::{SpanReporter, tell};
 use crate::exit::Failure;
 
 /// The worker's child.
@@ -29,9 +29,9 @@ impl Compress {
         let tracing = throughline::init("demo-compress");
         let parent_watch = ParentWatch::of_stdin().map_err(Failure::new)?;
         let parent = throughline::extract(pairs(std::env::vars_os())).unwrap_or_else(Context::root);
-        let witness = Witness::Stdout;
-        let mut span = witness.watch(span!(parent: &parent, "compress"));
-        let done = span.in_scope(|| self.compress(&witness, &parent_watch));
+        let reporter = SpanReporter::Stdout;
+        let mut span = reporter.start(span!(parent: &parent, "compress"));
+        let done = span.in_scope(|| self.compress(&reporter, &parent_watch));
         let done = done.inspect_err(|error| span.error(error));
         drop(span);
         drop(tracing);
@@ -42,9 +42,9 @@ impl Compress {
         }
     }
 
-    fn compress(&self, witness: &Witness, parent_watch: &ParentWatch) -> io::Result<()> {
+    fn compress(&self, reporter: &SpanReporter, parent_watch: &ParentWatch) -> io::Result<()> {
         let unpacked = self.result.with_extension("unpacked");
-        let span = witness.watch(span!("unpack"));
+        let span = reporter.start(span!("unpack"));
         fs::create_dir(&unpacked)?;
         tar::Archive::new(File::open(&self.archive)?).unpack(&unpacked)?;
         drop(span);
@@ -53,7 +53,7 @@ impl Compress {
             parent_watch.is_gone_within(LIMIT);
             return Err(io::Error::new(io::ErrorKind::Interrupted, "the worker is gone"));
         }
-        let mut span = witness.watch(span!("gzip"));
+        let mut span = reporter.start(span!("gzip"));
         let file = BufWriter::new(File::create(&self.result)?);
         let mut gzip = GzEncoder::new(file, Compression::fast());
         let Packed { contents, bytes, .. } = pack(&unpacked, &mut gzip)?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use throughline::{Report, SpanId, TraceId};
 
 use super::pack::{MAX_BYTES, MAX_FILES, Packed};
-use super::witness::Account;
+use super::span_log::SpanLog;
 use crate::exit::{FAILURE, Failure, print};
 use crate::screen::Screen;
 use crate::store::{self, Place, State};
@@ -67,7 +67,7 @@ impl fmt::Display for Story {
     }
 }
 
-/// The spool compared with the account of the demo's processes.
+/// The spool compared with the log of the demo's processes.
 pub struct Outcome {
     trace: Trace,
     /// The spool that was given as an option.
@@ -82,18 +82,18 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub fn read(spool: &Path, option: Option<PathBuf>, id: TraceId, account: &Account, report: Report) -> Self {
+    pub fn read(spool: &Path, option: Option<PathBuf>, id: TraceId, log: &SpanLog, report: Report) -> Self {
         let spans = store::read_trace(spool, id);
         let found: BTreeMap<SpanId, State> = spans
             .iter()
             .filter_map(|span| Some((span.view().span_id()?, span.state)))
             .collect();
         let is_finished = |id: &&SpanId| found.get(*id) == Some(&State::Finished);
-        let killed = account.began.difference(&account.ended);
+        let killed = log.began.difference(&log.ended);
         Self {
-            began: account.began.len(),
-            ended: account.ended.len(),
-            finished: account.ended.iter().filter(is_finished).count(),
+            began: log.began.len(),
+            ended: log.ended.len(),
+            finished: log.ended.iter().filter(is_finished).count(),
             unfinished: killed.filter(|id| found.contains_key(*id)).count(),
             trace: Trace::new(id, spans),
             spool: option,

@@ -28,7 +28,7 @@ use super::pack::MAX_BYTES;
 use super::parent_watch::ParentWatch;
 use super::queue::Queue;
 use super::runtime;
-use super::witness::{Witness, tell};
+use super::span_log::{SpanReporter, tell};
 use crate::exit::Failure;
 
 /// The demo's server.
@@ -52,7 +52,7 @@ impl Server {
 /// What all requests share.
 struct Shared {
     queue: Queue,
-    witness: Witness,
+    reporter: SpanReporter,
     results: Mutex<HashMap<String, Bytes>>,
     /// Told of every new result.
     arrived: Notify,
@@ -62,7 +62,7 @@ async fn serve(queue: Queue, parent_watch: ParentWatch) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let shared = Arc::new(Shared {
         queue,
-        witness: Witness::Stdout,
+        reporter: SpanReporter::Stdout,
         results: Mutex::default(),
         arrived: Notify::new(),
     });
@@ -101,7 +101,7 @@ async fn traced(request: Request<Incoming>, shared: &Shared) -> Response<Full<By
     let parent = throughline::extract(request.headers()).unwrap_or_else(Context::root);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let route = Route::of(&method, &path);
-    let mut span = shared.witness.watch(span!(
+    let mut span = shared.reporter.start(span!(
         parent: &parent,
         kind: Server,
         &format!("{method} {}", route.template()),
@@ -172,7 +172,7 @@ async fn answer(route: Route, body: Incoming, shared: &Shared) -> io::Result<(St
 
 /// Puts a job into the queue, with the context of the span that does so: what happens to it later is part of the trace.
 async fn enqueue(payload: Bytes, shared: &Shared) -> io::Result<String> {
-    let mut span = shared.witness.watch(span!(
+    let mut span = shared.reporter.start(span!(
         kind: Producer,
         "send jobs",
         messaging.operation.name = "send",

@@ -16,7 +16,7 @@ use super::client::call;
 use super::parent_watch::ParentWatch;
 use super::queue::{Job, Queue};
 use super::runtime;
-use super::witness::Witness;
+use super::span_log::SpanReporter;
 use crate::exit::Failure;
 
 /// How often an empty queue is looked at.
@@ -59,8 +59,8 @@ impl Worker {
     /// Does a job in a span that goes on with the trace of whoever put it into the queue.
     fn process(&self, job: Job) -> io::Result<()> {
         let parent = throughline::extract(&job.headers).unwrap_or_else(Context::root);
-        let witness = Witness::Stdout;
-        let mut span = witness.watch(span!(
+        let reporter = SpanReporter::Stdout;
+        let mut span = reporter.start(span!(
             parent: &parent,
             kind: Consumer,
             "process jobs",
@@ -73,9 +73,9 @@ impl Worker {
             job.waited_ms = job.waited.as_secs_f64() * 1e3,
         ));
         let done = span.in_scope(|| {
-            let result = self.compress(&job, &witness)?;
+            let result = self.compress(&job, &reporter)?;
             let path = format!("/jobs/{}/result", job.id);
-            let delivered = call(&witness, Method::PUT, self.server, "/jobs/{id}/result", &path, result);
+            let delivered = call(&reporter, Method::PUT, self.server, "/jobs/{id}/result", &path, result);
             runtime()
                 .map_err(|failure| io::Error::other(failure.message))?
                 .block_on(delivered)?;
@@ -85,12 +85,12 @@ impl Worker {
     }
 
     /// Has a child process compress the archive.
-    fn compress(&self, job: &Job, witness: &Witness) -> io::Result<Bytes> {
+    fn compress(&self, job: &Job, reporter: &SpanReporter) -> io::Result<Bytes> {
         let work = self.work.join(format!("{}.{}", job.id, job.attempt));
         let (archive, result) = (work.join("archive.tar"), work.join("result.tar.gz"));
         fs::create_dir(&work)?;
         fs::write(&archive, &job.payload)?;
-        let mut span = witness.watch(span!(
+        let mut span = reporter.start(span!(
             kind: Client,
             "run demo-compress",
             process.executable.name = "demo-compress",

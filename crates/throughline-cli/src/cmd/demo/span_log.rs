@@ -1,4 +1,4 @@
-//! An account of the demo's spans that does not come from the spool, to compare the spool with.
+//! A log of the demo's spans that does not come from the spool, to compare the spool with.
 //!
 //! Every process of the demo says when a span has begun and when it has ended, as lines on its stdout, which is a pipe
 //! to the first process. What is in a pipe survives the death of its writer as what is in the spool does.
@@ -12,14 +12,14 @@ use throughline::{Span, SpanId};
 
 /// The spans of the demo, as its processes told of them.
 #[derive(Clone, Debug, Default)]
-pub struct Account {
+pub struct SpanLog {
     pub began: BTreeSet<SpanId>,
     pub ended: BTreeSet<SpanId>,
     /// What they wrote to stderr: of interest when the job fails, and otherwise what the first process says itself.
-    pub complaints: Vec<String>,
+    pub stderr: Vec<String>,
 }
 
-impl Account {
+impl SpanLog {
     /// Takes in a line; false if it tells of something else.
     pub fn note(&mut self, line: &str) -> bool {
         let told = line
@@ -36,49 +36,49 @@ impl Account {
 
 /// Tells of spans.
 #[derive(Clone, Debug)]
-pub enum Witness {
+pub enum SpanReporter {
     /// Notes them in this process.
-    Memory(Arc<Mutex<Account>>),
+    Memory(Arc<Mutex<SpanLog>>),
     /// Writes them to stdout.
     Stdout,
 }
 
-impl Witness {
+impl SpanReporter {
     /// Tells that the span has begun, and will tell when it has ended. Not of spans that are not recorded.
-    pub fn watch(&self, span: Span) -> Watched {
+    pub fn start(&self, span: Span) -> ReportedSpan {
         let id = span.context().span_id().filter(|_| span.is_recording());
-        let watched = Watched {
+        let reported = ReportedSpan {
             span,
             id,
-            witness: self.clone(),
+            reporter: self.clone(),
         };
-        watched.tell("began");
-        watched
+        reported.tell("began");
+        reported
     }
 }
 
 /// A span that is told of.
 #[derive(Debug)]
-pub struct Watched {
+pub struct ReportedSpan {
     span: Span,
     id: Option<SpanId>,
-    witness: Witness,
+    reporter: SpanReporter,
 }
 
-impl Watched {
+impl ReportedSpan {
     fn tell(&self, word: &str) {
         let Some(id) = self.id else { return };
         let line = format!("{word} {id}");
-        match &self.witness {
-            Witness::Memory(account) => {
-                account.lock().unwrap_or_else(PoisonError::into_inner).note(&line);
+        match &self.reporter {
+            SpanReporter::Memory(log) => {
+                log.lock().unwrap_or_else(PoisonError::into_inner).note(&line);
             }
-            Witness::Stdout => tell(&line),
+            SpanReporter::Stdout => tell(&line),
         }
     }
 }
 
-impl Deref for Watched {
+impl Deref for ReportedSpan {
     type Target = Span;
 
     fn deref(&self) -> &Span {
@@ -86,13 +86,13 @@ impl Deref for Watched {
     }
 }
 
-impl DerefMut for Watched {
+impl DerefMut for ReportedSpan {
     fn deref_mut(&mut self) -> &mut Span {
         &mut self.span
     }
 }
 
-impl Drop for Watched {
+impl Drop for ReportedSpan {
     fn drop(&mut self) {
         std::mem::replace(&mut self.span, Span::none()).end();
         self.tell("ended");
