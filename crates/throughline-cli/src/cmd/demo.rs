@@ -19,8 +19,8 @@ mod client;
 mod pack;
 mod parent_watch;
 mod queue;
-mod result;
 mod span_log;
+mod summary;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -43,8 +43,8 @@ use self::child::ChildProcess;
 use self::client::call;
 use self::pack::{Packed, pack};
 use self::queue::Queue;
-use self::result::{Outcome, Story};
 use self::span_log::{SpanLog, SpanReporter};
+use self::summary::{JobSummary, SpanCheck};
 use crate::exit::{Failure, USAGE, print, say};
 use crate::store;
 use crate::text::{count, escaped};
@@ -129,18 +129,18 @@ impl Demo {
         let report = tracing.flush(FLUSH).wait();
 
         let log = log.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let story = done.map_err(|error| {
+        let summary = done.map_err(|error| {
             log.stderr.iter().for_each(|line| say(line));
             Failure::new(format_args!("the job failed: {error}"))
         })?;
         let Some(trace) = trace else {
-            print(&story.to_string())?;
+            print(&summary.to_string())?;
             say(
                 "there is no trace of it: tracing is off, or the sampler left it out (OTEL_SDK_DISABLED, OTEL_TRACES_SAMPLER)",
             );
             return Ok(0);
         };
-        Outcome::read(&spool, option, trace, &log, report).show(&story)
+        SpanCheck::read(&spool, option, trace, &log, report).show(&summary)
     }
 }
 
@@ -153,7 +153,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(&self) -> io::Result<Story> {
+    fn run(&self) -> io::Result<JobSummary> {
         let work = tempfile::Builder::new().prefix("throughline-demo-").tempdir()?;
         if !self.demo.keep {
             remove_when_interrupted(work.path().to_owned())?;
@@ -188,7 +188,7 @@ impl Job<'_> {
 
         self.check(&packed, &result)?;
         let kept = self.demo.keep.then(|| work.keep());
-        Ok(Story {
+        Ok(JobSummary {
             packed,
             compressed: result.len(),
             killed,

@@ -17,7 +17,7 @@ use crate::trace::Trace;
 use crate::waterfall;
 
 /// The job as it went, for people.
-pub struct Story {
+pub struct JobSummary {
     pub packed: Packed,
     /// Bytes that came back.
     pub compressed: usize,
@@ -27,7 +27,7 @@ pub struct Story {
     pub kept: Option<PathBuf>,
 }
 
-impl fmt::Display for Story {
+impl fmt::Display for JobSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let files = count(self.packed.contents.len(), "file");
         let (before, after) = (bytes(self.packed.bytes), bytes(self.compressed as u64));
@@ -68,7 +68,7 @@ impl fmt::Display for Story {
 }
 
 /// The spool compared with the log of the demo's processes.
-pub struct Outcome {
+pub struct SpanCheck {
     trace: Trace,
     /// The spool that was given as an option.
     spool: Option<PathBuf>,
@@ -81,7 +81,7 @@ pub struct Outcome {
     unfinished: usize,
 }
 
-impl Outcome {
+impl SpanCheck {
     pub fn read(spool: &Path, option: Option<PathBuf>, id: TraceId, log: &SpanLog, report: Report) -> Self {
         let spans = store::read_trace(spool, id);
         let found: BTreeMap<SpanId, State> = spans
@@ -102,8 +102,8 @@ impl Outcome {
     }
 
     /// Prints all of it; fails if a span is missing.
-    pub fn show(&self, story: &Story) -> Result<u8, Failure> {
-        let mut out = format!("{story}\n");
+    pub fn show(&self, job: &JobSummary) -> Result<u8, Failure> {
+        let mut out = format!("{job}\n");
         if !self.trace.spans.is_empty() {
             out.push_str(&waterfall::draw(
                 &self.trace,
