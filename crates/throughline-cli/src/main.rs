@@ -1,7 +1,7 @@
 //! The `throughline` command: what it can do, and where each part lives.
 //!
 //! A command is a file in [`cmd`]. What they share: [`store`] reads the spool, [`trace`] makes trees of spans,
-//! [`waterfall`] draws one with its [`details`], [`table`] draws lists, [`screen`] knows the terminal, [`text`] and [`time`] write for people, [`exit`] ends.
+//! [`waterfall`] draws one with its [`details`], [`table`] draws lists, [`terminal`] knows the terminal, [`text`] and [`time`] write for people, [`exit`] ends.
 #![forbid(unsafe_code)]
 
 mod cmd;
@@ -9,9 +9,9 @@ mod details;
 mod exit;
 mod inherited;
 mod redact;
-mod screen;
 mod store;
 mod table;
+mod terminal;
 mod text;
 mod time;
 mod trace;

@@ -1,6 +1,6 @@
 //! Tables that fit the terminal.
 
-use crate::screen::{Ink, Screen};
+use crate::terminal::{Style, Terminal};
 use crate::text::{fit, width};
 
 /// Rows of cells under headings. Where there is too little room, the last columns give way.
@@ -9,7 +9,7 @@ pub struct Table<const COLUMNS: usize> {
     is_right: [bool; COLUMNS],
     /// How narrow a column may become.
     narrowest: [Option<usize>; COLUMNS],
-    rows: Vec<(Ink, [String; COLUMNS])>,
+    rows: Vec<(Style, [String; COLUMNS])>,
 }
 
 const GAP: usize = 2;
@@ -37,12 +37,12 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 
     /// Adds a row. Text from elsewhere must have been escaped.
-    pub fn row(&mut self, ink: Ink, cells: [String; COLUMNS]) {
-        self.rows.push((ink, cells));
+    pub fn row(&mut self, style: Style, cells: [String; COLUMNS]) {
+        self.rows.push((style, cells));
     }
 
-    pub fn draw(&self, screen: Screen) -> String {
-        let headings = (Ink::Faint, self.headings.clone());
+    pub fn draw(&self, terminal: Terminal) -> String {
+        let headings = (Style::Faint, self.headings.clone());
         let rows = || std::iter::once(&headings).chain(&self.rows);
         let mut widths = [0; COLUMNS];
         for (_, cells) in rows() {
@@ -50,10 +50,10 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
                 *widest = width(cell).max(*widest);
             }
         }
-        if screen.is_limit {
-            self.shrink(&mut widths, screen.columns);
+        if terminal.is_limit {
+            self.shrink(&mut widths, terminal.columns);
         }
-        let line = |(ink, cells): &(Ink, [String; COLUMNS])| {
+        let line = |(style, cells): &(Style, [String; COLUMNS])| {
             let cells = cells
                 .iter()
                 .enumerate()
@@ -62,7 +62,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
                     false => fit(cell, widths[column]),
                 });
             let line = cells.collect::<Vec<_>>().join("  ");
-            screen.paint(*ink, &screen.cut(line.trim_end(), screen.columns)) + "\n"
+            terminal.paint(*style, &terminal.cut(line.trim_end(), terminal.columns)) + "\n"
         };
         rows().map(line).collect()
     }
@@ -88,9 +88,9 @@ mod tests {
             .shrinking(1, 6)
             .shrinking(2, 3);
         for (number, name, more) in [("1", "漢字", "x"), ("100", "a long name", "y, z, and w")] {
-            table.row(Ink::Plain, [number.to_owned(), name.to_owned(), more.to_owned()]);
+            table.row(Style::Plain, [number.to_owned(), name.to_owned(), more.to_owned()]);
         }
-        table.draw(Screen {
+        table.draw(Terminal {
             columns,
             is_limit,
             colours: false,

@@ -16,8 +16,8 @@
 use throughline_wire::StatusCode;
 
 use crate::details;
-use crate::screen::{Ink, Screen};
 use crate::store::{State, Stored};
+use crate::terminal::{Style, Terminal};
 use crate::text::{count, escaped, fit, width};
 use crate::time::{Zone, duration};
 use crate::trace::{Row, Trace};
@@ -36,18 +36,18 @@ const STEP: usize = 3;
 const LEVELS: usize = 32;
 
 /// Draws a trace; with the attributes and events of its spans, if they are wanted.
-pub fn draw(trace: &Trace, screen: Screen, zone: &Zone, with_details: bool) -> String {
+pub fn draw(trace: &Trace, terminal: Terminal, zone: &Zone, with_details: bool) -> String {
     let labels = labels(trace);
-    let room = screen.columns.saturating_sub(1 + GAPS + DURATION);
+    let room = terminal.columns.saturating_sub(1 + GAPS + DURATION);
     let widest = labels.iter().map(Label::columns).max().unwrap_or(0);
     let label_columns = widest.min(room - room * BARS / 100);
     let canvas = Canvas {
         trace,
-        screen,
+        terminal,
         label_columns,
         bar_columns: room - label_columns,
     };
-    let mut out = heading(trace, screen, zone);
+    let mut out = heading(trace, terminal, zone);
     let mut seen = Vec::new();
     for (row, label) in trace.rows.iter().zip(&labels) {
         let span = &trace.spans[row.span];
@@ -56,21 +56,21 @@ pub fn draw(trace: &Trace, screen: Screen, zone: &Zone, with_details: bool) -> S
         out.push_str(&canvas.row(span, label, mark));
         let (status, message) = span.view().status();
         if status == StatusCode::Error && !message.is_empty() {
-            out.push_str(&canvas.below(label, ink(mark), message));
+            out.push_str(&canvas.below(label, style(mark), message));
         }
         if with_details {
             let lines = details::lines(span);
-            out.extend(lines.iter().map(|line| canvas.below(label, Ink::Faint, line)));
+            out.extend(lines.iter().map(|line| canvas.below(label, Style::Faint, line)));
         }
     }
-    out + &legend(&seen, screen)
+    out + &legend(&seen, terminal)
 }
 
-fn heading(trace: &Trace, screen: Screen, zone: &Zone) -> String {
+fn heading(trace: &Trace, terminal: Terminal, zone: &Zone) -> String {
     let id = format!("trace {}", trace.id);
-    let id = screen.paint(Ink::Strong, &screen.cut(&id, screen.columns));
+    let id = terminal.paint(Style::Strong, &terminal.cut(&id, terminal.columns));
     let summary = format!("{} · {}", escaped(trace.name()), summary(trace, zone));
-    format!("{id}\n{}\n\n", screen.cut(&summary, screen.columns))
+    format!("{id}\n{}\n\n", terminal.cut(&summary, terminal.columns))
 }
 
 /// When, how long, how many: `2026-11-21 04:03:48 UTC · 1.24 s · 3 spans of 2 services · 1 error`.
@@ -97,7 +97,7 @@ fn summary(trace: &Trace, zone: &Zone) -> String {
 /// What all lines of a drawing share.
 struct Canvas<'a> {
     trace: &'a Trace,
-    screen: Screen,
+    terminal: Terminal,
     label_columns: usize,
     bar_columns: usize,
 }
@@ -111,7 +111,7 @@ impl Canvas<'_> {
             State::Open => "open".to_owned(),
             State::Unfinished => "unfinished".to_owned(),
         };
-        let paint = |text: &str| self.screen.paint(ink(mark), text);
+        let paint = |text: &str| self.terminal.paint(style(mark), text);
         let branch = label.branch(self.label_columns);
         let text = fit(&label.text, self.label_columns.saturating_sub(width(&branch)));
         let (before, bar) = self.bar(span);
@@ -119,7 +119,7 @@ impl Canvas<'_> {
         format!(
             "{} {}{} {:before$}{}{:after$} {}\n",
             paint(mark.map_or(" ", Mark::sign)),
-            self.screen.paint(Ink::Faint, &branch),
+            self.terminal.paint(Style::Faint, &branch),
             paint(&text),
             "",
             paint(&bar),
@@ -129,11 +129,11 @@ impl Canvas<'_> {
     }
 
     /// A line below a span that belongs to it.
-    fn below(&self, label: &Label, ink: Ink, text: &str) -> String {
+    fn below(&self, label: &Label, style: Style, text: &str) -> String {
         let branch = label.branch_below(self.label_columns);
-        let room = self.screen.columns.saturating_sub(2 + width(&branch));
-        let text = self.screen.paint(ink, &self.screen.cut(&escaped(text), room));
-        format!("  {}{text}\n", self.screen.paint(Ink::Faint, &branch))
+        let room = self.terminal.columns.saturating_sub(2 + width(&branch));
+        let text = self.terminal.paint(style, &self.terminal.cut(&escaped(text), room));
+        format!("  {}{text}\n", self.terminal.paint(Style::Faint, &branch))
     }
 
     /// How many columns stand before the bar, and the bar; at least one column, whatever the times say.
@@ -276,21 +276,21 @@ impl Mark {
     }
 }
 
-fn ink(mark: Option<Mark>) -> Ink {
+fn style(mark: Option<Mark>) -> Style {
     match mark {
-        Some(Mark::Error) => Ink::Error,
-        Some(Mark::Unfinished | Mark::Open) => Ink::Warning,
-        Some(Mark::Orphan) | None => Ink::Plain,
+        Some(Mark::Error) => Style::Error,
+        Some(Mark::Unfinished | Mark::Open) => Style::Warning,
+        Some(Mark::Orphan) | None => Style::Plain,
     }
 }
 
 /// What the marks mean that were drawn.
-fn legend(seen: &[Mark], screen: Screen) -> String {
+fn legend(seen: &[Mark], terminal: Terminal) -> String {
     let mut out = String::new();
     for mark in Mark::ALL.into_iter().filter(|mark| seen.contains(mark)) {
         let line = format!("{} {}", mark.sign(), mark.meaning());
         out.push_str(if out.is_empty() { "\n" } else { "" });
-        out.push_str(&screen.paint(Ink::Faint, &screen.cut(&line, screen.columns)));
+        out.push_str(&terminal.paint(Style::Faint, &terminal.cut(&line, terminal.columns)));
         out.push('\n');
     }
     out

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::exit::{Failure, print};
-use crate::screen::{Ink, Screen};
 use crate::store;
 use crate::table::Table;
+use crate::terminal::{Style, Terminal};
 use crate::text::escaped;
 use crate::time::{Zone, ZoneOption, duration};
 use crate::trace::{self, Trace};
@@ -50,7 +50,7 @@ impl Ls {
         if total == 0 {
             return print(&(nothing(&directory) + &lost));
         }
-        let mut out = table(&traces, prefix, &zone, Screen::of_stdout());
+        let mut out = table(&traces, prefix, &zone, Terminal::of_stdout());
         if total > traces.len() {
             out.push_str(&format!("… and {} older; more with -n\n", total - traces.len()));
         }
@@ -98,7 +98,7 @@ fn json_line(trace: &Trace) -> String {
 const SERVICES: usize = 8;
 const NAME: usize = 24;
 
-fn table(traces: &[Trace], prefix: usize, zone: &Zone, screen: Screen) -> String {
+fn table(traces: &[Trace], prefix: usize, zone: &Zone, terminal: Terminal) -> String {
     let start = format!("start{}", zone.heading_suffix());
     let mut table = Table::new(["trace", &start, "took", "spans", "", "name", "services"])
         .right_aligned(2)
@@ -106,18 +106,18 @@ fn table(traces: &[Trace], prefix: usize, zone: &Zone, screen: Screen) -> String
         .shrinking(5, NAME)
         .shrinking(6, SERVICES);
     for trace in traces {
-        let ink = match (trace.errors(), trace.unfinished()) {
-            (0, 0) => Ink::Plain,
-            (0, _) => Ink::Warning,
-            _ => Ink::Error,
+        let style = match (trace.errors(), trace.unfinished()) {
+            (0, 0) => Style::Plain,
+            (0, _) => Style::Warning,
+            _ => Style::Error,
         };
-        let start = match screen.is_limit {
+        let start = match terminal.is_limit {
             true => zone.short_moment(trace.start),
             false => zone.moment(trace.start),
         };
-        table.row(ink, cells(trace, prefix, start));
+        table.row(style, cells(trace, prefix, start));
     }
-    table.draw(screen)
+    table.draw(terminal)
 }
 
 fn cells(trace: &Trace, prefix: usize, start: String) -> [String; 7] {

@@ -15,8 +15,8 @@ use throughline_spool::{Destination, Life, ProcessReport};
 use self::listing::Group;
 use self::progress::Progress;
 use crate::exit::{FAILURE, Failure, USAGE, print};
-use crate::screen::Screen;
 use crate::store::{self, Watcher};
+use crate::terminal::Terminal;
 use crate::text::{count, escaped};
 use crate::time::ZoneOption;
 
@@ -92,7 +92,7 @@ impl Recover {
             let groups = listing::group(&left(contents.processes));
             return match self.json {
                 true => print(&groups.iter().map(Group::json_line).collect::<String>()),
-                false => print(&(listing::text(&groups, &spool, &zone, Screen::of_stdout()) + &lost)),
+                false => print(&(listing::text(&groups, &spool, &zone, Terminal::of_stdout()) + &lost)),
             };
         }
         self.deliver(&spool)

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use throughline_wire::{TraceId, json};
 
 use crate::exit::{Failure, print};
-use crate::screen::Screen;
 use crate::store::{self, Stored};
+use crate::terminal::Terminal;
 use crate::text::escaped;
 use crate::time::ZoneOption;
 use crate::trace::{self, Trace};
@@ -75,7 +75,7 @@ impl View {
                 .map_err(|error| Failure::new(format_args!("the trace cannot be written as JSON: {error}")))?;
             return print(&(line + "\n"));
         }
-        print(&waterfall::draw(&trace, Screen::of_stdout(), &zone, self.attributes))
+        print(&waterfall::draw(&trace, Terminal::of_stdout(), &zone, self.attributes))
     }
 }
 

@@ -28,7 +28,7 @@ fn rich() -> Trace {
 fn drawn(trace: &Trace, columns: usize, with_details: bool) -> String {
     draw(
         trace,
-        Screen {
+        Terminal {
             columns,
             is_limit: true,
             colours: false,
@@ -101,24 +101,24 @@ fn details_are_not_cut_where_there_is_no_limit() {
     let trace = trace([span(1, "s", 0, 1)
         .attribute("key", &"long ".repeat(100))
         .error(&"bad ".repeat(100))]);
-    let screen = Screen {
+    let terminal = Terminal {
         columns: 80,
         is_limit: false,
         colours: false,
     };
-    let drawn = draw(&trace, screen, &Zone::new(true), true);
+    let drawn = draw(&trace, terminal, &Zone::new(true), true);
     assert!(drawn.contains(&format!("key = {}", "long ".repeat(100))), "{drawn}");
     assert!(drawn.contains(&"bad ".repeat(100)), "{drawn}");
 }
 
 #[test]
 fn colours_add_nothing_but_colours() {
-    let screen = Screen {
+    let terminal = Terminal {
         columns: 80,
         is_limit: true,
         colours: true,
     };
-    let mut plain = draw(&rich(), screen, &Zone::new(true), true);
+    let mut plain = draw(&rich(), terminal, &Zone::new(true), true);
     assert!(plain.contains("\x1b[31m"));
     for code in ["\x1b[31m", "\x1b[33m", "\x1b[1m", "\x1b[2m", "\x1b[0m"] {
         plain = plain.replace(code, "");

@@ -9,8 +9,8 @@ use throughline::{Report, SpanId, TraceId};
 use super::pack::{MAX_BYTES, MAX_FILES, Packed};
 use super::span_log::SpanLog;
 use crate::exit::{FAILURE, Failure, print};
-use crate::screen::Screen;
 use crate::store::{self, Place, State};
+use crate::terminal::Terminal;
 use crate::text::{count, escaped};
 use crate::time::Zone;
 use crate::trace::Trace;
@@ -107,7 +107,7 @@ impl SpanCheck {
         if !self.trace.spans.is_empty() {
             out.push_str(&waterfall::draw(
                 &self.trace,
-                Screen::of_stdout(),
+                Terminal::of_stdout(),
                 &Zone::new(false),
                 false,
             ));

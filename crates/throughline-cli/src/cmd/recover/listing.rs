@@ -8,8 +8,8 @@ use serde_json::json;
 use throughline_spool::ProcessReport;
 
 use super::{spans, waiting};
-use crate::screen::{Ink, Screen};
 use crate::table::Table;
+use crate::terminal::{Style, Terminal};
 use crate::text::escaped;
 use crate::time::Zone;
 
@@ -60,7 +60,7 @@ impl Group {
 }
 
 /// The groups for people.
-pub fn text(groups: &[Group], spool: &Path, zone: &Zone, screen: Screen) -> String {
+pub fn text(groups: &[Group], spool: &Path, zone: &Zone, terminal: Terminal) -> String {
     let place = spool.display().to_string();
     let place = escaped(&place);
     if groups.is_empty() {
@@ -76,7 +76,7 @@ pub fn text(groups: &[Group], spool: &Path, zone: &Zone, screen: Screen) -> Stri
         let endpoints = group.destinations.iter().filter_map(|name| name.rsplit(' ').next());
         let endpoints: Vec<_> = endpoints.collect();
         table.row(
-            Ink::Plain,
+            Style::Plain,
             [
                 group.spans.to_string(),
                 group.processes.to_string(),
@@ -90,7 +90,7 @@ pub fn text(groups: &[Group], spool: &Path, zone: &Zone, screen: Screen) -> Stri
         "{} of ended processes, waiting for delivery in {place}:\n\n{}\n\
          `throughline recover --to URL` delivers them, and so does the next process with the same endpoint and headers.\n",
         spans(groups.iter().map(|group| group.spans).sum()),
-        table.draw(screen)
+        table.draw(terminal)
     )
 }
 

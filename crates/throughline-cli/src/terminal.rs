@@ -13,7 +13,7 @@ const COLUMNS: std::ops::RangeInclusive<usize> = 20..=1000;
 
 /// How wide, and whether in colour.
 #[derive(Clone, Copy, Debug)]
-pub struct Screen {
+pub struct Terminal {
     pub columns: usize,
     /// Whether longer lines are cut. A file or a pipe takes all of them; `columns` is then what a drawing aims at.
     pub is_limit: bool,
@@ -22,7 +22,7 @@ pub struct Screen {
 
 /// What a colour says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ink {
+pub enum Style {
     Error,
     Faint,
     Plain,
@@ -30,7 +30,7 @@ pub enum Ink {
     Warning,
 }
 
-impl Screen {
+impl Terminal {
     /// The one that stdout is: a terminal's own width, else `COLUMNS`, else 100 and no limit. Colours on a terminal, unless
     /// `NO_COLOR`, `CLICOLOR=0` or `TERM=dumb` say no, and elsewhere where `CLICOLOR_FORCE` says yes.
     pub fn of_stdout() -> Self {
@@ -46,19 +46,19 @@ impl Screen {
         }
     }
 
-    /// The text in at most so many columns, if this screen has a limit.
+    /// The text in at most so many columns, if this terminal has a limit.
     pub fn cut<'a>(&self, text: &'a str, columns: usize) -> Cow<'a, str> {
         if self.is_limit { cut(text, columns) } else { text.into() }
     }
 
-    /// The text in that ink, where there are colours.
-    pub fn paint(&self, ink: Ink, text: &str) -> String {
-        let code = match ink {
-            Ink::Error => "31",
-            Ink::Faint => "2",
-            Ink::Plain => "",
-            Ink::Strong => "1",
-            Ink::Warning => "33",
+    /// The text in that style, where there are colours.
+    pub fn paint(&self, style: Style, text: &str) -> String {
+        let code = match style {
+            Style::Error => "31",
+            Style::Faint => "2",
+            Style::Plain => "",
+            Style::Strong => "1",
+            Style::Warning => "33",
         };
         if self.colours && !code.is_empty() && !text.is_empty() {
             format!("\x1b[{code}m{text}\x1b[0m")
