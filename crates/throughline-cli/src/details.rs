@@ -12,7 +12,7 @@ use crate::time::duration;
 /// Values deeper than this are shown as an ellipsis.
 const DEPTH: usize = 4;
 
-/// A line an attribute, event and link.
+/// One line per attribute, event and link.
 pub fn lines(span: &Stored) -> Vec<String> {
     let view = span.view();
     let start = view.start_time_unix_nano();

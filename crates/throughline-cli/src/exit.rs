@@ -116,7 +116,7 @@ pub fn print(text: &str) -> Result<u8, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(format_args!("stdout cannot be written: {error}")))
+            Err(Failure::new(format_args!("cannot write to stdout: {error}")))
         }
         _ => Ok(0),
     }

@@ -55,7 +55,7 @@ pub fn directory(option: Option<PathBuf>) -> Result<PathBuf, Failure> {
     option
         .or_else(variable)
         .or_else(throughline::default_spool_dir)
-        .ok_or_else(|| Failure::new("nothing says where the spool lies: give --spool DIR, or set HOME"))
+        .ok_or_else(|| Failure::new("no spool is named: give --spool DIR, or set THROUGHLINE_SPOOL_DIR or HOME"))
 }
 
 /// All spans of a spool, and a line on those that were lost; what cannot be read of it is said on stderr.
@@ -133,16 +133,17 @@ pub fn lost(spool: &Path, contents: &Contents, zone: &Zone) -> String {
         format!(" since {}", zone.moment_with_zone(nanos))
     });
     let what = count(usize::try_from(all).unwrap_or(usize::MAX), "span");
-    format!("{what} lost{since}: {}.\n", words.join(", "))
+    let were = if all == 1 { "was" } else { "were" };
+    format!("{what} {were} lost{since}: {}.\n", words.join(", "))
 }
 
 fn explained(reason: Dropped) -> &'static str {
     match reason {
         Dropped::Quota => "to keep the spool within its size",
         Dropped::Rejected => "refused by a backend (kept in the spool's directory `rejected`)",
-        Dropped::NoSpace => "for want of room on the disk",
+        Dropped::NoSpace => "because the disk was full",
         Dropped::Damaged => "damaged",
-        Dropped::Age => "for their age",
+        Dropped::Age => "because of their age",
         _ => "for other reasons",
     }
 }

@@ -1,4 +1,4 @@
-//! A trace as a waterfall: a line a span, as a tree at the left, as bars to scale at the right.
+//! A trace as a waterfall: one line per span, as a tree at the left, as bars to scale at the right.
 //!
 //! ```text
 //! trace 4bf92f3577b34da6a3ce929d0e0e4736

@@ -180,7 +180,7 @@ fn a_backend_that_takes_nothing_is_told_truthfully() {
     let program = demo(&spool, &[]).env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint());
     let said = program.run().unwrap().expect_success().stdout;
     assert!(
-        said.contains("The backend has 0 spans; 15 in the spool until"),
+        said.contains("The backend has 0 spans; 15 wait in the spool for the next start"),
         "{said}"
     );
     assert!(said.contains("the spool has 15: nothing is missing."), "{said}");

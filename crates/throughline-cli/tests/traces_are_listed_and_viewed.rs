@@ -45,7 +45,10 @@ fn traces_are_listed_newest_first() {
     assert!(rows.iter().all(|row| row.contains(&"!")), "{listed}");
 
     let listed = run(&spool, &["ls", "-n", "1"]).expect_success().stdout;
-    assert!(listed.ends_with("… and 2 older; more with -n\n"), "{listed}");
+    assert!(
+        listed.ends_with("… and 2 older traces; -n 3 shows them all\n"),
+        "{listed}"
+    );
 
     let listed = run(&spool, &["ls", "--json"]).expect_success().stdout;
     let newest: Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
@@ -171,12 +174,16 @@ fn a_trace_is_found_by_the_beginning_of_its_id() {
             "aaa",
             1,
             format!(
-                "throughline: 2 traces begin so ({}, {}) in {place}\n",
+                "throughline: 'aaa' is the beginning of 2 trace ids ({}, {}) in {place}; give more digits\n",
                 full("aaaaaaaaaaaa1"),
                 full("aaaaaaaaaaaa2")
             ),
         ),
-        ("c", 1, format!("throughline: no trace begins with c in {place}\n")),
+        (
+            "c",
+            1,
+            format!("throughline: no trace id begins with 'c' in {place}; `throughline ls` lists the traces\n"),
+        ),
     ] {
         let viewed = run(&spool, &["view", id]);
         assert_eq!(viewed.code, Some(code), "{id}");
@@ -220,7 +227,10 @@ fn an_empty_spool_says_where_it_is_and_what_to_do() {
     let viewed = run(&spool, &["view", "last"]);
     assert_eq!(
         (viewed.code, viewed.stderr),
-        (Some(1), format!("throughline: there is no trace in {place}\n"))
+        (
+            Some(1),
+            format!("throughline: there are no traces in {place}; `throughline demo` makes one\n")
+        )
     );
     // Looking makes nothing.
     let nowhere = spool.home().join("nowhere");

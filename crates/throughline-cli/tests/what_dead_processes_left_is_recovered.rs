@@ -69,7 +69,7 @@ fn what_was_lost_is_told_by_ls_and_recover() {
     for arguments in [&["ls"][..], &["recover", "--list"]] {
         let told = run(&spool, arguments).expect_success().stdout;
         let last = told.lines().last().unwrap();
-        assert!(last.starts_with("1 span lost since 20"), "{told}");
+        assert!(last.starts_with("1 span was lost since 20"), "{told}");
         assert!(last.ends_with(": 1 to keep the spool within its size."), "{told}");
     }
 }

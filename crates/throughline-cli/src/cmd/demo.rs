@@ -103,7 +103,10 @@ impl Demo {
     pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
         if !self.directory.is_dir() {
             let directory = self.directory.display().to_string();
-            let message = format!("{} is not a directory: the demo packs one", escaped(&directory));
+            let message = format!(
+                "{} is not a directory; give the demo a directory to pack",
+                escaped(&directory)
+            );
             return Err(Failure::with_code(USAGE, message));
         }
         let option = spool.clone();
@@ -136,7 +139,7 @@ impl Demo {
         let Some(trace) = trace else {
             print(&summary.to_string())?;
             say(
-                "there is no trace of it: tracing is off, or the sampler left it out (OTEL_SDK_DISABLED, OTEL_TRACES_SAMPLER)",
+                "the job was not traced: tracing is off (OTEL_SDK_DISABLED), or the sampler left it out (OTEL_TRACES_SAMPLER)",
             );
             return Ok(0);
         };
@@ -238,7 +241,7 @@ impl Job<'_> {
         }
         let sent = count(packed.contents.len(), "file");
         let error = io::Error::other(format!(
-            "of {sent}, {same} came back as they were, {} in all",
+            "{same} of {sent} came back unchanged, and {} in all",
             came_back.len()
         ));
         span.error(&error);
@@ -269,5 +272,5 @@ fn kill_while_its_child_runs(worker: ChildProcess) -> io::Result<u32> {
 /// What the processes of the demo wait for sockets with.
 fn runtime() -> Result<Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::new(format_args!("no runtime can be started: {error}")))
+    runtime.map_err(|error| Failure::new(format_args!("cannot start a runtime: {error}")))
 }

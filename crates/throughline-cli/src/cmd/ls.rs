@@ -8,7 +8,7 @@ use crate::exit::{Failure, print};
 use crate::store;
 use crate::table::Table;
 use crate::terminal::{Style, Terminal};
-use crate::text::escaped;
+use crate::text::{count, escaped};
 use crate::time::{Zone, ZoneOption, duration};
 use crate::trace::{self, Trace};
 
@@ -24,7 +24,7 @@ pub struct Ls {
     #[arg(short, long, value_name = "N", default_value_t = 20)]
     number: usize,
 
-    /// One JSON object a line; times in nanoseconds since 1970
+    /// One JSON object per line; times in nanoseconds since 1970
     #[arg(long)]
     json: bool,
 
@@ -52,7 +52,8 @@ impl Ls {
         }
         let mut out = table(&traces, prefix, &zone, Terminal::of_stdout());
         if total > traces.len() {
-            out.push_str(&format!("… and {} older; more with -n\n", total - traces.len()));
+            let older = count(total - traces.len(), "older trace");
+            out.push_str(&format!("… and {older}; -n {total} shows them all\n"));
         }
         out.push_str(&lost);
         print(&out)

@@ -28,14 +28,14 @@ impl Man {
             let mut page = Vec::new();
             Page::new(Cli::command())
                 .render(&mut page)
-                .map_err(|error| Failure::new(format_args!("the manual page cannot be made: {error}")))?;
+                .map_err(|error| Failure::new(format_args!("cannot make the manual page: {error}")))?;
             return print(&String::from_utf8_lossy(&page));
         };
         let written = fs::create_dir_all(directory).and_then(|()| clap_mangen::generate_to(Cli::command(), directory));
         written.map_err(|error| {
             let directory = directory.display().to_string();
             Failure::new(format_args!(
-                "the manual pages cannot be written to {}: {error}",
+                "cannot write the manual pages to {}: {error}",
                 escaped(&directory)
             ))
         })?;

@@ -60,7 +60,7 @@ pub struct Recover {
     #[arg(long, conflicts_with_all = ["to", "header"])]
     list: bool,
 
-    /// The list as one JSON object a line; times in nanoseconds since 1970
+    /// The list as one JSON object per line; times in nanoseconds since 1970
     #[arg(long, conflicts_with_all = ["to", "header"])]
     json: bool,
 
@@ -70,7 +70,7 @@ pub struct Recover {
 
 fn parse_header(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
-    let (name, value) = pair.ok_or("a header is given as NAME=VALUE")?;
+    let (name, value) = pair.ok_or("a header has to be NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
@@ -113,7 +113,7 @@ impl Recover {
         let tracing = builder.init();
         let Some(ours) = own_destination(&mut watcher) else {
             return Err(Failure::new(
-                "nothing can be delivered: tracing is off, or the spool cannot be used",
+                "nothing can be delivered: tracing is off (OTEL_SDK_DISABLED), or the spool cannot be used (--spool DIR names another)",
             ));
         };
         let is_same = |to: &Destination| to.identity == ours.identity && to.credentials == ours.credentials;

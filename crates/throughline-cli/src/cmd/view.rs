@@ -18,7 +18,7 @@ const CANDIDATES: usize = 8;
 
 /// Show a trace as a waterfall.
 ///
-/// A line a span: the service where it changes and the name, as a tree; a bar to the scale of the whole trace; the
+/// One line per span: the service where it changes and the name, as a tree; a bar to the scale of the whole trace; the
 /// duration. A mark in the first column tells of an error (!), a span that its process did not live to end (?), one
 /// that is still open (>), and one whose parent is not in this spool (^).
 #[derive(clap::Args)]
@@ -53,7 +53,7 @@ impl Wanted {
             _ if (1..=32).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
                 Ok(Self::Prefix(text.to_ascii_lowercase()))
             }
-            _ => Err("a trace's id is 1 to 32 hexadecimal digits, or `last`".to_owned()),
+            _ => Err("a trace id is 1 to 32 hexadecimal digits, or `last`".to_owned()),
         }
     }
 }
@@ -63,11 +63,9 @@ impl View {
         let directory = store::directory(spool)?;
         let zone = self.zone.zone();
         let traces = trace::group(store::read(&directory, &zone).0);
-        let trace = choose(traces, &self.id).map_err(|message| {
-            Failure::new(format_args!(
-                "{message} in {}",
-                escaped(&directory.display().to_string())
-            ))
+        let trace = choose(traces, &self.id).map_err(|(message, cure)| {
+            let directory = directory.display().to_string();
+            Failure::new(format_args!("{message} in {}; {cure}", escaped(&directory)))
         })?;
         if self.json {
             let mut line = String::new();
@@ -79,30 +77,40 @@ impl View {
     }
 }
 
-/// The trace that is meant, or why there is none.
-fn choose(mut traces: BTreeMap<TraceId, Vec<Stored>>, wanted: &Wanted) -> Result<Trace, String> {
-    let start = |spans: &[Stored]| spans.iter().map(|span| span.view().start_time_unix_nano()).min();
-    let found: Vec<TraceId> = match wanted {
-        Wanted::Last => {
-            let last = traces.iter().max_by_key(|(_, spans)| start(spans));
-            last.map(|(id, _)| *id).into_iter().collect()
-        }
-        Wanted::Prefix(prefix) => traces
-            .keys()
-            .filter(|id| id.to_string().starts_with(prefix))
-            .copied()
-            .collect(),
+/// The trace that is meant, or why there is none and what to do.
+fn choose(mut traces: BTreeMap<TraceId, Vec<Stored>>, wanted: &Wanted) -> Result<Trace, (String, &'static str)> {
+    let id = match wanted {
+        Wanted::Last => newest(&traces).ok_or(("there are no traces".to_owned(), "`throughline demo` makes one"))?,
+        Wanted::Prefix(prefix) => only_one(traces.keys(), prefix)?,
     };
-    match (&found[..], wanted) {
-        ([id], _) => Ok(Trace::new(*id, traces.remove(id).unwrap_or_default())),
-        ([], Wanted::Last) => Err("there is no trace".to_owned()),
-        ([], Wanted::Prefix(prefix)) => Err(format!("no trace begins with {prefix}")),
-        (several, _) => {
-            let mut listed: Vec<_> = several.iter().take(CANDIDATES).map(ToString::to_string).collect();
-            if several.len() > CANDIDATES {
-                listed.push(format!("{} more", several.len() - CANDIDATES));
+    Ok(Trace::new(id, traces.remove(&id).unwrap_or_default()))
+}
+
+fn newest(traces: &BTreeMap<TraceId, Vec<Stored>>) -> Option<TraceId> {
+    let start = |spans: &[Stored]| spans.iter().map(|span| span.view().start_time_unix_nano()).min();
+    let newest = traces.iter().max_by_key(|(_, spans)| start(spans));
+    newest.map(|(id, _)| *id)
+}
+
+fn only_one<'a>(ids: impl Iterator<Item = &'a TraceId>, prefix: &str) -> Result<TraceId, (String, &'static str)> {
+    let found: Vec<_> = ids.filter(|id| id.to_string().starts_with(prefix)).collect();
+    match found[..] {
+        [id] => Ok(*id),
+        [] => Err((
+            format!("no trace id begins with '{prefix}'"),
+            "`throughline ls` lists the traces",
+        )),
+        _ => {
+            let mut listed: Vec<_> = found.iter().take(CANDIDATES).map(ToString::to_string).collect();
+            if found.len() > CANDIDATES {
+                listed.push(format!("and {} more", found.len() - CANDIDATES));
             }
-            Err(format!("{} traces begin so ({})", several.len(), listed.join(", ")))
+            let message = format!(
+                "'{prefix}' is the beginning of {} trace ids ({})",
+                found.len(),
+                listed.join(", ")
+            );
+            Err((message, "give more digits"))
         }
     }
 }

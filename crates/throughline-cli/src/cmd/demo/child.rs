@@ -81,7 +81,12 @@ impl ChildProcess {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let line = self.said.recv_timeout(left);
-            let line = line.map_err(|_| io::Error::other(format!("{} did not get to `{word}`", self.name)))?;
+            let line = line.map_err(|_| {
+                io::Error::other(format!(
+                    "{} ended, or took too long, before it said '{word}'",
+                    self.name
+                ))
+            })?;
             if let Some(rest) = line.strip_prefix(word) {
                 return Ok(rest.trim().to_owned());
             }

@@ -41,7 +41,7 @@ impl fmt::Display for JobSummary {
             let limit = bytes(MAX_BYTES);
             writeln!(
                 f,
-                "{left_out} left out: unreadable, or beyond the demo's limit of {limit} and {MAX_FILES} files in all."
+                "Not packed: {left_out}, unreadable or beyond the demo's limit of {limit} and {MAX_FILES} files in all."
             )?;
         }
         if self.packed.is_cut_short {
@@ -168,7 +168,12 @@ impl SpanCheck {
         let (delivered, pending) = (number(Place::Delivered), number(Place::Pending));
         let trouble = self.report.trouble().map(|trouble| format!(" ({})", escaped(trouble)));
         let waiting = format!(
-            "{pending} in the spool until the next start, or `throughline recover`{}",
+            "{} in the spool for the next start or `throughline recover`{}",
+            if pending == 1 {
+                "1 waits".to_owned()
+            } else {
+                format!("{pending} wait")
+            },
             trouble.unwrap_or_default()
         );
         match (delivered, pending) {

@@ -1,4 +1,4 @@
-//! What is left, as a list: a line for each service and backend.
+//! What is left, as a list: one line per service and backend.
 
 use std::collections::BTreeMap;
 use std::path::Path;
