@@ -80,7 +80,7 @@ mod tests {
     use crate::trace::tests::span;
 
     #[test]
-    fn every_kind_of_value_is_shown() {
+    fn attribute_values_of_every_kind_are_shown() {
         let deep = [Value::I64(1)];
         let deep = [Value::Array(&deep)];
         let deep = [Value::Array(&deep)];
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn events_links_and_what_was_left_out_have_their_lines() {
+    fn events_links_and_dropped_counts_have_lines() {
         let event = Event {
             name: "retry",
             time_unix_nano: 1_002_000_000,

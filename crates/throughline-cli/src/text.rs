@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_harm_a_terminal_is_escaped() {
+    fn text_that_could_harm_a_terminal_is_escaped() {
         for (given, shown) in [
             ("plain ünïcode ✓ 漢字", "plain ünïcode ✓ 漢字"),
             ("two\nlines\r\t", "two\\nlines\\r\\t"),
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_cut_to_columns_not_to_characters() {
+    fn text_is_cut_by_columns_between_graphemes() {
         for (given, columns, shown) in [
             ("abc", 3, "abc"),
             ("abcd", 3, "ab…"),

@@ -319,7 +319,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_deep_trace_is_no_danger() {
+    fn deep_trace_does_not_overflow_the_stack() {
         let ids = |n: u64| SpanId::from_bytes((n + 1).to_be_bytes()).unwrap().to_bytes();
         let spans = (0..100_000u64).map(|n| {
             let mut made = span(1, "deep", n, n + 1);
@@ -337,7 +337,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_trace_is_otlp_with_each_resource_and_scope_once() {
+    fn trace_as_otlp_has_each_resource_and_scope_once() {
         let other = |mut made: Made| {
             made.0.source = Arc::new(Source {
                 scope: b"\x0a\x01x"[..].into(),

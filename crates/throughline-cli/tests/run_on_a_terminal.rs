@@ -106,7 +106,7 @@ fn terminal_modes_and_process_group_are_as_without_run() {
 }
 
 #[test]
-fn command_that_is_stopped_without_job_control_does_not_stop_run() {
+fn stopped_command_without_job_control_leaves_run_awake() {
     // No shell watches a job here: whoever stops and continues the command knows nothing of us.
     let spool = Spool::new().unwrap();
     let script = "echo ready; kill -STOP $$; echo continued; exit 3";

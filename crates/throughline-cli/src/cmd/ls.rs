@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_tells_ids_apart() {
+    fn prefix_is_long_enough_to_tell_ids_apart() {
         let ids = |ids: &[&str]| ids.iter().map(|id| format!("{id:0<32}")).collect::<Vec<_>>();
         for (given, digits) in [
             (ids(&[]), 8),

@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looking_takes_a_small_share_of_the_time() {
+    fn pause_between_looks_grows_with_the_spool() {
         for (look, pause) in [(0, 100), (5, 100), (50, 1000), (1000, 5000)] {
             assert_eq!(pause_after(Duration::from_millis(look)), Duration::from_millis(pause));
         }

@@ -39,7 +39,7 @@ fn drawn(trace: &Trace, columns: usize, with_details: bool) -> String {
 }
 
 #[test]
-fn a_waterfall_fits_any_width() {
+fn waterfall_fits_any_width() {
     for (columns, with_details, expected) in [
         (40, false, include_str!("drawn/40.txt")),
         (80, false, include_str!("drawn/80.txt")),
@@ -52,7 +52,7 @@ fn a_waterfall_fits_any_width() {
 }
 
 #[test]
-fn odd_traces_are_drawn_too() {
+fn waterfall_draws_odd_traces() {
     let deep = (1..=120).map(|depth| {
         let made = span(depth, &format!("level {depth}"), depth.into(), 200);
         if depth > 1 { made.child_of(depth - 1) } else { made }
@@ -112,7 +112,7 @@ fn details_are_not_cut_where_there_is_no_limit() {
 }
 
 #[test]
-fn colours_add_nothing_but_colours() {
+fn waterfall_in_colours_has_the_same_text() {
     let terminal = Terminal {
         columns: 80,
         is_limit: true,
@@ -127,7 +127,7 @@ fn colours_add_nothing_but_colours() {
 }
 
 #[test]
-fn whatever_a_span_holds_the_drawing_fits() {
+fn waterfall_fits_whatever_a_span_holds() {
     // A small generator (Knuth's MMIX) is enough to hit every field, and gives the same spans each time.
     let mut state = 1_u64;
     let mut random = move || {

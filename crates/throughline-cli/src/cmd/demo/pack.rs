@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_archive_contains_what_was_packed() {
+    fn archive_contains_what_was_packed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         for folder in ["a/b", "target", "a/.git"] {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_long_is_left_out() {
+    fn file_that_is_too_long_is_left_out() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "1234").unwrap();
         assert_eq!(read(file.path(), 4).unwrap(), b"1234");

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_comes_out_as_it_went_in() {
+    fn job_comes_out_of_the_queue_as_it_went_in() {
         let directory = tempfile::tempdir().unwrap();
         let queue = Queue::create(&directory.path().join("queue")).unwrap();
         let headers = vec![("traceparent".to_owned(), "00-1-2-03".to_owned())];
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_worker_left_is_taken_again_and_what_it_finished_is_not() {
+    fn unfinished_job_is_taken_again_and_a_finished_one_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let queue = Queue::create(&directory.path().join("queue")).unwrap();
         for id in ["a", "b", "c"] {

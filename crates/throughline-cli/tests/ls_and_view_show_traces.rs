@@ -28,7 +28,7 @@ fn filled() -> Spool {
 }
 
 #[test]
-fn traces_are_listed_newest_first() {
+fn ls_lists_traces_newest_first() {
     let spool = filled();
     let listed = run(&spool, &["ls"]).expect_success().stdout;
     let rows: Vec<Vec<&str>> = listed
@@ -101,7 +101,7 @@ fn ls_shows_names_at_80_columns_and_cuts_nothing_when_piped() {
 }
 
 #[test]
-fn times_are_local_unless_utc_is_asked_for() {
+fn times_are_local_unless_utc_is_given() {
     let spool = Spool::new().unwrap();
     run(&spool, &["run", "true"]).expect_success();
     let start = |arguments: &[&str], zone: &str| {
@@ -120,7 +120,7 @@ fn times_are_local_unless_utc_is_asked_for() {
 }
 
 #[test]
-fn colours_are_for_terminals_and_for_those_who_want_them() {
+fn colours_follow_the_terminal_and_the_environment() {
     let spool = filled();
     let coloured = |environment: &str| {
         let script = format!("{environment} '{THROUGHLINE}' view last");
@@ -160,7 +160,7 @@ fn view_cuts_attributes_on_a_terminal_and_not_when_piped() {
 }
 
 #[test]
-fn a_trace_is_found_by_the_beginning_of_its_id() {
+fn view_finds_a_trace_by_the_beginning_of_its_id() {
     let spool = filled();
     let place = spool.path();
     let place = place.display();
@@ -195,7 +195,7 @@ fn a_trace_is_found_by_the_beginning_of_its_id() {
 }
 
 #[test]
-fn a_waterfall_shows_errors_and_details_without_ruling_the_terminal() {
+fn view_escapes_names_and_shows_errors_and_attributes() {
     let spool = filled();
     let viewed = throughline(&spool, &["view", "b", "-a"])
         .env("COLUMNS", "60")
@@ -215,7 +215,7 @@ fn a_waterfall_shows_errors_and_details_without_ruling_the_terminal() {
 }
 
 #[test]
-fn an_empty_spool_says_where_it_is_and_what_to_do() {
+fn empty_spool_is_told_with_its_place_and_what_to_do() {
     let spool = Spool::new().unwrap();
     let place = spool.path().display().to_string();
     let listed = run(&spool, &["ls"]).expect_success().stdout;
@@ -239,7 +239,7 @@ fn an_empty_spool_says_where_it_is_and_what_to_do() {
 }
 
 #[test]
-fn a_spool_is_found_by_option_then_variable_then_default() {
+fn spool_is_found_by_option_then_variable_then_default() {
     let [used, other] = [filled(), Spool::new().unwrap()];
     let path = used.path();
     let found = |program: Program| program.run().unwrap().expect_success().stdout.contains("b00000000");
@@ -254,7 +254,7 @@ fn a_spool_is_found_by_option_then_variable_then_default() {
 }
 
 #[test]
-fn a_reader_that_has_left_is_no_error() {
+fn closed_pipe_on_stdout_is_no_error() {
     let spool = filled();
     for arguments in [&["ls"][..], &["view", "last"], &["view", "last", "--json"], &["--help"]] {
         let (reader, writer) = std::io::pipe().unwrap();

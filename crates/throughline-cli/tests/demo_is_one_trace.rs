@@ -78,7 +78,7 @@ const WHOLE: [&str; 15] = [
 ];
 
 #[test]
-fn one_trace_goes_through_all_processes() {
+fn demo_is_one_trace_through_all_processes() {
     let spool = Spool::new().unwrap();
     let finished = demo(&spool, &[]).run().unwrap().expect_success();
     assert_eq!(outline(&spans(&spool)), WHOLE);
@@ -93,7 +93,7 @@ fn one_trace_goes_through_all_processes() {
 }
 
 #[test]
-fn hint_at_the_end_works_in_the_same_shell() {
+fn hint_of_the_demo_works_in_the_same_shell() {
     let [spool, other] = [Spool::new().unwrap(), Spool::new().unwrap()];
     let directory = packed(&spool);
     let bin = Path::new(env!("CARGO_BIN_EXE_throughline")).parent().unwrap();
@@ -115,7 +115,7 @@ fn hint_at_the_end_works_in_the_same_shell() {
 }
 
 #[test]
-fn nothing_is_missing_when_the_worker_is_killed() {
+fn demo_misses_no_span_when_the_worker_is_killed() {
     let spool = Spool::new().unwrap();
     let said = demo(&spool, &["--kill"]).run().unwrap().expect_success().stdout;
     assert!(said.contains("was killed by SIGKILL"), "{said}");
@@ -137,7 +137,7 @@ fn nothing_is_missing_when_the_worker_is_killed() {
 }
 
 #[test]
-fn a_backend_gets_the_same_trace() {
+fn backend_gets_the_same_trace() {
     let receiver = Receiver::start().unwrap();
     let spool = Spool::new().unwrap();
     let program = demo(&spool, &[]).env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint());
@@ -155,7 +155,7 @@ fn a_backend_gets_the_same_trace() {
 }
 
 #[test]
-fn a_backend_gets_each_span_once_also_those_of_the_killed_worker() {
+fn backend_gets_each_span_of_a_killed_worker_once() {
     let receiver = Receiver::start().unwrap();
     let spool = Spool::new().unwrap();
     let program = demo(&spool, &["--kill"]).env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint());
@@ -174,7 +174,7 @@ fn a_backend_gets_each_span_once_also_those_of_the_killed_worker() {
 }
 
 #[test]
-fn a_backend_that_takes_nothing_is_told_truthfully() {
+fn backend_that_takes_nothing_is_reported_truthfully() {
     let receiver = Receiver::with(|_| Answer::status(503)).unwrap();
     let spool = Spool::new().unwrap();
     let program = demo(&spool, &[]).env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint());
@@ -187,7 +187,7 @@ fn a_backend_that_takes_nothing_is_told_truthfully() {
 }
 
 #[test]
-fn without_tracing_the_job_is_done_all_the_same() {
+fn job_is_done_without_tracing_too() {
     for (variable, value) in [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_SAMPLER", "always_off")] {
         let spool = Spool::new().unwrap();
         let finished = demo(&spool, &["--kill"])
@@ -201,7 +201,7 @@ fn without_tracing_the_job_is_done_all_the_same() {
 }
 
 #[test]
-fn a_spool_that_cannot_be_used_is_told_truthfully() {
+fn unusable_spool_is_reported_truthfully() {
     let spool = Spool::new().unwrap();
     let file = spool.home().join("file");
     fs::write(&file, "").unwrap();
@@ -217,7 +217,7 @@ fn a_spool_that_cannot_be_used_is_told_truthfully() {
 }
 
 #[test]
-fn no_process_of_the_demo_outlives_the_first() {
+fn processes_of_the_demo_end_with_the_first() {
     let spool = Spool::new().unwrap();
     // The queue's directory is the part's own argument, so its processes can be told from those of other tests.
     let running = demo(&spool, &["--kill", "--keep"]).spawn().unwrap();
@@ -228,7 +228,7 @@ fn no_process_of_the_demo_outlives_the_first() {
 }
 
 #[test]
-fn interrupted_it_leaves_no_files() {
+fn interrupted_demo_leaves_no_files() {
     let spool = Spool::new().unwrap();
     let running = demo(&spool, &["--kill"]).spawn().unwrap();
     let temporary = spool.home().join("tmp");

@@ -10,7 +10,7 @@ use common::run;
 use throughline_testkit::{Program, Spool};
 
 #[test]
-fn wrong_arguments_are_named_with_what_is_wrong() {
+fn wrong_arguments_are_named_in_one_line() {
     let spool = Spool::new().unwrap();
     for (arguments, said) in [
         (&["frobnicate"][..], "frobnicate"),
@@ -55,7 +55,7 @@ fn wrong_arguments_are_named_with_what_is_wrong() {
 }
 
 #[test]
-fn mistyped_names_are_answered_with_similar_ones_and_the_right_help() {
+fn mistyped_names_are_answered_with_similar_ones() {
     let spool = Spool::new().unwrap();
     for (arguments, said) in [
         (
@@ -134,7 +134,7 @@ fn help_names_every_command_and_option() {
 }
 
 #[test]
-fn completions_name_the_commands_and_not_the_parts_of_the_demo() {
+fn completions_name_the_commands_for_people() {
     let spool = Spool::new().unwrap();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = run(&spool, &["completions", shell]).expect_success().stdout;
@@ -153,7 +153,7 @@ fn completions_name_the_commands_and_not_the_parts_of_the_demo() {
 }
 
 #[test]
-fn manual_has_a_page_per_command() {
+fn manual_has_one_page_per_command() {
     let spool = Spool::new().unwrap();
     let page = run(&spool, &["man"]).expect_success().stdout;
     assert!(

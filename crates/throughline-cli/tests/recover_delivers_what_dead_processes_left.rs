@@ -25,7 +25,7 @@ fn left_for(receiver: &mut Receiver) -> Spool {
 }
 
 #[test]
-fn what_is_left_is_listed_with_where_it_was_to_go() {
+fn recover_lists_what_is_left_and_for_which_backend() {
     let spool = Spool::new().unwrap();
     let nothing = run(&spool, &["recover"]).expect_success().stdout;
     assert!(
@@ -52,7 +52,7 @@ fn what_is_left_is_listed_with_where_it_was_to_go() {
 }
 
 #[test]
-fn what_was_lost_is_told_by_ls_and_recover() {
+fn lost_spans_are_told_by_ls_and_recover() {
     let mut receiver = Receiver::start().unwrap();
     let spool = left_for(&mut receiver);
     for arguments in [&["ls"][..], &["recover", "--list"]] {
@@ -75,7 +75,7 @@ fn what_was_lost_is_told_by_ls_and_recover() {
 }
 
 #[test]
-fn what_is_left_is_delivered_once_and_nothing_else_is() {
+fn recover_delivers_each_undelivered_span_once() {
     let mut receiver = Receiver::start().unwrap();
     let spool = left_for(&mut receiver);
     let span_id = only_span(&spool)["spanId"].as_str().unwrap().to_owned();
@@ -94,7 +94,7 @@ fn what_is_left_is_delivered_once_and_nothing_else_is() {
 }
 
 #[test]
-fn a_backend_that_is_still_down_is_told_with_the_reason() {
+fn recover_tells_why_a_backend_takes_nothing() {
     let mut receiver = Receiver::start().unwrap();
     let spool = left_for(&mut receiver);
     let recovered = run(&spool, &["recover", "--to", &receiver.endpoint()]);
@@ -106,7 +106,7 @@ fn a_backend_that_is_still_down_is_told_with_the_reason() {
 }
 
 #[test]
-fn problem_is_said_once_however_often_recover_looks() {
+fn recover_says_a_problem_once_however_often_it_looks() {
     let mut receiver = Receiver::start().unwrap();
     let spool = left_for(&mut receiver);
     let damaged = spool.path().join("20260101T000000.000Z-1-0123456789abcdef");
@@ -125,7 +125,7 @@ fn problem_is_said_once_however_often_recover_looks() {
 }
 
 #[test]
-fn progress_is_shown_on_a_terminal() {
+fn recover_shows_progress_on_a_terminal() {
     let mut receiver = Receiver::start().unwrap();
     let spool = left_for(&mut receiver);
     let arguments = ["recover", "--to", &receiver.endpoint()];
@@ -135,7 +135,7 @@ fn progress_is_shown_on_a_terminal() {
 }
 
 #[test]
-fn header_without_an_endpoint_is_refused() {
+fn recover_refuses_a_header_without_an_endpoint() {
     let spool = Spool::new().unwrap();
     let refused = run(&spool, &["recover", "--header", "a=b"]);
     assert_eq!((refused.code, &*refused.stdout), (Some(2), ""), "{refused}");
@@ -148,7 +148,7 @@ fn header_without_an_endpoint_is_refused() {
 }
 
 #[test]
-fn spans_go_to_another_backend_only_when_that_is_said() {
+fn recover_sends_to_another_backend_only_when_told() {
     let mut receiver = Receiver::start().unwrap();
     let spool = left_for(&mut receiver);
     let other = Receiver::start().unwrap();
