@@ -75,13 +75,16 @@ enum Change {
 impl Change {
     fn of(child: Pid) -> io::Result<Self> {
         let look = |options| retry_on_intr(|| waitid(WaitId::Pid(child), options | WaitIdOptions::NOHANG));
-        if look(WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?.is_some() {
-            Ok(Self::Exited)
-        } else if look(WaitIdOptions::STOPPED)?.is_some() {
-            Ok(Self::Stopped)
-        } else {
-            Ok(Self::None)
-        }
+        // Both at once: to one who asks for stops only, a child that has exited meanwhile is none of his.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+        Ok(match look(options)? {
+            Some(status) if status.stopped() => {
+                let _ = look(WaitIdOptions::STOPPED); // seen: not told again
+                Self::Stopped
+            }
+            Some(_) => Self::Exited,
+            None => Self::None,
+        })
     }
 }
 
