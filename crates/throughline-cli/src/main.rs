@@ -31,7 +31,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "throughline", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
 struct Cli {
     /// The spool [default: $THROUGHLINE_SPOOL_DIR, else $XDG_STATE_HOME/throughline, else ~/.local/state/throughline]
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true, display_order = 100)]
     spool: Option<PathBuf>,
 
     #[command(subcommand)]
@@ -47,13 +47,13 @@ Examples:
 
 #[derive(Subcommand)]
 enum Command {
-    Completions(cmd::completions::Completions),
-    Demo(cmd::demo::Demo),
-    Man(cmd::man::Man),
-    Recover(cmd::recover::Recover),
     Run(cmd::run::Run),
     Ls(cmd::ls::Ls),
     View(cmd::view::View),
+    Recover(cmd::recover::Recover),
+    Demo(cmd::demo::Demo),
+    Completions(cmd::completions::Completions),
+    Man(cmd::man::Man),
 }
 
 fn main() -> ExitCode {
@@ -66,13 +66,13 @@ fn main() -> ExitCode {
     };
     let spool = cli.spool;
     let ended = match cli.command {
-        Command::Completions(completions) => completions.execute(),
-        Command::Demo(demo) => demo.execute(spool),
-        Command::Man(man) => man.execute(),
-        Command::Recover(recover) => recover.execute(spool),
         Command::Run(run) => run.execute(spool),
         Command::Ls(ls) => ls.execute(spool),
         Command::View(view) => view.execute(spool),
+        Command::Recover(recover) => recover.execute(spool),
+        Command::Demo(demo) => demo.execute(spool),
+        Command::Completions(completions) => completions.execute(),
+        Command::Man(man) => man.execute(),
     };
     exit::code(ended)
 }

@@ -25,7 +25,8 @@ use crate::{redact, text};
 ///
 /// The command runs as it would without, and one span records it: its name, arguments (what looks like a secret is left
 /// out), directory, process ids, duration and how it ended. TRACEPARENT, TRACESTATE and BAGGAGE are read from the
-/// environment, and handed to the command so that what it traces becomes part of the same trace.
+/// environment, and handed to the command so that what it traces becomes part of the same trace; so is the directory of
+/// --spool. docs/run.md lists what is recorded, and which secrets are recognised.
 ///
 /// Signals sent to this process are passed on to the command: INT, TERM, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT.
 /// Those that a terminal sends (Ctrl-C) are not, since the command gets them too.
