@@ -7,8 +7,8 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use common::{only_span, run, throughline};
-use throughline_testkit::{Finished, Program, Spool};
+use common::{only_span, run, throughline, wait_until};
+use throughline_testkit::{Finished, Program, Signal, Spool};
 
 const THROUGHLINE: &str = env!("CARGO_BIN_EXE_throughline");
 
@@ -57,6 +57,30 @@ fn inherited_state_is_as_without_run() {
         assert_eq!(without, with, "{script}");
         assert!(!without.stdout.is_empty(), "{script}: {without}");
     }
+}
+
+#[test]
+fn blocked_signal_waits_in_the_command_until_it_is_unblocked() {
+    let spool = Spool::new().unwrap();
+    let program = Program::at("env", &spool).args([
+        "--block-signal=TERM",
+        THROUGHLINE,
+        "run",
+        "tail",
+        "-f",
+        "-n",
+        "+1",
+        "/proc/self/stat",
+    ]);
+    let running = program.spawn().unwrap();
+    running.wait_for_stdout("(tail)").unwrap();
+    running.signal(Signal::TERM).unwrap();
+    let command = common::only_child(running.id());
+    wait_until("the signal to wait in the command", || {
+        let status = fs::read_to_string(format!("/proc/{command}/status")).unwrap_or_default();
+        status.lines().any(|line| line == "ShdPnd:\t0000000000004000")
+    });
+    running.kill9().unwrap();
 }
 
 #[test]

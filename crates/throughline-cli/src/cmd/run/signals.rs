@@ -35,7 +35,8 @@ impl Signals {
         // SIGCHLD wakes us. Where our caller ignores it, the kernel would tell nobody how the command ended; that has
         // inherited what we change here for ourselves.
         let signals = SignalsInfo::new(caught.chain([SIGCHLD]))?;
-        SigSet::from(nix::sys::signal::SIGCHLD).thread_unblock()?;
+        // What our caller blocks the command blocks too: there a signal waits until it wants to see it, not here.
+        SigSet::all().thread_unblock()?;
         Ok(Self(signals))
     }
 
