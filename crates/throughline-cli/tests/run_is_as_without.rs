@@ -91,10 +91,27 @@ fn script_without_an_interpreter_line_is_run_by_sh() {
         fs::write(home.join(file), content).unwrap();
         fs::set_permissions(home.join(file), fs::Permissions::from_mode(0o755)).unwrap();
     }
-    for script in ["$RUN ./script x", "PATH=$PWD:$PATH; $RUN script x", "$RUN ./empty"] {
+    fs::create_dir(home.join("first")).unwrap();
+    fs::write(home.join("first/script"), "not executable").unwrap();
+    for script in [
+        "$RUN ./script x",
+        "PATH=$PWD:$PATH; $RUN script x",
+        "PATH=first:no-such-directory::$PATH; $RUN script x",
+        "$RUN ./empty",
+    ] {
         let [without, with] = without_and_with(&spool, script);
         assert_eq!(without, with, "{script}");
+        assert!(without.stderr.is_empty(), "{without}");
     }
+}
+
+#[test]
+fn file_on_the_path_that_may_not_be_executed_is_126() {
+    let spool = Spool::new().unwrap();
+    fs::write(spool.home().join("plain"), "").unwrap();
+    // As bash and env(1) have it; dash says 127.
+    let [_, with] = without_and_with(&spool, "PATH=$PWD:$PATH; $RUN plain");
+    assert_eq!(with.code, Some(126), "{with}");
 }
 
 #[test]

@@ -7,13 +7,14 @@ use std::env;
 use std::ffi::{CString, OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _, pipe};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{ExitStatus, exit};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use fork::{Fork, fork};
-use nix::unistd::{close, execvpe};
+use nix::errno::Errno;
+use nix::unistd::{close, execve};
 use rustix::io::retry_on_intr;
 use rustix::process::{Pid, WaitOptions, waitpid};
 use signal_hook::consts::SIGPIPE;
@@ -75,13 +76,51 @@ pub fn reap(pid: Pid) -> io::Result<ExitStatus> {
     Ok(ExitStatus::from_raw(status.as_raw()))
 }
 
-/// Whether there is such a file, where the command was looked for.
+/// Whether there is such a file, where the command is looked for.
 pub fn exists(program: &OsStr) -> bool {
+    places(program).iter().any(|place| place.exists())
+}
+
+/// Where a command may be: there, if its name has a slash, else in the directories of `PATH`, in that order.
+fn places(program: &OsStr) -> Vec<PathBuf> {
     if program.as_bytes().contains(&b'/') {
-        return Path::new(program).exists();
+        return vec![program.into()];
     }
-    let path = env::var_os("PATH").unwrap_or_default();
-    !program.is_empty() && env::split_paths(&path).any(|directory| directory.join(program).exists())
+    if program.is_empty() {
+        return Vec::new();
+    }
+    let path = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    // An empty directory is the current one; so it is when nothing stands before the name.
+    env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .collect()
+}
+
+/// Becomes the command, as execvp(3) does: what may not be executed is passed over while there are other places, and a
+/// file that is no program and does not name its interpreter is a script for `/bin/sh`. Not all C libraries do the latter.
+fn execute(command: &[CString], environment: &[CString]) -> Errno {
+    let mut result = Errno::ENOENT;
+    for place in places(OsStr::from_bytes(command[0].as_bytes())) {
+        let Ok(place) = CString::new(place.into_os_string().into_vec()) else {
+            continue;
+        };
+        let Err(error) = execve(&place, command, environment);
+        match error {
+            Errno::ENOENT | Errno::ENOTDIR if command[0] != place => {}
+            Errno::EACCES => result = error,
+            Errno::ENOEXEC => {
+                let shell = c"/bin/sh";
+                let script: Vec<_> = [shell.to_owned(), place]
+                    .into_iter()
+                    .chain(command[1..].iter().cloned())
+                    .collect();
+                let Err(error) = execve(shell, &script, environment);
+                return error;
+            }
+            _ => return error,
+        }
+    }
+    result
 }
 
 /// In the child: waits for the changes, then becomes the command.
@@ -105,8 +144,7 @@ fn become_command(command: &[OsString], mut to_read: PipeReader, mut to_tell: Pi
     for number in inherited.closed() {
         let _ = close(number);
     }
-    // Searches PATH, and has /bin/sh run a script that does not name its interpreter.
-    let Err(error) = execvpe(&command[0], &command, &environment);
+    let error = execute(&command, &environment);
     let _ = to_tell.write_all(&(error as i32).to_ne_bytes());
     exit(NOT_FOUND.into());
 }
