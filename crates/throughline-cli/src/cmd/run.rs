@@ -13,6 +13,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
+use rustix::process::Pid;
 use throughline::{Context, Span, span};
 use throughline_wire::environment::{EnvWriter, pairs};
 
@@ -83,16 +84,7 @@ impl Run {
         let ended = match waiting.start(&changes) {
             Ok(child) => {
                 span.set("process.pid", child.as_raw_nonzero().get());
-                let ended = match signals {
-                    Ok(signals) => signals.forward_until_exit(child),
-                    Err(error) => {
-                        say(&format!("signals are not passed on: {error}"));
-                        child::reap(child)
-                    }
-                };
-                ended.map_err(|error| {
-                    Failure::with_code(OWN_FAILURE, format_args!("how the command ended is not known: {error}"))
-                })
+                wait_for(child, signals)
             }
             Err(error) => {
                 span.error(&error);
@@ -114,6 +106,18 @@ impl Run {
                 .unwrap_or(u8::MAX)),
         }
     }
+}
+
+/// Waits until the command has ended, and passes signals on meanwhile.
+fn wait_for(child: Pid, signals: io::Result<Signals>) -> Result<ExitStatus, Failure> {
+    let ended = match signals {
+        Ok(signals) => signals.forward_until_exit(child),
+        Err(error) => {
+            say(&format!("signals are not passed on: {error}"));
+            child::reap(child)
+        }
+    };
+    ended.map_err(|error| Failure::with_code(OWN_FAILURE, format_args!("how the command ended is not known: {error}")))
 }
 
 /// What is known before the command starts (OpenTelemetry semantic conventions, "CLI programs" and "Process").

@@ -34,9 +34,12 @@ impl Signals {
         let caught = FORWARDED.into_iter().filter(|number| !inherited.ignores(*number));
         // SIGCHLD wakes us. Where our caller ignores it, the kernel would tell nobody how the command ended; that has
         // inherited what we change here for ourselves.
-        let signals = SignalsInfo::new(caught.chain([SIGCHLD]))?;
-        // What our caller blocks the command blocks too: there a signal waits until it wants to see it, not here.
-        SigSet::all().thread_unblock()?;
+        let caught: Vec<_> = caught.chain([SIGCHLD]).collect();
+        let signals = SignalsInfo::new(&caught)?;
+        // What our caller blocks the command blocks too: there a signal waits until it wants to see it, not here. Others
+        // stay blocked: one that has been waiting would end us.
+        let caught: SigSet = caught.iter().filter_map(|number| (*number).try_into().ok()).collect();
+        caught.thread_unblock()?;
         Ok(Self(signals))
     }
 
