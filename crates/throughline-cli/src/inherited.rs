@@ -64,5 +64,5 @@ fn ignored_signals() -> Option<u64> {
     let status = &status[..length];
     let at = status.windows(FIELD.len()).position(|window| window == FIELD)? + FIELD.len();
     let digits = status.get(at..at + 16)?;
-    u64::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }

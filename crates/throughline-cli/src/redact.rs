@@ -171,10 +171,10 @@ impl Scanner {
         if is_known_key(core) {
             return (plain.replace(core, REDACTED), plain_length);
         }
-        if let Some((option @ ("--user" | "--proxy-user"), value)) = core.split_once('=')
-            && let Some((user, _)) = value.split_once(':')
-        {
-            return (format!("{option}={user}:{REDACTED}"), plain_length);
+        if let Some((option @ ("--user" | "--proxy-user"), value)) = core.split_once('=') {
+            if let Some((user, _)) = value.split_once(':') {
+                return (format!("{option}={user}:{REDACTED}"), plain_length);
+            }
         }
         if let Some(shown) = self.short_option(core) {
             let before = plain.find(core).unwrap_or(0);

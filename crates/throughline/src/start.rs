@@ -23,11 +23,7 @@ pub(crate) fn start(config: Config, limits: Limits, sync_every: Option<Duration>
     let manifest = Manifest {
         service: resource.service_name().to_owned(),
         namespace: resource.get("service.namespace").unwrap_or_default().to_owned(),
-        destinations: config
-            .destinations
-            .iter()
-            .map(|to| to.known_as(known_key))
-            .collect(),
+        destinations: config.destinations.iter().map(|to| to.known_as(known_key)).collect(),
         ..Manifest::default()
     };
     let settings = Settings {

@@ -5,7 +5,8 @@
 
 use std::env;
 use std::ffi::{CString, OsStr, OsString};
-use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _, pipe};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 use std::process::{ExitStatus, exit};
@@ -16,6 +17,7 @@ use fork::{Fork, fork};
 use nix::errno::Errno;
 use nix::unistd::{close, execve};
 use rustix::io::retry_on_intr;
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use signal_hook::consts::SIGPIPE;
 
@@ -29,9 +31,9 @@ pub type Changes = Vec<(OsString, Option<OsString>)>;
 pub struct Waiting {
     pid: Pid,
     /// Takes the changes of the environment, to its end.
-    changes: PipeWriter,
+    changes: File,
     /// Gives the number of the error when the command cannot be executed; ends when it is.
-    failure: PipeReader,
+    failure: File,
 }
 
 impl Waiting {
@@ -124,7 +126,7 @@ fn execute(command: &[CString], environment: &[CString]) -> Errno {
 }
 
 /// In the child: waits for the changes, then becomes the command.
-fn become_command(command: &[OsString], mut to_read: PipeReader, mut to_tell: PipeWriter) -> ! {
+fn become_command(command: &[OsString], mut to_read: File, mut to_tell: File) -> ! {
     let mut message = Vec::new();
     let read = to_read.read_to_end(&mut message);
     let Some(changes) = decoded(&message).filter(|_| read.is_ok()) else {
@@ -189,6 +191,12 @@ fn decoded(message: &[u8]) -> Option<Changes> {
         }
     }
     None
+}
+
+/// What is written to the second file is read from the first. Neither outlives an `exec`.
+fn pipe() -> io::Result<(File, File)> {
+    let (to_read, to_write) = pipe_with(PipeFlags::CLOEXEC)?;
+    Ok((to_read.into(), to_write.into()))
 }
 
 #[cfg(test)]

@@ -53,9 +53,8 @@ impl Signals {
                 Change::Stopped if is_a_shells_job() => emulate_default_handler(SIGTSTP)?, // returns when we are continued
                 Change::Stopped | Change::None => {}
             }
-            if process::id() == 1
-                && let Some(status) = reap_all(child)
-            {
+            let has_ended = if process::id() == 1 { reap_all(child) } else { None };
+            if let Some(status) = has_ended {
                 return Ok(status);
             }
             for signal in self.0.wait() {
