@@ -23,7 +23,7 @@ mod ids;
 mod relay;
 mod stack;
 
-pub use hook::{Hook, HookTaken, set_hook};
+pub use hook::{Hook, TooManyHooks, add_hook};
 pub use ids::Ids;
 pub use relay::Relay;
-pub use stack::{Context, Entered, current, enter, ids, is_empty, scope, suppress};
+pub use stack::{Context, Entered, Token, current, enter, ids, is_empty, pop, push, scope, suppress};

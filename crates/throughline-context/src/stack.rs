@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::hook::hook;
+use crate::hook::{foreign, has_hooks, tell};
 use crate::ids::{Ids, RELAYS};
 use crate::relay::Relay;
 
@@ -35,6 +35,8 @@ thread_local! {
     static RELAY: RefCell<Option<Arc<Relay>>> = const { RefCell::new(None) };
     /// In the order in which they were entered. No two are neighbours, so there are at most as many as frames that live.
     static GONE: RefCell<Vec<Gone>> = const { RefCell::new(Vec::new()) };
+    /// The frames of tokens, in the order in which they were entered.
+    static PUSHED: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
     /// The scopes inside the innermost of `Current::scopes`.
     static DEEP: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
@@ -110,10 +112,19 @@ impl Context {
     }
 }
 
-/// The current context of this thread.
+/// The current context of this thread: what was entered here last, unless a [`Hook`](crate::Hook) knows of a newer one.
 #[must_use]
 pub fn current() -> Context {
-    let ids = ids();
+    let ours = ours();
+    if has_hooks() {
+        return asked().and_then(|_asking| foreign(&ours)).unwrap_or(ours);
+    }
+    ours
+}
+
+/// The same, of our own contexts.
+fn ours() -> Context {
+    let ids = own_ids();
     Context {
         ids,
         relay: if ids.has_relay() { relay() } else { None },
@@ -126,6 +137,14 @@ pub fn current() -> Context {
 #[inline]
 #[must_use]
 pub fn ids() -> Ids {
+    if has_hooks() {
+        return current().ids;
+    }
+    own_ids()
+}
+
+#[inline]
+fn own_ids() -> Ids {
     CURRENT
         .try_with(|current| Ids {
             trace_id: current.trace_id.get(),
@@ -135,10 +154,32 @@ pub fn ids() -> Ids {
         .unwrap_or_default()
 }
 
+thread_local! {
+    /// Whether a hook is being asked on this thread for what is current: what it reads meanwhile is ours.
+    static IS_ASKING: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Asking;
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let _ = IS_ASKING.try_with(|asking| asking.set(false));
+    }
+}
+
+/// `None`: it is inside the same question.
+fn asked() -> Option<Asking> {
+    let was_asking = IS_ASKING.try_with(|asking| asking.replace(true)).unwrap_or(true);
+    (!was_asking).then_some(Asking)
+}
+
 /// Whether nothing is current on this thread that could be passed on: no span, no relay, no mark.
 #[inline]
 #[must_use]
 pub fn is_empty() -> bool {
+    if has_hooks() {
+        return ids().is_empty();
+    }
     CURRENT
         .try_with(|current| current.bits.get() == 0 && current.span_id.get() == [0; 8])
         .unwrap_or(true)
@@ -171,6 +212,41 @@ pub fn scope<R>(ids: Ids, relay: Option<Arc<Relay>>, f: impl FnOnce() -> R) -> R
     frame.begin_scope();
     let _scope = Scope(frame);
     f()
+}
+
+/// Makes a context current on this thread until [`pop`] is given the token: for layers that are told of begin and end, and have no
+/// place for a guard.
+///
+/// Tokens may be given back in any order. One that never is leaves its context current until a [`scope`] around it, or the thread,
+/// ends.
+pub fn push(ids: Ids, relay: Option<Arc<Relay>>) -> Token {
+    let frame = Frame::enter(ids, relay);
+    let number = frame.number;
+    // Where the thread's own memory is gone already, nothing is current.
+    let _ = PUSHED.try_with(|pushed| pushed.borrow_mut().push(frame));
+    Token {
+        number,
+        not_send: PhantomData,
+    }
+}
+
+/// Ends what [`push`] has begun. A token that was given back before does nothing.
+pub fn pop(token: Token) {
+    let frame = PUSHED.try_with(|pushed| {
+        let mut pushed = pushed.borrow_mut();
+        let at = pushed.iter().rposition(|frame| frame.number == token.number)?;
+        Some(pushed.remove(at))
+    });
+    if let Ok(Some(mut frame)) = frame {
+        frame.end();
+    }
+}
+
+/// A context that was made current by [`push`]. It stays on its thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    number: u64,
+    not_send: PhantomData<*const ()>,
 }
 
 /// Switches tracing off on this thread until the guard is dropped. Ids stay as they are.
@@ -209,14 +285,13 @@ struct Frame {
     number: u64,
     /// The scope it was entered in.
     scope: u64,
-    token: usize,
     not_send: PhantomData<*const ()>,
 }
 
 impl Frame {
     #[inline]
     fn enter(mut ids: Ids, relay: Option<Arc<Relay>>) -> Self {
-        let before = self::ids();
+        let before = own_ids();
         ids.bits &= !RELAYS;
         // `None` for `None`, where nothing is swapped: moved either way, so that nothing remains to be dropped.
         let relay = if relay.is_some() || before.has_relay() {
@@ -234,10 +309,9 @@ impl Frame {
             })
             .unwrap_or_default();
         set(ids);
-        let token = match hook() {
-            None => 0,
-            Some(hook) => hook.entered(&current()),
-        };
+        if has_hooks() {
+            tell(|hook| hook.entered(number, &ours()));
+        }
         Self {
             below: Below {
                 ids: before,
@@ -246,7 +320,6 @@ impl Frame {
             },
             number,
             scope,
-            token,
             not_send: PhantomData,
         }
     }
@@ -272,8 +345,8 @@ impl Frame {
         } else {
             self.end_slowly();
         }
-        if let Some(hook) = hook() {
-            hook.exited(self.token, &current());
+        if has_hooks() {
+            tell(|hook| hook.exited(self.number, &ours()));
         }
     }
 
@@ -290,8 +363,8 @@ impl Frame {
         } else {
             self.end_scope_slowly();
         }
-        if let Some(hook) = hook() {
-            hook.exited(self.token, &current());
+        if has_hooks() {
+            tell(|hook| hook.exited(self.number, &ours()));
         }
     }
 
@@ -333,6 +406,11 @@ impl Frame {
                 let mut gone = gone.borrow_mut();
                 let outside = gone.partition_point(|gone| gone.frame < self.number);
                 gone.truncate(outside);
+            });
+            let _ = PUSHED.try_with(|pushed| {
+                let mut pushed = pushed.borrow_mut();
+                let outside = pushed.partition_point(|frame| frame.number < self.number);
+                pushed.truncate(outside);
             });
             current.return_to(std::mem::take(&mut self.below));
         });
@@ -561,6 +639,33 @@ mod tests {
         drop(held);
         drop(outer);
         assert_eq!(top(), 0);
+    }
+
+    #[test]
+    fn tokens_may_be_given_back_in_any_order_or_never() {
+        let outer = push(span(1), None);
+        let (two, three) = (push(span(2), None), push(span(3), None));
+        pop(two);
+        assert_eq!(top(), 3);
+        pop(two);
+        pop(three);
+        assert_eq!(top(), 1);
+        scope(span(4), None, || {
+            let _never = push(span(5), None);
+            let guard = enter(span(6), None);
+            let inside = push(span(7), None);
+            drop(guard);
+            pop(inside);
+            assert_eq!(top(), 5);
+        });
+        assert_eq!(
+            (top(), PUSHED.with_borrow(Vec::len)),
+            (1, 1),
+            "what the scope left open is gone"
+        );
+        pop(outer);
+        assert_eq!((top(), PUSHED.with_borrow(Vec::len)), (0, 0));
+        assert_eq!(GONE.with_borrow(Vec::len), 0);
     }
 
     #[test]
