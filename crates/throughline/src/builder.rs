@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use throughline_spool::Limits;
 
-use crate::config;
+use crate::config::{self, Attribute, Propagators};
 use crate::destination::Destination;
 use crate::guard::Tracing;
-use crate::notice::notice;
+use crate::notice::{self, notice};
+use crate::propagation::Propagator;
 use crate::sampler::Sampler;
 use crate::tracer::{self, IdGenerator};
+use crate::value::ToValue;
 use crate::{clock, start};
 
 /// Switches tracing on for this process, under this service name.
@@ -43,6 +45,7 @@ pub fn builder(service_name: &str) -> Builder {
         sync_every: None,
         delivers_all: false,
         id_generator: None,
+        diagnostics: None,
     }
 }
 
@@ -54,6 +57,7 @@ pub struct Builder {
     sync_every: Option<Duration>,
     delivers_all: bool,
     id_generator: Option<Box<dyn IdGenerator>>,
+    diagnostics: Option<notice::Handler>,
 }
 
 impl Builder {
@@ -106,9 +110,69 @@ impl Builder {
         self
     }
 
-    /// An attribute of this service, as `OTEL_RESOURCE_ATTRIBUTES`. May be called again for others.
-    pub fn resource(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.settings.resource.push((key.into(), value.into()));
+    /// An attribute of this service, as `OTEL_RESOURCE_ATTRIBUTES`: any value, and a key that was set before gets the new one. May be
+    /// called again for others.
+    ///
+    /// `service.instance.id`, `process.pid`, `process.executable.name`, `host.name`, `host.arch`, `os.type` and `os.version` are found
+    /// out where nobody says them.
+    pub fn resource(mut self, key: &str, value: impl ToValue) -> Self {
+        self.settings.resource.extend(Attribute::of(key, value));
+        self
+    }
+
+    /// The conventions that the resource's attributes follow (OTLP `ResourceSpans.schema_url`). Default: none is said.
+    pub fn schema_url(mut self, url: impl Into<String>) -> Self {
+        self.settings.schema_url = url.into();
+        self
+    }
+
+    /// For how long a span waits for company before it is sent, as `OTEL_BSP_SCHEDULE_DELAY`. Default 5 s.
+    pub fn schedule_delay(mut self, delay: Duration) -> Self {
+        self.settings.schedule_delay = Some(delay);
+        self
+    }
+
+    /// The most spans of one request, as `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`. Default 512; at least 1. A request has at most 2 MiB in any
+    /// case, but for a single span that is longer.
+    pub fn batch_spans(mut self, spans: usize) -> Self {
+        self.settings.batch_spans = Some(spans.max(1));
+        self
+    }
+
+    /// Which formats carry the context over a border, as `OTEL_PROPAGATORS`. Default: all that there are.
+    ///
+    /// ```no_run
+    /// use throughline::Propagator;
+    ///
+    /// let without_baggage = throughline::builder("orders").propagators([Propagator::TraceContext]).init();
+    /// ```
+    pub fn propagators(mut self, propagators: impl IntoIterator<Item = Propagator>) -> Self {
+        let mut chosen = Propagators {
+            trace_context: false,
+            baggage: false,
+        };
+        for propagator in propagators {
+            match propagator {
+                Propagator::TraceContext => chosen.trace_context = true,
+                Propagator::Baggage => chosen.baggage = true,
+            }
+        }
+        self.settings.propagators = Some(chosen);
+        self
+    }
+
+    /// Gets what there is to say to the person who runs the program, one line at a time, instead of stderr: settings that cannot be
+    /// used, and changes of a destination's state. For programs that own their terminal, or have a log.
+    ///
+    /// It is called on whichever thread has something to say, under no lock. What panics in it is lost.
+    ///
+    /// ```no_run
+    /// let _tracing = throughline::builder("orders")
+    ///     .diagnostics(|line| eprintln!("[tracing] {line}"))
+    ///     .init();
+    /// ```
+    pub fn diagnostics(mut self, handler: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.diagnostics = Some(Box::new(handler));
         self
     }
 
@@ -176,6 +240,9 @@ impl Builder {
 
     /// Switches tracing on. The first call of a process decides; what a later one returns belongs to the same tracing.
     pub fn init(self) -> Tracing {
+        if let Some(handler) = self.diagnostics {
+            notice::set_handler(handler);
+        }
         let executable = std::env::current_exe().ok();
         let executable = executable
             .as_deref()

@@ -32,7 +32,7 @@ use exporter::Choice;
 #[cfg(not(feature = "otlp"))]
 pub(crate) use exporter::Destination;
 pub(crate) use masked::masked;
-pub(crate) use resource::Resource;
+pub(crate) use resource::{Attribute, Resource};
 pub(crate) use variables::Notice;
 use variables::{Variables, boolean, milliseconds, positive};
 
@@ -51,8 +51,11 @@ pub(crate) struct Settings {
     pub(crate) headers: Vec<(String, String)>,
     /// For one request; zero is no limit.
     pub(crate) timeout: Option<Duration>,
+    pub(crate) schedule_delay: Option<Duration>,
+    pub(crate) batch_spans: Option<usize>,
+    pub(crate) propagators: Option<Propagators>,
     pub(crate) sampler: Option<Sampler>,
-    pub(crate) resource: Vec<(String, String)>,
+    pub(crate) resource: Vec<Attribute>,
     pub(crate) schema_url: String,
     pub(crate) spool_dir: Option<PathBuf>,
     /// `true` switches tracing on, `false` off, whatever a variable says.
@@ -110,7 +113,7 @@ pub(crate) fn read(
     // A switched-off library has nothing to say about its other settings, only about its switch
     // and what still works.
     let switched_on = switched_on(settings, &mut variables);
-    let propagators = propagators(&mut variables);
+    let propagators = settings.propagators.unwrap_or_else(|| propagators(&mut variables));
     let mut rest = Variables::new(environment);
     let destination = exporter::choose(settings, &mut rest);
     let enabled = switched_on && !(settings.only_with_endpoint && matches!(destination, Choice::NothingChosen));
@@ -120,7 +123,7 @@ pub(crate) fn read(
             Choice::Send(destinations) if enabled => destinations,
             _ => Vec::new(),
         },
-        batch: batch(&mut rest),
+        batch: batch(settings, &mut rest),
         sampler: sampler(settings, &mut rest),
         propagators,
         resource: resource(settings, &mut rest, executable),
@@ -130,6 +133,7 @@ pub(crate) fn read(
             .clone()
             .or_else(|| rest.raw("THROUGHLINE_SPOOL_DIR").map(PathBuf::from)),
     };
+    limits(&mut rest);
     let mut notices = variables.notices;
     if switched_on {
         notices.append(&mut rest.notices);
@@ -172,16 +176,41 @@ fn off_switch(text: &str) -> Result<bool, String> {
     }
 }
 
-fn batch(variables: &mut Variables<'_>) -> BatchSettings {
+fn batch(settings: &Settings, variables: &mut Variables<'_>) -> BatchSettings {
     let default = BatchSettings::default();
-    let delay = variables.first(&["OTEL_BSP_SCHEDULE_DELAY"], "using 5000", milliseconds);
+    let delay = settings
+        .schedule_delay
+        .or_else(|| variables.first(&["OTEL_BSP_SCHEDULE_DELAY"], "using 5000", milliseconds));
     // Validated and no more: the spool is the queue, and has limits of its own.
     variables.first(&["OTEL_BSP_MAX_QUEUE_SIZE"], "the spool's quota holds anyway", positive);
-    let spans = variables.first(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"], "using 512", positive);
+    let spans = settings.batch_spans.or_else(|| {
+        let spans = variables.first(&["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"], "using 512", positive);
+        spans.map(|n| usize::try_from(n).unwrap_or(usize::MAX))
+    });
     BatchSettings {
         schedule_delay: delay.unwrap_or(default.schedule_delay),
-        spans: spans.map_or(default.spans, |n| usize::try_from(n).unwrap_or(usize::MAX)),
+        spans: spans.unwrap_or(default.spans),
         ..default
+    }
+}
+
+/// Nothing reads these yet: whoever sets one of them to something else than what holds learns that it has no effect.
+fn limits(variables: &mut Variables<'_>) {
+    const HOLDS: &str = "128";
+    for name in [
+        "OTEL_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_SPAN_EVENT_COUNT_LIMIT",
+        "OTEL_SPAN_LINK_COUNT_LIMIT",
+        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    ] {
+        if let Some(value) = variables.text(name).filter(|value| value != HOLDS) {
+            let instead = "a span holds 128 attributes, events and links, and values of any length";
+            variables.say(name, &value, "is not read yet", instead);
+        }
     }
 }
 

@@ -8,11 +8,22 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
-use std::sync::{Mutex, TryLockError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, OnceLock, TryLockError};
 
 /// More distinct texts than this are not remembered, and so not said: a bound for the memory and
 /// for the noise.
 const DISTINCT_TEXTS: usize = 1024;
+
+/// Gets the lines instead of stderr.
+pub(crate) type Handler = Box<dyn Fn(&str) + Send + Sync>;
+
+static HANDLER: OnceLock<Handler> = OnceLock::new();
+
+/// The first call decides.
+pub(crate) fn set_handler(handler: Handler) {
+    let _first = HANDLER.set(handler);
+}
 
 static SAID: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 
@@ -65,6 +76,11 @@ fn first_time(said: &Mutex<BTreeSet<u64>>, text: &str) -> bool {
 }
 
 fn write_line(text: &str) {
+    if let Some(handler) = HANDLER.get() {
+        // What the user's code does with it is the user's business, but for a panic on a thread of ours.
+        let _ = catch_unwind(AssertUnwindSafe(|| handler(&escaped(text))));
+        return;
+    }
     // One write, so that lines of several processes on one terminal do not mix. `eprintln!` would
     // panic where stderr is closed.
     let line = format!("throughline: {}\n", escaped(text));

@@ -8,6 +8,16 @@ use throughline_wire::propagation::{self, Carrier, Pair};
 use crate::context::Context;
 use crate::tracer;
 
+/// A format that carries the context over a border; for [`Builder::propagators`](crate::Builder::propagators).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Propagator {
+    /// W3C Trace Context: `traceparent` and `tracestate`.
+    TraceContext,
+    /// W3C Baggage: `baggage`.
+    Baggage,
+}
+
 /// Reads a context from headers or anything like them: pairs of name and value, in any case and order.
 ///
 /// Takes `&HashMap<String, String>`, `&http::HeaderMap`, `&Vec<(String, String)>`, iterators of pairs of strings or bytes.

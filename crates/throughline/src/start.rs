@@ -1,15 +1,16 @@
 //! Makes the recorder and starts delivery, once in a process.
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use throughline_spool::{Limits, Manifest, Recorder, Root, Settings};
 
-use crate::config::Config;
+use crate::config::{Config, Resource};
 use crate::deliveries::{self, Plan};
 use crate::notice::notice;
 use crate::spool_dir::default_spool_dir;
-use crate::{clock, housekeeping};
+use crate::{clock, detectors, housekeeping};
 
 /// Makes the recorder and starts delivery, unless that was done before.
 pub(crate) fn start(config: Config, limits: Limits, sync_every: Option<Duration>, delivers_all: bool) {
@@ -29,7 +30,8 @@ pub(crate) fn start(config: Config, limits: Limits, sync_every: Option<Duration>
     let settings = Settings {
         root,
         manifest,
-        resource: resource.encode().into(),
+        resource: encoded_resource(&config.resource),
+        resource_of_child: || RESOURCE.get().map(encoded_resource),
         schema_url: config.schema_url.into(),
         limits,
         tier: None,
@@ -40,6 +42,8 @@ pub(crate) fn start(config: Config, limits: Limits, sync_every: Option<Duration>
         woken: deliveries::wake,
         forked: deliveries::start_in_child,
     };
+    // A forked child says the same of itself, but for what is found out.
+    let _first = RESOURCE.set(config.resource);
     let Ok(recorder) = Recorder::install(settings) else {
         return notice(format_args!(
             "tracing was switched on before in this process: the first call decides"
@@ -68,6 +72,15 @@ pub(crate) fn start(config: Config, limits: Limits, sync_every: Option<Duration>
             is_for_all: delivers_all,
         },
     );
+}
+
+/// What was said of this process and its ancestors.
+static RESOURCE: OnceLock<Resource> = OnceLock::new();
+
+fn encoded_resource(said: &Resource) -> Arc<[u8]> {
+    let mut resource = said.clone();
+    resource.add_detected(detectors::detect());
+    resource.encode().into()
 }
 
 pub(crate) const IN_MEMORY: &str = "spans are kept in memory, and die with the process";

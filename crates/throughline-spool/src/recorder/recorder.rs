@@ -41,6 +41,8 @@ pub struct Settings {
     pub manifest: Manifest,
     /// The encoded OTLP `Resource` of all spans.
     pub resource: Arc<[u8]>,
+    /// That of a forked child, asked in the child; `None`: the same.
+    pub resource_of_child: fn() -> Option<Arc<[u8]>>,
     /// Its schema URL, or empty.
     pub schema_url: Arc<str>,
     /// How much may be kept.
@@ -78,6 +80,7 @@ impl Settings {
             resting: || {},
             is_busy: || false,
             woken: || {},
+            resource_of_child: || None,
             forked: |_| {},
         }
     }
@@ -215,7 +218,11 @@ impl Recorder {
                 .compare_exchange(found, epoch, Ordering::AcqRel, Ordering::Acquire)
                 .is_ok()
         {
-            let recorder = Self::open(self.settings.clone(), epoch);
+            let mut settings = self.settings.clone();
+            if let Some(resource) = (settings.resource_of_child)() {
+                settings.resource = resource;
+            }
+            let recorder = Self::open(settings, epoch);
             recorder.start_maintenance();
             (recorder.settings.forked)(recorder);
             return Some(recorder);

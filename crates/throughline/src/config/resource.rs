@@ -1,11 +1,48 @@
 //! Who made the spans: the resource that stands in front of every request.
 
-use throughline_wire::{Value, encode_resource};
+use throughline_wire::Value;
+use throughline_wire::encode::push_key_value;
+
+use crate::value::ToValue;
 
 /// The attributes of the resource, each key once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Resource {
-    attributes: Vec<(String, String)>,
+    attributes: Vec<Attribute>,
+}
+
+/// One attribute of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attribute {
+    key: String,
+    /// Of a text.
+    text: Option<String>,
+    /// The whole field of the OTLP message `Resource`.
+    field: Vec<u8>,
+}
+
+impl Attribute {
+    /// `Resource.attributes`.
+    const TAG: u8 = 0x0a;
+
+    pub(crate) fn new(key: &str, value: &Value<'_>) -> Self {
+        let mut field = Vec::new();
+        push_key_value(&mut field, Self::TAG, key, value);
+        let text = match value {
+            Value::Str(text) => Some((*text).to_owned()),
+            _ => None,
+        };
+        Self {
+            key: key.to_owned(),
+            text,
+            field,
+        }
+    }
+
+    /// `None`: there is no value.
+    pub(crate) fn of(key: &str, value: impl ToValue) -> Option<Self> {
+        value.with_value(|value| Self::new(key, value))
+    }
 }
 
 /// Where the name of the service may come from, and the other attributes.
@@ -17,7 +54,7 @@ pub(super) struct Sources<'a> {
     /// `OTEL_RESOURCE_ATTRIBUTES`.
     pub(super) environment: Vec<(String, String)>,
     /// The builder's attributes.
-    pub(super) code: &'a [(String, String)],
+    pub(super) code: &'a [Attribute],
     /// The file name of the program.
     pub(super) executable: Option<&'a str>,
 }
@@ -46,18 +83,16 @@ impl Resource {
         if let Some(name) = sources.name {
             resource.set("service.name", name);
         }
-        for (key, value) in sources.code {
-            resource.set(key, value.clone());
+        for attribute in sources.code {
+            resource.put(attribute.clone());
         }
         resource
     }
 
-    /// The value of `key`.
+    /// The text of `key`.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        self.attributes
-            .iter()
-            .find(|(k, _)| k == key)
-            .map(|(_, value)| value.as_str())
+        let found = self.attributes.iter().find(|attribute| attribute.key == key)?;
+        found.text.as_deref()
     }
 
     /// Never absent: there is always a name, if only `unknown_service`.
@@ -65,20 +100,31 @@ impl Resource {
         self.get("service.name").unwrap_or("unknown_service")
     }
 
+    /// Adds what nobody has said.
+    pub(crate) fn add_detected(&mut self, detected: impl IntoIterator<Item = Attribute>) {
+        for attribute in detected {
+            if !self.attributes.iter().any(|known| known.key == attribute.key) {
+                self.attributes.push(attribute);
+            }
+        }
+    }
+
     /// The bytes of the OTLP message `Resource`.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let attributes: Vec<_> = self
-            .attributes
+        self.attributes
             .iter()
-            .map(|(key, value)| (key, Value::Str(value)))
-            .collect();
-        encode_resource(&attributes)
+            .flat_map(|attribute| attribute.field.iter().copied())
+            .collect()
     }
 
     fn set(&mut self, key: &str, value: String) {
-        match self.attributes.iter_mut().find(|(k, _)| k == key) {
-            Some((_, old)) => *old = value,
-            None => self.attributes.push((key.to_owned(), value)),
+        self.put(Attribute::new(key, &Value::Str(&value)));
+    }
+
+    fn put(&mut self, attribute: Attribute) {
+        match self.attributes.iter_mut().find(|known| known.key == attribute.key) {
+            Some(old) => *old = attribute,
+            None => self.attributes.push(attribute),
         }
     }
 }

@@ -357,6 +357,25 @@ fn shown(sampler: &Sampler) -> String {
 }
 
 #[test]
+fn limit_that_is_not_read_is_said() {
+    let said = |name: &str, value: &str| from_environment(&[(name, value)]).1.len();
+    for name in [
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_SPAN_LINK_COUNT_LIMIT",
+    ] {
+        assert_eq!(
+            (
+                said(name, "64"),
+                said(name, ""),
+                said("OTEL_SPAN_EVENT_COUNT_LIMIT", "128")
+            ),
+            (1, 0, 0)
+        );
+    }
+}
+
+#[test]
 fn samplers_are_named_as_the_specification_names_them() {
     let ratio = |share| Sampler::ratio(share).unwrap();
     for (name, arg, expected, notices) in [
@@ -419,7 +438,7 @@ fn the_service_is_named_by_the_strongest_source() {
         ..Settings::default()
     };
     let code = Settings {
-        resource: vec![("service.name".into(), "code".into())],
+        resource: Attribute::of("service.name", "code").into_iter().collect(),
         ..caller.clone()
     };
     let variable = ("OTEL_SERVICE_NAME", "variable");
@@ -453,7 +472,7 @@ fn the_service_is_named_by_the_strongest_source() {
 #[test]
 fn the_resource_holds_each_key_once_and_code_beats_environment() {
     let code = Settings {
-        resource: vec![("k".into(), "code".into())],
+        resource: Attribute::of("k", "code").into_iter().collect(),
         ..Settings::default()
     };
     let (config, _) = config(&code, &[("OTEL_RESOURCE_ATTRIBUTES", "k=environment,l=kept")]);

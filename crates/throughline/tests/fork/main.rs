@@ -49,6 +49,15 @@ fn parent_and_child_each_send_their_own_spans_once() {
         "the tree goes on in the child"
     );
 
+    let told_of = |name: &str, key: &str| named(&spans, name)[0].resource_attribute(key).cloned();
+    for key in ["process.pid", "service.instance.id"] {
+        let (parent, child) = (told_of("in the parent", key), told_of("in the child", key));
+        assert!(
+            parent.is_some() && child.is_some() && parent != child,
+            "{key}: {parent:?} {child:?}"
+        );
+    }
+
     let ids: HashSet<_> = spans.iter().map(|span| &span.span_id).collect();
     assert_eq!(ids.len(), spans.len(), "no span id repeats");
     let traces: HashSet<_> = spans.iter().map(|span| &span.trace_id).collect();
