@@ -70,18 +70,18 @@ impl Resource {
         };
         let default_name = sources.default_name.filter(|name| !name.is_empty());
         let mut resource = Self { attributes: Vec::new() };
-        resource.set("service.name", default_name.map_or_else(unknown, str::to_owned));
-        resource.set("telemetry.sdk.name", "throughline".to_owned());
-        resource.set("telemetry.sdk.language", "rust".to_owned());
-        resource.set("telemetry.sdk.version", env!("CARGO_PKG_VERSION").to_owned());
+        resource.set("service.name", &default_name.map_or_else(unknown, str::to_owned));
+        resource.set("telemetry.sdk.name", "throughline");
+        resource.set("telemetry.sdk.language", "rust");
+        resource.set("telemetry.sdk.version", env!("CARGO_PKG_VERSION"));
         for (key, value) in sources.environment {
             // An empty name names nothing.
             if key != "service.name" || !value.is_empty() {
-                resource.set(&key, value);
+                resource.set(&key, &value);
             }
         }
         if let Some(name) = sources.name {
-            resource.set("service.name", name);
+            resource.set("service.name", &name);
         }
         for attribute in sources.code {
             resource.put(attribute.clone());
@@ -117,8 +117,8 @@ impl Resource {
             .collect()
     }
 
-    fn set(&mut self, key: &str, value: String) {
-        self.put(Attribute::new(key, &Value::Str(&value)));
+    fn set(&mut self, key: &str, value: &str) {
+        self.put(Attribute::new(key, &Value::Str(value)));
     }
 
     fn put(&mut self, attribute: Attribute) {
