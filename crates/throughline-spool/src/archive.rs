@@ -47,7 +47,7 @@ use intake::{Intake, Trouble};
 use layout::Layout;
 use locked::Locked;
 
-pub use backlog::Backlog;
+pub use backlog::{Backlog, Stranger};
 pub use ledger::Evicted;
 pub use portion::Portion;
 pub use summary::{Left, Summary};

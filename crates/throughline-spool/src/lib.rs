@@ -33,7 +33,7 @@ mod reader;
 mod recorder;
 mod store;
 
-pub use archive::{Archive, Backlog, Evicted, Left, Moment, Portion, Progress, Summary, Whose};
+pub use archive::{Archive, Backlog, Evicted, Left, Moment, Portion, Progress, Stranger, Summary, Whose};
 pub use directory::{Life, ProcessDir, Root};
 pub use format::header::Signal;
 pub use format::manifest::{Destination, Identity, Manifest};

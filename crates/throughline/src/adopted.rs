@@ -1,6 +1,6 @@
 //! The spans of processes that have died, from the archive.
 
-use throughline_spool::{Archive, Backlog, Portion, Root, Settings, Whose};
+use throughline_spool::{Archive, Backlog, Portion, Root, Settings, Stranger, Whose};
 
 use crate::notice::notice;
 
@@ -57,6 +57,10 @@ impl Adopted {
         match self.backlog.as_mut()?.next(most_records, most_bytes) {
             Ok(Some(portion)) => Some(portion),
             Ok(None) => {
+                self.backlog
+                    .iter()
+                    .flat_map(Backlog::strangers)
+                    .for_each(say_what_stays);
                 // Given up, so that another process may have its turn.
                 (self.backlog, self.may_have_more) = (None, false);
                 None
@@ -79,4 +83,20 @@ impl Adopted {
             ));
         }
     }
+}
+
+/// Nobody's spans go where nobody wanted them; whoever has changed an address or a key learns what that leaves behind.
+fn say_what_stays(stranger: &Stranger) {
+    // Behind the word for the protocol.
+    let to = stranger
+        .destination
+        .split_once(' ')
+        .map_or("another backend", |(_, address)| address);
+    let (whose, why) = match stranger.is_same_service {
+        true => ("this service".to_owned(), "this process sends elsewhere"),
+        false => (stranger.service.clone(), "they were recorded with other credentials"),
+    };
+    notice(format_args!(
+        "spans of {whose} for {to} stay in the spool, since {why}: `throughline recover --to URL` sends them, --list shows them"
+    ));
 }

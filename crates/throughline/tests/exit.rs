@@ -172,3 +172,63 @@ fn a_guard_dropped_at_once_twice_or_made_twice_loses_nothing() {
         assert!(spans.iter().all(|span| span.service() == Some("steps")), "{how}");
     }
 }
+
+#[test]
+fn changed_address_or_key_leaves_spans_that_are_said_in_one_line() {
+    // The old address and headers, the new ones, the service of the second process; what it says, or nothing.
+    let cases = [
+        (
+            "/mistaken",
+            "",
+            "a=1",
+            "a=1",
+            "steps",
+            Some("spans of this service for http://"),
+        ),
+        (
+            "",
+            "",
+            "authorization=old",
+            "authorization=new",
+            "other",
+            Some("spans of steps for http://"),
+        ),
+        ("", "", "authorization=old", "authorization=new", "steps", None),
+        ("/mistaken", "", "a=1", "a=1", "other", None),
+    ];
+    for (old, new, old_headers, new_headers, service, expected) in cases {
+        let spool = Spool::new().expect("a private directory");
+        let mut receiver = down();
+        let program = |path: &str, headers: &str| {
+            steps(&spool, &receiver)
+                .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("{}{path}", receiver.endpoint()))
+                .env("OTEL_EXPORTER_OTLP_HEADERS", headers)
+        };
+        let (first, second) = (program(old, old_headers), program(new, new_headers));
+        first.args(["spans=3", "abort"]).run().expect("it runs");
+        receiver.restart().expect("the port is still free");
+        let second = second
+            .env("OTEL_SERVICE_NAME", service)
+            .args(["spans=1", "park"])
+            .spawn()
+            .expect("it runs");
+        match expected {
+            Some(line) => {
+                second.wait_for_stderr(line).expect("it says so");
+                second.wait_for_stderr("recover --to").expect("and what to do");
+            }
+            // What is its own comes, and nobody is told of what is not.
+            None => {
+                let own = if service == "steps" { 4 } else { 1 };
+                receiver.wait_for(own, PATIENCE).expect("they come");
+            }
+        }
+        second.kill9().expect("it is still there");
+        let finished = second.wait().expect("it has ended");
+        assert_eq!(
+            finished.stderr.contains("stay in the spool, since"),
+            expected.is_some(),
+            "{finished}"
+        );
+    }
+}

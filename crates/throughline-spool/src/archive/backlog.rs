@@ -1,6 +1,6 @@
 //! Delivering what dead processes have left: the records that somebody is still to get, oldest file first.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 
@@ -34,6 +34,25 @@ pub struct Backlog {
     files: BTreeMap<u64, Known>,
     /// The file that was read last.
     walk: Option<(u64, Walk)>,
+    /// For whom there is something that is not to be delivered here, of the segments that were looked at for that.
+    strangers: BTreeSet<Stranger>,
+    /// Segments that were looked at for that.
+    looks: u32,
+}
+
+/// Segments of others that are looked at for whose they are: it is for people, and must not read all there is.
+const MOST_LOOKS: u32 = 16;
+
+/// For whom a dead process has left something that a [`Backlog`] does not deliver, although it has to do with its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Stranger {
+    /// The destination's name.
+    pub destination: String,
+    /// `service.name` of the process.
+    pub service: String,
+    /// Whether it is the same service, and another destination; else it is the same destination, with other credentials.
+    pub is_same_service: bool,
 }
 
 /// What is known of a pending file.
@@ -77,6 +96,8 @@ impl Backlog {
             locks,
             files: BTreeMap::new(),
             walk: None,
+            strangers: BTreeSet::new(),
+            looks: 0,
         }))
     }
 
@@ -317,8 +338,9 @@ impl Backlog {
                             most_records,
                             most_bytes,
                         )?;
-                    } else if is_first && is_passed {
-                        known.is_for_others |= segment.is_pending();
+                    } else if is_first && is_passed && segment.is_pending() {
+                        known.is_for_others = true;
+                        self.look_whose(&mut walk, &segment)?;
                     }
                     (segment.end(), is_passed)
                 }
@@ -355,6 +377,43 @@ impl Backlog {
         destinations.retain(|n| self.whose.is(manifest.as_ref(), *n));
         let is_passed = destinations.is_empty();
         Ok((destinations, is_passed))
+    }
+
+    /// For whom something lies here that has to do with the own destination or service, and is not delivered: what is found out on the
+    /// way, of a few segments.
+    pub fn strangers(&self) -> impl Iterator<Item = &Stranger> {
+        self.strangers.iter()
+    }
+
+    fn look_whose(&mut self, walk: &mut Walk, segment: &Placed) -> io::Result<()> {
+        let Whose::Of {
+            destination,
+            service,
+            namespace,
+        } = &self.whose
+        else {
+            return Ok(());
+        };
+        if self.looks >= MOST_LOOKS {
+            return Ok(());
+        }
+        self.looks += 1;
+        let Some(manifest) = walk.manifest(segment)? else {
+            return Ok(());
+        };
+        let is_same_service = !service.is_empty() && *service == manifest.service && *namespace == manifest.namespace;
+        for (number, other) in manifest.destinations.iter().enumerate() {
+            let is_pending = number < segment.header.destinations && segment.is_pending_for(number);
+            let is_same_destination = destination.identity != [0; 16] && destination.identity == other.identity;
+            if is_pending && (is_same_service || is_same_destination) {
+                self.strangers.insert(Stranger {
+                    destination: other.name.clone(),
+                    service: manifest.service.clone(),
+                    is_same_service: !is_same_destination,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Makes history of the files of which everybody has got everything. One that is appended to stays until it is half

@@ -104,7 +104,14 @@ fn rotated_key_is_delivered_and_another_service_stays() {
     fixture.dead(0, 41..46);
     let archive = fixture.archive_all();
     assert_eq!(archive.pending(&own(0)).expect("it can be read").records, 15);
-    let delivered = deliver(&mut open(&archive, own(0)), 512);
+    let mut backlog = open(&archive, own(0));
+    let delivered = deliver(&mut backlog, 512);
+    let strangers: Vec<_> = backlog
+        .strangers()
+        .map(|other| (&*other.service, other.is_same_service))
+        .collect();
+    assert_eq!(strangers, [("other", false)], "the same destination with another key");
+    drop(backlog);
     assert_eq!(
         delivered,
         [1..6, 11..16, 21..26].into_iter().flatten().collect::<Vec<_>>()
