@@ -115,7 +115,8 @@ where
 /// carrier left as it was.
 ///
 /// `trace_state` and `baggage` are header values as [`TraceState::as_str`] and
-/// [`Baggage::to_header`] give them, or empty. One with a control character in it is not written.
+/// [`Baggage::to_header`] give them, or empty. One with a control character in it, other than a tab, is not
+/// written.
 pub fn inject<C: Carrier + ?Sized>(carrier: &mut C, span: Option<&SpanContext>, trace_state: &str, baggage: &str) {
     if span.is_none() && baggage.is_empty() {
         return;
@@ -131,7 +132,9 @@ pub fn inject<C: Carrier + ?Sized>(carrier: &mut C, span: Option<&SpanContext>, 
 }
 
 fn set_if_any<C: Carrier + ?Sized>(carrier: &mut C, name: &'static str, value: &str) {
-    if !value.is_empty() && !value.contains(char::is_control) {
+    // A tab is optional white space (W3C Baggage, section 3.2), and legal in a header (RFC 9110, section 5.5).
+    let is_harmful = |letter: char| letter.is_control() && letter != '\t';
+    if !value.is_empty() && !value.contains(is_harmful) {
         carrier.set(name, value);
     }
 }

@@ -96,3 +96,18 @@ proptest! {
         prop_assert_eq!(out.get("baggage").map_or("", String::as_str), baggage);
     }
 }
+
+#[test]
+fn baggage_with_a_tab_travels_on() {
+    trace();
+    for given in ["a=1\t,b=2", "a=1 ,\tb=2\t;p\t", "a\t=\t1,b=2"] {
+        let out = through_three_spans(&[header("baggage", given)]);
+        let baggage = extract(&out).expect("it is sent on").baggage();
+        let values = (baggage.get("a"), baggage.get("b"));
+        assert_eq!(
+            (values.0.as_deref(), values.1.as_deref()),
+            (Some("1"), Some("2")),
+            "{given:?}: {out:?}"
+        );
+    }
+}
