@@ -6,6 +6,11 @@
 #
 # What is skipped is said in one line, and counted at the end; with CI=true nothing is skipped that this machine can do.
 set -euo pipefail
+
+# What whoever runs this ignores, as `nohup` or a job in the background does, tests and their children would ignore too.
+if [ -z "${THROUGHLINE_SIGNALS_ARE_RESET-}" ] && env --default-signal=INT true 2>/dev/null; then
+  THROUGHLINE_SIGNALS_ARE_RESET=1 exec env --default-signal=HUP,INT,QUIT,PIPE "${BASH_SOURCE[0]}" "$@"
+fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 . scripts/cargo-tool.sh
