@@ -198,7 +198,8 @@ struct Label {
 impl Label {
     /// The columns it would fill if it had them.
     fn columns(&self) -> usize {
-        self.ends.len() * STEP + width(&self.text)
+        // However short the name: the lines that lead to it are cut off for want of room for a name.
+        self.ends.len() * STEP + width(&self.text).max(NAME)
     }
 
     /// The lines that lead to the span from above.

@@ -1,6 +1,7 @@
 //! Choices made in code, and switching tracing on with them.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use throughline_spool::Limits;
@@ -48,6 +49,9 @@ pub fn builder(service_name: &str) -> Builder {
         diagnostics: None,
     }
 }
+
+/// What the first call in this process has decided.
+static IS_ON: OnceLock<bool> = OnceLock::new();
 
 /// Choices made in code; made by [`builder`].
 #[must_use = "tracing is switched on by `init`"]
@@ -253,7 +257,13 @@ impl Builder {
             notice(format_args!("{said}"));
         }
         tracer::set_propagators(config.propagators);
-        if !config.enabled {
+        let was_decided = IS_ON.get().copied();
+        if was_decided == Some(false) && config.enabled {
+            notice(format_args!(
+                "tracing was switched off before in this process: the first call decides"
+            ));
+        }
+        if !*IS_ON.get_or_init(|| config.enabled) || !config.enabled {
             return Tracing::new();
         }
         tracer::set_sampler(config.sampler.clone(), self.id_generator);

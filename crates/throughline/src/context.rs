@@ -1,5 +1,6 @@
 //! A trace context as a value: to hand to another thread, a task, a header, or a new span.
 
+use std::fmt;
 use std::sync::Arc;
 
 use throughline_context::{Ids, Relay};
@@ -21,7 +22,7 @@ use crate::random;
 ///     // Spans that start here are children of the span that was current there.
 /// });
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Context(throughline_context::Context);
 
 impl Context {
@@ -156,6 +157,25 @@ impl Context {
 
     pub(crate) fn relay(&self) -> Option<&Arc<Relay>> {
         self.0.relay()
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Context");
+        if let Some(span) = self.span_context() {
+            out.field("trace_id", &format_args!("{}", span.trace_id()))
+                .field("span_id", &format_args!("{}", span.span_id()))
+                .field("flags", &format_args!("{:02x}", span.flags().to_byte()))
+                .field("is_remote", &span.is_remote());
+        }
+        if !self.trace_state().is_empty() {
+            out.field("trace_state", &self.trace_state());
+        }
+        if !self.baggage_header().is_empty() {
+            out.field("baggage", &self.baggage_header());
+        }
+        out.finish()
     }
 }
 

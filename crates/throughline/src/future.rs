@@ -35,7 +35,9 @@ pub trait InSpanExt: Sized {
 
     /// Runs the future or stream in a context: ids only, no span ends with it.
     ///
-    /// This is what a task gets from the one that spawns it: `spawn(work().in_context(Context::current()))`.
+    /// This is what a task gets from the one that spawns it: `spawn(work().in_context(Context::current()))`. Spans that start there
+    /// are children; [`current`](crate::current) and [`event!`](crate::event!) reach nothing, since the span itself is elsewhere. To
+    /// write to it as well, [share](Span::share) it and use [`in_span`](Self::in_span).
     fn in_context(self, context: Context) -> InContext<Self> {
         InContext {
             inner: Some(self),

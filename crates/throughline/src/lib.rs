@@ -31,6 +31,11 @@
 //! http/protobuf; what it cannot deliver goes with the next start of a program that has the same endpoint and headers, or with
 //! `throughline recover`. Without an endpoint `throughline view` shows it. [`Tracing::flush`] says what became of all.
 //!
+//! # Libraries
+//!
+//! A library that is traced depends on this crate with `default-features = false`: spans, context and propagation, 14 crates, no
+//! network, TLS or runtime. An application that has the feature `otlp`, which is on by default, shares all of it with its libraries.
+//!
 //! # Variables
 //!
 //! `OTEL_SDK_DISABLED`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_EXPORTER`, `OTEL_TRACES_SAMPLER` and its
@@ -103,6 +108,12 @@ pub mod __private {
     pub use crate::recording::key_bit;
     pub use crate::scope::crate_name;
     pub use crate::span::{ParentRef, start_with_attributes};
+
+    /// The parent that somebody named.
+    #[inline]
+    pub fn parent<'a>(parent: impl Into<crate::Parent<'a>>) -> crate::Parent<'a> {
+        parent.into()
+    }
 
     /// Whether the attributes of a span have to be there before it is decided whether to record it.
     #[inline]

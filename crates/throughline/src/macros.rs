@@ -3,7 +3,8 @@
 /// Starts a [`Span`](crate::Span): `span!("name", key = value, …)`.
 ///
 /// Options come first, each at most once and in this order: `parent: <anything that has a context>` (see
-/// [`Parent`](crate::Parent)), `kind: <Kind's variant>`. Values are evaluated only when the span is recorded, or when a
+/// [`Parent`](crate::Parent)), `kind: <Kind's variant>` (`Client`, `Kind::Client`, or an expression in parentheses). The name is
+/// taken as it is: nothing is formatted into it, so that spans of one kind have one name. Values are evaluated only when the span is recorded, or when a
 /// [sampler of one's own](crate::ShouldSample) wants to see them.
 ///
 /// | attribute | what it is |
@@ -35,16 +36,28 @@
 #[macro_export]
 macro_rules! span {
     (parent: $parent:expr, kind: $kind:ident, $($rest:tt)+) => {
-        $crate::__span!([$crate::Parent::from($parent).by_ref()] [$crate::Kind::$kind] $($rest)+)
+        $crate::__span!([$crate::__private::parent($parent).by_ref()] [$crate::Kind::$kind] $($rest)+)
+    };
+    (parent: $parent:expr, kind: $kind:expr, $($rest:tt)+) => {
+        $crate::__span!([$crate::__private::parent($parent).by_ref()] [$kind] $($rest)+)
     };
     (parent: $parent:expr, $($rest:tt)+) => {
-        $crate::__span!([$crate::Parent::from($parent).by_ref()] [$crate::Kind::Internal] $($rest)+)
+        $crate::__span!([$crate::__private::parent($parent).by_ref()] [$crate::Kind::Internal] $($rest)+)
     };
     (kind: $kind:ident, parent: $($rest:tt)+) => {
         compile_error!("`parent:` comes before `kind:`")
     };
+    (kind: $kind:expr $(,)?) => {
+        compile_error!("a span needs a name: span!(kind: Client, \"name\", key = value)")
+    };
+    (parent: $parent:expr $(,)?) => {
+        compile_error!("a span needs a name: span!(parent: &parent, \"name\", key = value)")
+    };
     (kind: $kind:ident, $($rest:tt)+) => {
         $crate::__span!([$crate::__private::ParentRef::Current] [$crate::Kind::$kind] $($rest)+)
+    };
+    (kind: $kind:expr, $($rest:tt)+) => {
+        $crate::__span!([$crate::__private::ParentRef::Current] [$kind] $($rest)+)
     };
     () => {
         compile_error!("a span needs a name: span!(\"name\", key = value)")
@@ -69,6 +82,9 @@ macro_rules! span {
 /// ```
 #[macro_export]
 macro_rules! event {
+    (parent: $($rest:tt)*) => {
+        compile_error!("an event is named with its span: event!(span: order, \"name\", key = value)")
+    };
     (span: $span:expr, $name:expr $(, $($attributes:tt)*)?) => {
         $span.event_with($name, |_attributes| { $crate::__attributes!(_attributes, $($($attributes)*)?); })
     };
@@ -186,7 +202,7 @@ macro_rules! __attributes {
     ($to:ident, $($other:tt)+) => {
         compile_error!(concat!(
             "this is no attribute: `", stringify!($($other)+),
-            "`; write `key = value`, `key = %display`, `key = ?debug`, `variable`, `%variable` or `?variable`"
+            "`; write `key = value`, `key = %display`, `key = ?debug`, `variable`, `%variable` or `?variable`; options (`parent:`, `kind:`) come before the name"
         ))
     };
 }

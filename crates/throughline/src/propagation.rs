@@ -59,6 +59,8 @@ where
 /// Names are lower case; other spellings and stale headers of an earlier trace are removed. Without a current context
 /// (also when tracing is off and nobody handed one in) the carrier stays as it is. It never fails and does no I/O.
 ///
+/// A carrier that is given by reference is written in place: `inject(&mut headers)`.
+///
 /// ```
 /// use std::collections::HashMap;
 /// use throughline::{extract, inject};

@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
+use std::fmt;
 
 use throughline_spool::{MAX_BODY, OpenSpan, Recording};
 use throughline_wire::encode::{self, KeyValue, tag};
@@ -316,13 +317,31 @@ fn kind<E: Error + ?Sized>(error: &E) -> Option<Cow<'static, str>> {
     if !name.starts_with("dyn ") {
         return Some(name.into());
     }
-    let mut debug = String::new();
+    let mut debug = Beginning(String::new());
     write_safely(&mut debug, format_args!("{error:?}"));
+    let debug = debug.0;
     let end = debug.find(|c: char| !c.is_alphanumeric() && c != '_');
     let (name, rest) = debug.split_at(end.unwrap_or(debug.len()));
     let is_type = name.starts_with(|c: char| c.is_ascii_uppercase());
     let is_whole = rest.is_empty() || rest.starts_with('(') || rest.starts_with(" {");
     (is_type && is_whole).then(|| name.to_owned().into())
+}
+
+/// The beginning of a text: some write a backtrace, which takes long to make, behind it.
+struct Beginning(String);
+
+impl fmt::Write for Beginning {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        const ENOUGH: usize = 128;
+        self.0.extend(more.chars().take(ENOUGH));
+        // A name that is followed by anything else ends here.
+        let has_ended = self.0.contains(|c: char| !c.is_alphanumeric() && c != '_' && c != ' ');
+        if has_ended || self.0.len() >= ENOUGH {
+            Err(fmt::Error)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// An `exception` event and the status (OpenTelemetry semantic conventions, "Exceptions").

@@ -272,7 +272,8 @@ impl Span {
 
     /// Makes the span current on this thread until the guard is dropped, which also ends the span.
     ///
-    /// The guard is not `Send`, so it cannot be held over an `.await` in a task that moves between threads; there, use
+    /// Not for asynchronous code: held over an `.await` the span stays current while other tasks of the thread run, and they become
+    /// its children. In a task that may move between threads that does not compile, since the guard is not `Send`. Use
     /// [`in_span`](crate::InSpanExt::in_span).
     ///
     /// ```
@@ -447,7 +448,7 @@ macro_rules! recording_methods {
             /// The error is asked for its text only when the span is recorded, under no lock; a `Display` that panics costs the
             /// text and nothing else.
             ///
-            /// `exception.type` is the error's type. Of a `&dyn Error` it is the name that its `Debug` begins with, where that
+            /// A boxed error is lent: `span.error(&*boxed)`. `exception.type` is the error's type. Of a `&dyn Error` it is the name that its `Debug` begins with, where that
             /// looks like a type's; else it is left out.
             pub fn error<E: std::error::Error + ?Sized>($($receiver)+, error: &E) {
                 if $self.is_recording() {

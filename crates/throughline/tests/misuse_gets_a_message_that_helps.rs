@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What somebody writes, and what the compiler's messages must hold.
-const CASES: [(&str, &str, &[&str]); 11] = [
+const CASES: [(&str, &str, &[&str]); 14] = [
     (
         "value_of_no_kind",
         r#"struct Order; fn main() { let _span = throughline::span!("x", order = Order); }"#,
@@ -23,6 +23,21 @@ const CASES: [(&str, &str, &[&str]); 11] = [
         "no_name",
         "fn main() { let _span = throughline::span!(); }",
         &["a span needs a name: span!(\\\"name\\\""],
+    ),
+    (
+        "kind_without_a_name",
+        "fn main() { let _span = throughline::span!(kind: Client); }",
+        &["a span needs a name"],
+    ),
+    (
+        "options_behind_the_name",
+        r#"fn main() { let _span = throughline::span!("x", parent: None, a = 1); }"#,
+        &["options (`parent:`, `kind:`) come before the name"],
+    ),
+    (
+        "event_with_a_parent",
+        r#"fn main() { throughline::event!(parent: 1, "x"); }"#,
+        &["an event is named with its span"],
     ),
     (
         "no_comma_behind_the_name",

@@ -43,9 +43,7 @@ impl EnteredSpan {
     #[must_use]
     pub fn new(span: OpenSpan) -> Self {
         let open = span.into_ptr();
-        let before = enter(open);
-        // Kept with the span, so that the guard is small.
-        gate(open).before.set(before);
+        enter(open);
         Self(open)
     }
 
@@ -80,7 +78,7 @@ impl EnteredSpan {
     #[inline]
     fn leave_unused(self) -> OpenSpan {
         let this = ManuallyDrop::new(self);
-        leave(this.0, gate(this.0).before.get());
+        leave(this.0);
         // SAFETY: it came from `into_ptr` in `new`; `this` is never used again, nor dropped.
         unsafe { OpenSpan::from_ptr(this.0) }
     }
@@ -90,7 +88,7 @@ impl EnteredSpan {
         let this = ManuallyDrop::new(self);
         // The use reopens the gate or, now, ends the span.
         gate(this.0).end.set(Some(end));
-        thread::set_entered(gate(this.0).before.get());
+        take_out(this.0);
     }
 }
 
@@ -112,15 +110,18 @@ impl OpenSpan {
     /// Runs `f` while this is the span that [`with_entered`] reaches on this thread.
     #[inline]
     pub fn scope<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        struct Leave<'a>(&'a mut OpenSpan, Option<NonNull<Open>>);
+        struct Leave<'a>(&'a mut OpenSpan);
         impl Drop for Leave<'_> {
             #[inline]
             fn drop(&mut self) {
-                leave(self.0.as_ptr(), self.1);
+                let gate = gate(self.0.as_ptr());
+                gate.entered_on.store(CLOSED, Ordering::Relaxed);
+                // Whatever guards were left behind inside.
+                thread::set_entered(gate.before.get());
             }
         }
-        let before = enter(self.as_ptr());
-        let _leave = Leave(self, before);
+        enter(self.as_ptr());
+        let _leave = Leave(self);
         f()
     }
 }
@@ -173,17 +174,42 @@ fn gate<'a>(open: NonNull<Open>) -> &'a Gate {
     unsafe { &(*open.as_ptr()).gate }
 }
 
-/// Returns what was entered on this thread before.
 #[inline]
-fn enter(open: NonNull<Open>) -> Option<NonNull<Open>> {
+fn enter(open: NonNull<Open>) {
     gate(open).entered_on.store(thread::number(), Ordering::Relaxed);
-    thread::set_entered(Some(open))
+    // Kept with the span, so that a guard is small.
+    gate(open).before.set(thread::set_entered(Some(open)));
 }
 
 #[inline]
-fn leave(open: NonNull<Open>, before: Option<NonNull<Open>>) {
+fn leave(open: NonNull<Open>) {
     gate(open).entered_on.store(CLOSED, Ordering::Relaxed);
-    thread::set_entered(before);
+    take_out(open);
+}
+
+/// What was entered before takes the span's place. Where another was entered since, that stays.
+#[inline]
+fn take_out(open: NonNull<Open>) {
+    let before = gate(open).before.get();
+    let entered = thread::entered();
+    if entered == Some(open) {
+        thread::set_entered(before);
+    } else {
+        take_out_from_below(entered, open, before);
+    }
+}
+
+/// Each of the spans that are entered above knows the one below it. One that a scope has left behind is not among them.
+#[cold]
+fn take_out_from_below(mut above: Option<NonNull<Open>>, open: NonNull<Open>, before: Option<NonNull<Open>>) {
+    while let Some(entered) = above {
+        let below = gate(entered).before.get();
+        if below == Some(open) {
+            gate(entered).before.set(before);
+            return;
+        }
+        above = below;
+    }
 }
 
 #[inline]

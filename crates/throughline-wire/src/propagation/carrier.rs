@@ -5,14 +5,25 @@ use std::hash::BuildHasher;
 
 /// Something that holds text under names: what a request, a message or a job is sent with.
 ///
-/// Implemented for the maps and lists of the standard library, and for `http::HeaderMap` with the
-/// feature `http` (on in `throughline`); a header map of another crate needs two lines. Object-safe.
+/// Implemented for the maps and lists of the standard library, for `http::HeaderMap` with the feature `http` (a part of the
+/// feature `otlp` of `throughline`), and for mutable references to any carrier. Another crate's header map needs a type
+/// around it with these two methods. Object-safe.
 pub trait Carrier {
     /// Sets `name`, which is in lower case, to `value`, in place of what exactly that name had.
     fn set(&mut self, name: &'static str, value: &str);
 
     /// Removes `name` in every case it may be written in.
     fn remove(&mut self, name: &str);
+}
+
+impl<C: Carrier + ?Sized> Carrier for &mut C {
+    fn set(&mut self, name: &'static str, value: &str) {
+        (**self).set(name, value);
+    }
+
+    fn remove(&mut self, name: &str) {
+        (**self).remove(name);
+    }
 }
 
 impl<S: BuildHasher> Carrier for HashMap<String, String, S> {

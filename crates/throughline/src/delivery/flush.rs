@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use throughline_spool::Recorder;
 
 use super::report::{DestinationReport, Report};
+use crate::accounts::accounts;
 
 /// A delivery thread that is well reports at the deadline itself. A blocked caller gives it so long
 /// before he does without it.
@@ -99,10 +100,14 @@ impl Future for Flush {
     }
 }
 
-fn report(destinations: Vec<DestinationReport>) -> Report {
-    let account = Recorder::current()
-        .map(|recorder| recorder.account(0))
-        .unwrap_or_default();
+fn report(mut destinations: Vec<DestinationReport>) -> Report {
+    let Some(recorder) = Recorder::current() else {
+        return Report::default();
+    };
+    for (number, destination) in destinations.iter_mut().enumerate() {
+        destination.bring_up_to_date(|| accounts(recorder, number));
+    }
+    let account = recorder.account(0);
     Report::new(account.started, account.live, destinations)
 }
 

@@ -152,6 +152,13 @@ impl DestinationReport {
         self
     }
 
+    /// Counts again where the delivery thread has not said how things stand.
+    pub(super) fn bring_up_to_date(&mut self, accounts: impl FnOnce() -> Accounts) {
+        if self.is_outdated {
+            self.accounts = accounts();
+        }
+    }
+
     /// The destination's address, without user, password and query.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -203,6 +210,9 @@ impl DestinationReport {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.destinations.is_empty() {
+            return f.write_str("tracing is off");
+        }
         for (index, report) in self.destinations.iter().enumerate() {
             if index > 0 {
                 f.write_str("; ")?;

@@ -220,3 +220,34 @@ fn spans_made_while_values_and_threads_are_torn_down_arrive() {
         .collect();
     assert_eq!(names.len(), 3, "{spans:?}");
 }
+
+#[test]
+fn guards_that_end_out_of_order_leave_the_youngest_reachable() {
+    let (a, b, c) = (root("a").enter(), root("b").enter(), root("c").enter());
+    let contexts = [a.context(), b.context(), c.context()];
+    drop(a);
+    assert!(say("first"));
+    drop(b);
+    assert!(say("second"));
+    let inside = root("inside");
+    let inside_context = inside.context();
+    let mut scope = root("scope");
+    let scope_context = scope.context();
+    let left_behind = scope.in_scope(|| {
+        let left_behind = inside.enter();
+        drop(c);
+        assert!(say("third"));
+        left_behind
+    });
+    assert!(!say("nowhere"));
+    left_behind.set("fourth", true);
+    drop(left_behind);
+    scope.end();
+    assert!(!say("nowhere"));
+    let trees = contexts.map(|context| tree(&context));
+    assert_eq!(trees, ["a", "b", "c+first+second"]);
+    assert_eq!(
+        (tree(&inside_context), tree(&scope_context)),
+        ("inside+third+fourth".into(), "scope".into())
+    );
+}

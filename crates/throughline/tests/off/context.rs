@@ -81,3 +81,17 @@ fn off_span_passes_baggage_without_a_trace_on() {
         assert_eq!(out.get("traceparent"), None, "{place}");
     }
 }
+
+#[test]
+fn off_stays_off_whoever_asks_later() {
+    let first = throughline::builder("first").on(false).init();
+    let second = throughline::init("second");
+    assert!(!span!("x").is_recording());
+    for tracing in [&first, &second] {
+        let report = tracing.flush(std::time::Duration::from_secs(60)).wait();
+        assert_eq!(
+            (report.to_string().as_str(), report.is_complete()),
+            ("tracing is off", true)
+        );
+    }
+}

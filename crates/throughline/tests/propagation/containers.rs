@@ -148,3 +148,18 @@ fn no_line_break_gets_from_one_request_into_the_next() {
     let Lines(lines) = Context::root().with_baggage(&baggage).inject(Lines(String::new()));
     assert_eq!(lines, "baggage: key=a%0d%0ax-evil:%201\r\n");
 }
+
+#[test]
+fn container_that_is_lent_is_written_in_place() {
+    let parent =
+        extract([("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]).expect("it is valid");
+    let mut headers = std::collections::HashMap::from([("a".to_owned(), "b".to_owned())]);
+    parent.in_scope(|| {
+        inject(&mut headers);
+    });
+    assert_eq!((headers.len(), headers.contains_key("traceparent")), (2, true));
+    let mut any: Vec<(String, String)> = Vec::new();
+    let carrier: &mut dyn throughline::Carrier = &mut any;
+    parent.inject(carrier);
+    assert_eq!(any.len(), 1);
+}

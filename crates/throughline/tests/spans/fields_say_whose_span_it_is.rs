@@ -20,6 +20,11 @@ fn each_kind_is_its_own() {
     assert_eq!(traced().end(root("default")).kind(), SpanKind::Internal);
     let server = span!(parent: &Context::root(), kind: Server, "macro");
     assert_eq!(traced().end(server).kind(), SpanKind::Server);
+    let kind = Kind::Producer;
+    let producer = span!(parent: None, kind: (kind), "macro", n = 1);
+    assert_eq!(traced().end(producer).kind(), SpanKind::Producer);
+    let consumer = Context::root().in_scope(|| span!(kind: Kind::Consumer, "macro"));
+    assert_eq!(traced().end(consumer).kind(), SpanKind::Consumer);
 }
 
 #[test]

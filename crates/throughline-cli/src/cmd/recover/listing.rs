@@ -73,7 +73,7 @@ pub fn text(groups: &[Group], spool: &Path, zone: &Zone, terminal: Terminal) -> 
         .shrinking(4, 20);
     for group in groups {
         // The kind is the same for all, so far: the endpoint tells them apart.
-        let endpoints = group.destinations.iter().filter_map(|name| name.rsplit(' ').next());
+        let endpoints = group.destinations.iter().filter_map(|name| name.split(' ').nth(1));
         let endpoints: Vec<_> = endpoints.collect();
         table.row(
             Style::Plain,
