@@ -10,6 +10,7 @@
 //! clock was set, and new spans take the new time at once.
 
 use std::cell::RefCell;
+use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -94,14 +95,19 @@ pub(crate) fn counter_now() -> u64 {
 }
 
 /// Ties the counter to the wall clock for the first time. Cheap: calibration comes later, on another thread.
+///
+/// Once: later calls find spans under way, and another thread that moves the anchor.
 pub(crate) fn start() {
-    let first = Sample::take();
-    SHARED.store(Anchor {
-        source: Source::Monotonic,
-        counter: first.monotonic,
-        unix_nano: first.wall,
-        rate: Anchor::ONE,
-        steady_rate: Anchor::ONE,
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        let first = Sample::take();
+        SHARED.store(Anchor {
+            source: Source::Monotonic,
+            counter: first.monotonic,
+            unix_nano: first.wall,
+            rate: Anchor::ONE,
+            steady_rate: Anchor::ONE,
+        });
     });
 }
 
@@ -117,11 +123,13 @@ pub(crate) fn rest() {
 
 fn move_anchor(slews: bool) {
     let sample = Sample::take();
+    let anchor = SHARED.load();
     let rate = CALIBRATION_STATE.with_borrow_mut(|calibration| {
-        let calibration = calibration.get_or_insert_with(|| Calibration::new(sample, counter::is_invariant()));
+        let calibration =
+            calibration.get_or_insert_with(|| Calibration::after(&anchor, sample, counter::is_invariant()));
         calibration.rate(&sample)
     });
-    SHARED.store(SHARED.load().moved(&sample, rate, slews));
+    SHARED.store(anchor.moved(&sample, rate, slews));
 }
 
 /// What the maintenance thread remembers between two ticks.
@@ -147,6 +155,14 @@ impl Calibration {
             last: first,
             rate: None,
             is_invariant,
+        }
+    }
+
+    /// In a forked child the rate is known already, and spans are under way that count by it.
+    fn after(anchor: &Anchor, first: Sample, is_invariant: bool) -> Self {
+        Self {
+            rate: (anchor.source == Source::Tsc).then_some(anchor.steady_rate),
+            ..Self::new(first, is_invariant)
         }
     }
 
@@ -570,6 +586,21 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn forked_child_goes_on_with_the_rate_that_is_known() {
+        let parent = Machine::started();
+        let calibration = Calibration::after(&parent.anchor, parent.now, true);
+        let mut child = Machine { calibration, ..parent };
+        let lasted = child.span(|child| {
+            child.now.tsc += 2_000_000;
+            child.now.monotonic += 1_000_000;
+            child.now.wall += 1_000_000;
+            child.tick();
+            assert_eq!(child.anchor.source, Source::Tsc);
+        });
+        assert!(lasted.abs_diff(1_000_000) < 10, "{lasted}");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The deliveries of this process, one for each destination; a forked child has its own.
 
-use std::mem;
 use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
 use std::thread;
 use std::time::Duration;
@@ -20,7 +19,13 @@ pub(crate) struct Plan {
 }
 
 static PLAN: OnceLock<Plan> = OnceLock::new();
-static DELIVERIES: Mutex<Vec<Delivery>> = Mutex::new(Vec::new());
+/// By the generation of the process, so that a forked child never meets a lock that a thread of its parent held. Where more than 64
+/// processes have forked out of each other, one may.
+static DELIVERIES: [Mutex<Vec<Delivery>>; 64] = [const { Mutex::new(Vec::new()) }; 64];
+
+fn own() -> &'static Mutex<Vec<Delivery>> {
+    &DELIVERIES[throughline_spool::generation() as usize % DELIVERIES.len()]
+}
 
 /// Starts them. The first call decides.
 pub(crate) fn start(recorder: &'static Recorder, plan: Plan) {
@@ -46,7 +51,7 @@ fn started(recorder: &'static Recorder) -> Vec<Delivery> {
 /// A span has started or ended while a delivery thread rests.
 pub(crate) fn wake() {
     // Whoever has the lock now is about to wake the threads as well.
-    if let Ok(deliveries) = DELIVERIES.try_lock() {
+    if let Ok(deliveries) = own().try_lock() {
         deliveries.iter().for_each(Delivery::wake);
     }
 }
@@ -54,7 +59,7 @@ pub(crate) fn wake() {
 /// The parent's deliveries are the parent's: their threads are not here, and their locks are as the fork found them.
 pub(crate) fn start_in_child(recorder: &'static Recorder) {
     if let Some(mut deliveries) = lock() {
-        mem::forget(mem::replace(&mut *deliveries, started(recorder)));
+        *deliveries = started(recorder);
     }
 }
 
@@ -80,11 +85,10 @@ fn ask(ask: impl FnMut(&Delivery) -> DestinationFlush) -> Option<Vec<Destination
     (!deliveries.is_empty()).then(|| deliveries.iter().map(ask).collect())
 }
 
-/// `None`: a lock that was held when the process forked stays so in the child, which then delivers nothing by itself: its spans
-/// are in the spool, for the next process.
+/// `None`: it cannot be had for a long time, which should not be.
 fn lock() -> Option<MutexGuard<'static, Vec<Delivery>>> {
     for _ in 0..1000 {
-        match DELIVERIES.try_lock() {
+        match own().try_lock() {
             Ok(deliveries) => return Some(deliveries),
             Err(TryLockError::Poisoned(deliveries)) => return Some(deliveries.into_inner()),
             Err(TryLockError::WouldBlock) => thread::yield_now(),

@@ -53,15 +53,21 @@ impl Tracing {
 }
 
 fn flush_of(parts: Option<Vec<DestinationFlush>>) -> Flush {
-    match parts {
-        Some(parts) => Flush::new(parts),
-        // Where nothing is delivered anywhere.
-        None => Flush::ended(DestinationReport::local(
-            Recorder::current()
-                .map(|recorder| accounts(recorder, 0))
-                .unwrap_or_default(),
-        )),
+    let Some(recorder) = Recorder::current() else {
+        return Flush::ended(Vec::new());
+    };
+    if let Some(parts) = parts {
+        return Flush::new(parts);
     }
+    let destinations = &recorder.settings().manifest.destinations;
+    if destinations.is_empty() {
+        return Flush::ended(vec![DestinationReport::local(accounts(recorder, 0))]);
+    }
+    // Nobody is there yet, or any more, to say what has been delivered.
+    let reports = destinations.iter().enumerate().map(|(number, to)| {
+        DestinationReport::new(to.name.clone(), accounts(recorder, number), None).outdated("delivery has not begun")
+    });
+    Flush::ended(reports.collect())
 }
 
 impl Drop for Tracing {

@@ -105,7 +105,9 @@ pub use value::{Debugged, Displayed, ToValue, debug, display};
 
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::recording::key_bit;
+    pub use std::option::Option::{None, Some};
+
+    pub use crate::recording::{key, key_bit};
     pub use crate::scope::crate_name;
     pub use crate::span::{ParentRef, start_with_attributes};
 

@@ -4,7 +4,8 @@
 ///
 /// Options come first, each at most once and in this order: `parent: <anything that has a context>` (see
 /// [`Parent`](crate::Parent)), `kind: <Kind's variant>` (`Client`, `Kind::Client`, or an expression in parentheses). The name is
-/// taken as it is: nothing is formatted into it, so that spans of one kind have one name. Values are evaluated only when the span is recorded, or when a
+/// taken as it is: nothing is formatted into it, so that spans of one kind have one name. An `.await` or a `?` in a value does not
+/// compile: give it a name first. Values are evaluated only when the span is recorded, or when a
 /// [sampler of one's own](crate::ShouldSample) wants to see them.
 ///
 /// | attribute | what it is |
@@ -129,7 +130,7 @@ macro_rules! __span {
             })
         } else {
             let mut span = $crate::Span::start($name, $crate::__scope!(), $kind, $parent);
-            if let Some(mut batch) = span.batch() {
+            if let $crate::__private::Some(mut batch) = span.batch() {
                 $crate::__attributes!(batch, $($attributes)+);
                 batch.finish();
             }
@@ -148,8 +149,8 @@ macro_rules! __scope {
         static SCOPE: $crate::Scope = $crate::Scope::new(
             $crate::__private::crate_name(option_env!("CARGO_PKG_NAME"), module_path!()),
             match option_env!("CARGO_PKG_VERSION") {
-                Some(version) => version,
-                None => "",
+                $crate::__private::Some(version) => version,
+                $crate::__private::None => "",
             },
         );
         &SCOPE
@@ -218,16 +219,19 @@ macro_rules! __key {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __attribute {
-    ($to:ident, $key:expr, $value:expr) => {{
-        const KEY: &str = $key;
-        const BIT: u64 = $crate::__private::key_bit(KEY);
+    ($to:ident, $key:expr, $value:expr) => {
+        // The constants are items, which have no hygiene: the value is outside of their scope.
         match &$value {
-            value => match $crate::ToValue::direct(value) {
-                Some(value) => $to.put(KEY, BIT, &value),
-                None => {
-                    $crate::ToValue::with_value(value, |value| $to.put_slowly(KEY, BIT, value));
+            value => {
+                const KEY: &str = $crate::__private::key($key);
+                const BIT: u64 = $crate::__private::key_bit(KEY);
+                match $crate::ToValue::direct(value) {
+                    $crate::__private::Some(value) => $to.put(KEY, BIT, &value),
+                    $crate::__private::None => {
+                        $crate::ToValue::with_value(value, |value| $to.put_slowly(KEY, BIT, value));
+                    }
                 }
-            },
+            }
         }
-    }};
+    };
 }

@@ -24,6 +24,19 @@ const LINKS: u32 = 128;
 /// The most bytes of what users set: the rest of a record is for the fixed fields, the dropped counts and the status.
 const MOST_FIELDS: usize = MAX_BODY - 256;
 
+/// A key as it is written in a macro, without the `r#` of a raw identifier.
+#[doc(hidden)]
+#[must_use]
+pub const fn key(written: &'static str) -> &'static str {
+    match written.as_bytes() {
+        [b'r', b'#', name @ ..] => match std::str::from_utf8(name) {
+            Ok(name) => name,
+            Err(_) => written,
+        },
+        _ => written,
+    }
+}
+
 /// The bit that stands for a key in `Notes::keys`: from its length, its first and its last bytes.
 #[doc(hidden)]
 #[inline]

@@ -115,12 +115,20 @@ impl ParentRef<'_> {
         }
     }
 
+    /// Whether there is nothing to pass on, and nothing to be cut off from.
     #[inline]
-    fn is_empty(self) -> bool {
-        match self {
-            Self::Current => throughline_context::is_empty(),
+    fn changes_nothing(self) -> bool {
+        let is_empty = match self {
+            Self::Current => true,
             Self::Of(context) => context.ids().is_empty(),
-        }
+        };
+        is_empty && throughline_context::is_empty()
+    }
+
+    /// Whether tracing is switched off on this thread, or was where the parent comes from.
+    #[inline]
+    fn is_suppressed(self, ids: Ids) -> bool {
+        ids.is_suppressed() || matches!(self, Self::Of(_)) && throughline_context::ids().is_suppressed()
     }
 
     fn to_context(self) -> Context {
@@ -185,14 +193,14 @@ impl Span {
     pub fn start(name: &str, scope: &Scope, kind: SpanKind, parent: ParentRef<'_>) -> Self {
         if !throughline_spool::is_on() {
             // Nothing came in that would have to be passed on: the usual case.
-            return if parent.is_empty() {
+            return if parent.changes_nothing() {
                 Self::none()
             } else {
                 Self::pass_on(parent)
             };
         }
         let ids = parent.ids();
-        if ids.is_suppressed() {
+        if parent.is_suppressed(ids) {
             return Self::none();
         }
         let is_child = ids.is_span();
@@ -239,7 +247,7 @@ impl Span {
     #[inline(never)]
     fn pass_on(parent: ParentRef<'_>) -> Self {
         let ids = parent.ids();
-        if ids.is_suppressed() {
+        if parent.is_suppressed(ids) {
             return Self::none();
         }
         let mut open = OpenSpan::pass_on(&Start {

@@ -27,7 +27,7 @@ static PROPAGATORS: OnceLock<Propagators> = OnceLock::new();
 
 /// Makes the ids of traces and spans, where random ones will not do (trace SDK, "Id Generators").
 ///
-/// It is asked on the thread that starts a span. If it panics, random ids are used.
+/// It is asked on the thread that starts a span, where tracing is switched off meanwhile. If it panics, random ids are used.
 pub trait IdGenerator: Send + Sync {
     /// The id of a new trace. Samplers by ratio and other services count on its last 7 bytes being random.
     fn trace_id(&self) -> TraceId;
@@ -107,6 +107,7 @@ pub(crate) fn sample(span: &SamplingInput<'_>) -> SamplingResult {
 /// The id of a new trace, by the generator that was set, if there is one and it is well.
 pub(crate) fn generated_trace_id() -> Option<[u8; 16]> {
     let generator = ID_GENERATOR.get()?;
+    let _suppressed = throughline_context::suppress();
     let id = catch_unwind(AssertUnwindSafe(|| generator.trace_id())).ok()?;
     Some(id.to_bytes())
 }
@@ -114,6 +115,7 @@ pub(crate) fn generated_trace_id() -> Option<[u8; 16]> {
 /// The same for a span.
 pub(crate) fn generated_span_id() -> Option<[u8; 8]> {
     let generator = ID_GENERATOR.get()?;
+    let _suppressed = throughline_context::suppress();
     let id = catch_unwind(AssertUnwindSafe(|| generator.span_id())).ok()?;
     Some(id.to_bytes())
 }

@@ -30,6 +30,7 @@ impl ShouldSample for Wishes {
         ));
         // It would be asked for this one as well.
         span!("made by the sampler").end();
+        span!(parent: None, "made by the sampler").end();
         match wish {
             "drop" => SamplingResult::new(Decision::Drop),
             "record only" => SamplingResult::new(Decision::RecordOnly),
@@ -51,6 +52,8 @@ struct Numbered(AtomicU64);
 
 impl IdGenerator for Numbered {
     fn trace_id(&self) -> TraceId {
+        // It would be asked for the ids of this one as well.
+        span!(parent: None, "made by the generator").end();
         let number = self.0.fetch_add(1, Ordering::Relaxed);
         TraceId::from_bytes(u128::from(number).to_be_bytes()).expect("it counts from 1")
     }
@@ -110,6 +113,18 @@ fn sampler_sees_all_that_is_known_at_the_start_and_is_obeyed() {
         .start()
         .end();
 
+    // One that its thread's destructors end, when the spool's own thread state is gone already.
+    std::thread::spawn(|| {
+        thread_local! {
+            static KEPT: std::cell::RefCell<Option<Span>> = const { std::cell::RefCell::new(None) };
+        }
+        KEPT.with_borrow_mut(|kept| *kept = None);
+        let span = span!(parent: None, "only recorded", wish = "record only");
+        KEPT.with_borrow_mut(|kept| *kept = Some(span));
+    })
+    .join()
+    .expect("it ends well");
+
     let expected = [
         r#"sampled Server sample parent=00f067aa0ba902b7 links=0 keys=["n", "a"]"#,
         r#"dropped Internal drop parent=00f067aa0ba902b7 links=0 keys=["wish"]"#,
@@ -117,11 +132,13 @@ fn sampler_sees_all_that_is_known_at_the_start_and_is_obeyed() {
         "without attributes Internal sample parent= links=0 keys=[]",
         r#"sampler panics Internal panic parent= links=0 keys=["wish"]"#,
         r#"built Producer sample parent=00f067aa0ba902b7 links=2 keys=["b"]"#,
+        r#"only recorded Internal record only parent= links=0 keys=["wish"]"#,
     ];
     assert_eq!(*seen.lock().unwrap(), expected);
     let report = tracing.flush(Duration::from_secs(60)).wait();
     assert_eq!((report.delivered(), report.pending()), (4, 0), "{report}");
-    assert_eq!(report.dropped_by_reason().collect::<Vec<_>>(), [("filtered", 1)]);
+    assert_eq!(report.dropped_by_reason().collect::<Vec<_>>(), [("filtered", 2)]);
+    assert!(report.is_complete(), "what nobody wanted is not lost");
     let mut spans = receiver.spans();
     spans.sort_by_key(|span| span.span_id.clone());
     let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();

@@ -101,7 +101,8 @@ impl Slot {
 
     #[inline]
     pub fn body<'a>(self) -> &'a [u8; LEN - BODY] {
-        self.body_mut()
+        // SAFETY: as in `body_mut`, but shared.
+        unsafe { self.0.add(BODY).cast().as_ref() }
     }
 
     #[inline]

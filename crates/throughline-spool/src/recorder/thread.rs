@@ -71,9 +71,8 @@ pub(crate) fn end(open: NonNull<Open>) {
 
 /// Frees the slot of a span that leaves no record.
 pub(crate) fn give_up(open: NonNull<Open>) {
-    // Without a thread state it is kept after all: that loses nothing.
     if THREAD.try_with(|thread| thread.give_up(open)).is_err() {
-        end_without_thread(open);
+        give_up_without_thread(open);
     }
 }
 
@@ -362,6 +361,22 @@ fn take_without_thread(recorded: bool) -> Option<NonNull<Open>> {
             .fetch_add(1, Ordering::Relaxed);
     }
     taken
+}
+
+#[cold]
+fn give_up_without_thread(open: NonNull<Open>) {
+    // SAFETY: `open` is owned by the `OpenSpan` that is being dropped.
+    let this = unsafe { Open::state_mut(open) };
+    let Some(recorder) = Recorder::current().filter(|_| this.is_ours()) else {
+        return give_back_passing(open);
+    };
+    if this.is_recording() {
+        this.slot.free();
+        recorder.add_filtered();
+        recorder.counted_without_thread().ended.fetch_add(1, Ordering::Relaxed);
+    }
+    this.reset();
+    recorder.slots().give(std::iter::once(open));
 }
 
 #[cold]

@@ -58,9 +58,9 @@ impl Flush {
     }
 
     /// One that has ended already: for where there is nothing to wait for.
-    pub(crate) fn ended(report: DestinationReport) -> Self {
+    pub(crate) fn ended(reports: Vec<DestinationReport>) -> Self {
         Self {
-            parts: vec![Part::Ended(report)],
+            parts: reports.into_iter().map(Part::Ended).collect(),
         }
     }
 

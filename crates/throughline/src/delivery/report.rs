@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use throughline_spool::Dropped;
+
 /// What had become of this process's spans when a flush or shutdown ended.
 ///
 /// The counts are of all spans since the start of the process, so that for each destination
@@ -107,7 +109,7 @@ impl Report {
 
     fn furthest_behind(&self) -> Option<&DestinationReport> {
         // Of several the first.
-        let behind = |report: &&DestinationReport| report.pending() + report.dropped();
+        let behind = |report: &&DestinationReport| report.pending() + report.lost();
         self.destinations.iter().rev().max_by_key(behind)
     }
 }
@@ -122,7 +124,7 @@ impl DestinationReport {
         }
     }
 
-    pub(super) fn new(destination: String, accounts: Accounts, trouble: Option<String>) -> Self {
+    pub(crate) fn new(destination: String, accounts: Accounts, trouble: Option<String>) -> Self {
         Self {
             accounts,
             destination: Some(destination),
@@ -146,7 +148,7 @@ impl DestinationReport {
 
     /// The same, from somebody else than the delivery thread, with the reason for that unless
     /// there is a trouble to tell of already.
-    pub(super) fn outdated(mut self, trouble: &str) -> Self {
+    pub(crate) fn outdated(mut self, trouble: &str) -> Self {
         self.is_outdated = true;
         self.trouble.get_or_insert_with(|| trouble.to_owned());
         self
@@ -189,6 +191,13 @@ impl DestinationReport {
         self.accounts.dropped.iter().map(|(_, count)| count).sum()
     }
 
+    /// Those that nobody wanted to lose: not what was filtered.
+    fn lost(&self) -> u64 {
+        let filtered = Dropped::Filtered.name();
+        let lost = self.dropped_by_reason().filter(|(reason, _)| *reason != filtered);
+        lost.map(|(_, count)| count).sum()
+    }
+
     /// The lost spans by reason, a word such as `rejected`; only counts above zero.
     pub fn dropped_by_reason(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         self.accounts.dropped.iter().copied()
@@ -204,7 +213,7 @@ impl DestinationReport {
     /// was lost.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.is_settled && !self.is_outdated && self.dropped() == 0
+        self.is_settled && !self.is_outdated && self.lost() == 0
     }
 }
 

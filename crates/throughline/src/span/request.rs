@@ -45,7 +45,7 @@ impl Span {
     #[inline(never)]
     pub(crate) fn start_with(request: &Request<'_>, parent: ParentRef<'_>) -> Self {
         let ids = parent.ids();
-        if !throughline_spool::is_on() || ids.is_suppressed() {
+        if !throughline_spool::is_on() || parent.is_suppressed(ids) {
             return Self::start(request.name, request.scope, request.kind, parent);
         }
         let parent = parent.to_context();

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use throughline_spool::Recording;
@@ -40,29 +40,31 @@ struct EnteredHere {
 #[derive(Clone, Debug)]
 pub struct SharedSpan {
     span: Arc<Mutex<Span>>,
-    /// Kept outside the lock: it never changes.
-    context: Context,
+    /// Kept outside the lock: it never changes. `None` where the span does nothing, and leaves the current context alone.
+    context: Option<Context>,
+    /// That of the process that made it: in a forked child the lock may be held for ever, and the span is the parent's.
+    generation: u32,
 }
 
 impl SharedSpan {
     pub(super) fn new(span: Span) -> Self {
-        let context = span.context();
         Self {
+            context: span.open.is_some().then(|| span.context()),
             span: Arc::new(Mutex::new(span)),
-            context,
+            generation: throughline_spool::generation(),
         }
     }
 
     /// The span's context. When tracing is off, that of its parent.
     #[must_use]
     pub fn context(&self) -> Context {
-        self.context.clone()
+        self.context.clone().unwrap_or_default()
     }
 
     /// Whether what is set on this span is kept: tracing is on, the trace is sampled, and the span has not ended.
     #[must_use]
     pub fn is_recording(&self) -> bool {
-        self.lock().is_recording()
+        self.lock().is_some_and(|span| span.is_recording())
     }
 
     /// Makes the span current on this thread until the guard is dropped. That does not end it, unless the guard was all that was
@@ -77,7 +79,7 @@ impl SharedSpan {
         });
         EnteredShared {
             number: number.unwrap_or(0),
-            _context: self.context.enter(),
+            _context: self.context.as_ref().map(Context::enter),
             not_send: PhantomData,
         }
     }
@@ -85,7 +87,10 @@ impl SharedSpan {
     /// Runs `f` while the span is current on this thread. A panic in it becomes the span's status, and goes on.
     pub fn in_scope<R>(&self, f: impl FnOnce() -> R) -> R {
         let _entered = self.enter();
-        let result = catch_unwind(AssertUnwindSafe(|| self.context.in_scope(f)));
+        let result = catch_unwind(AssertUnwindSafe(|| match &self.context {
+            Some(context) => context.in_scope(f),
+            None => f(),
+        }));
         result.unwrap_or_else(|panic| {
             self.with(|span| recording::panicked(span, &*panic));
             resume_unwind(panic)
@@ -104,15 +109,19 @@ impl SharedSpan {
     }
 
     fn take(&self) -> Span {
-        std::mem::replace(&mut *self.lock(), Span::none())
+        self.lock()
+            .map_or_else(Span::none, |mut span| std::mem::replace(&mut *span, Span::none()))
     }
 
     pub(super) fn with(&self, f: impl FnOnce(&mut Recording<'_>)) {
-        self.lock().with(f);
+        if let Some(mut span) = self.lock() {
+            span.with(f);
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Span> {
-        self.span.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Option<MutexGuard<'_, Span>> {
+        let is_ours = self.generation == throughline_spool::generation();
+        is_ours.then(|| self.span.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -121,7 +130,7 @@ impl SharedSpan {
 #[must_use = "the span is current only as long as the guard lives"]
 pub struct EnteredShared {
     number: u64,
-    _context: crate::context::EnteredContext,
+    _context: Option<crate::context::EnteredContext>,
     not_send: PhantomData<*const ()>,
 }
 
@@ -143,7 +152,7 @@ pub(super) fn entered(span_id: [u8; 8]) -> Option<SharedSpan> {
         let spans = entered.spans.iter().rev().map(|(_, span)| span);
         spans
             .clone()
-            .find(|span| span.context.ids().span_id() == span_id)
+            .find(|span| span.context().ids().span_id() == span_id)
             .cloned()
     });
     found.ok().flatten()

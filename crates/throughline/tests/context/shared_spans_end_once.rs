@@ -101,3 +101,16 @@ fn shared_span_runs_a_closure_and_is_a_parent() {
     span.end();
     assert_eq!(tree(&context), "shared+inside(child named child)");
 }
+
+#[test]
+fn span_that_does_nothing_leaves_the_context_alone_also_when_shared() {
+    let outer = root("outer").enter();
+    let context = outer.context();
+    let nothing = throughline::Span::none().share();
+    nothing.in_scope(|| assert_eq!(Context::current(), context));
+    let entered = nothing.enter();
+    assert_eq!(Context::current(), context);
+    assert_eq!(current(|span| span.set("reached", true)), Some(()));
+    drop((entered, outer));
+    assert_eq!(tree(&context), "outer+reached");
+}

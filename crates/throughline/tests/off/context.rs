@@ -68,6 +68,10 @@ fn off_span_passes_its_parent_on_wherever_it_goes() {
             "{place}"
         );
         assert_eq!(pass(span!("root")), HashMap::new(), "{place}");
+        if place != "a child's child" {
+            let cut_off = parent.in_scope(|| pass(span!(parent: None, "cut off")));
+            assert_eq!(cut_off, HashMap::new(), "{place}");
+        }
     }
     assert_eq!(Context::current(), Context::root());
 }

@@ -153,13 +153,13 @@ fn no_line_break_gets_from_one_request_into_the_next() {
 fn container_that_is_lent_is_written_in_place() {
     let parent =
         extract([("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]).expect("it is valid");
-    let mut headers = std::collections::HashMap::from([("a".to_owned(), "b".to_owned())]);
+    let mut headers = HashMap::from([("a".to_owned(), "b".to_owned())]);
     parent.in_scope(|| {
         inject(&mut headers);
     });
     assert_eq!((headers.len(), headers.contains_key("traceparent")), (2, true));
     let mut any: Vec<(String, String)> = Vec::new();
-    let carrier: &mut dyn throughline::Carrier = &mut any;
+    let carrier: &mut dyn Carrier = &mut any;
     parent.inject(carrier);
     assert_eq!(any.len(), 1);
 }

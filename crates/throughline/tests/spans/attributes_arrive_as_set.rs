@@ -263,3 +263,52 @@ fn formatter_runs_only_for_a_span_that_is_recorded_and_may_use_it() {
     throughline::event!(span: unsampled, "lost", lost = %Nosy(&ended));
     throughline::Span::none().set("lost", throughline::debug(&received.name));
 }
+
+/// Names that the macro's own must not get in the way of.
+#[test]
+fn value_may_have_any_name() {
+    const KEY: &str = "a constant";
+    static BIT: u32 = 7;
+    #[expect(non_upper_case_globals, reason = "they hide those of the prelude")]
+    mod hiding {
+        pub const None: u8 = 1;
+    }
+    fn generic<const KEY: u64>() -> throughline::Span {
+        throughline::span!(parent: Context::root(), "generic", k = KEY)
+    }
+    let (span, value, batch, attributes, r#type) = (1, 2, 3, 4, 5);
+    let root_context = Context::root();
+    let mut of_macro = throughline::span!(
+        parent: &root_context,
+        "names",
+        api.key = KEY,
+        bit = BIT,
+        display = %KEY,
+        span,
+        value,
+        batch,
+        attributes,
+        r#type,
+    );
+    throughline::event!(span: of_macro, "event", what = KEY, n = BIT, r#type);
+    let received = traced().end(of_macro);
+    let expected = [
+        ("api.key", text(KEY)),
+        ("bit", number(7)),
+        ("display", text(KEY)),
+        ("span", number(1)),
+        ("value", number(2)),
+        ("batch", number(3)),
+        ("attributes", number(4)),
+        ("type", number(5)),
+    ];
+    assert_eq!(pairs(&received.attributes), expected);
+    let of_event = [("what", text(KEY)), ("n", number(7)), ("type", number(5))];
+    assert_eq!(pairs(&received.events[0].attributes), of_event);
+    assert_eq!(pairs(&traced().end(generic::<9>()).attributes), [("k", number(9))]);
+    let hidden = {
+        use hiding::None;
+        throughline::span!(parent: &root_context, "hidden", none = None)
+    };
+    assert_eq!(pairs(&traced().end(hidden).attributes), [("none", number(1))]);
+}
