@@ -15,7 +15,7 @@
 //!
 //! This is the one crate of Throughline that holds unsafe code: the mapped memory (`store::{memory, segment, lease, crc,
 //! ledger}`), the handles that point into it (`recorder::{open, entered, thread, slot, slot_pool}`), what is never freed
-//! (`recorder::{recorder, scopes}`), the time stamp counter ([`counter`]) and forks (`recorder::epoch`). It knows nothing of
+//! (`recorder::{recorder, scopes}`), the time stamp counter ([`tsc`]) and forks (`recorder::epoch`). It knows nothing of
 //! tracers, clocks, exporters or configuration.
 
 mod archive;
@@ -40,10 +40,10 @@ pub use format::manifest::{Destination, Identity, Manifest};
 pub use format::record::{Kind, MAX_BODY};
 pub use format::source::Source;
 pub use reader::{Contents, Place, ProcessReport, Reader, State, StoredSpan};
-pub use recorder::counter;
 pub use recorder::entered::{EnteredHandle, EnteredSpan, with_entered};
 pub use recorder::open::{Notes, OpenSpan, Rare, Recording, Start};
 pub use recorder::own_thread::spawn_without_signals;
+pub use recorder::tsc;
 pub use recorder::{Recorder, Settings};
 pub use store::ledger::Dropped;
 pub use store::quota::Limits;

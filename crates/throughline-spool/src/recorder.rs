@@ -1,7 +1,6 @@
 //! The recorder: this process's spans, from their start to the store. It is the only singleton, and knows nothing of other
 //! processes.
 
-pub mod counter;
 pub(crate) mod entered;
 pub(crate) mod epoch;
 mod maintenance;
@@ -14,5 +13,6 @@ pub(crate) mod scopes;
 pub(crate) mod slot;
 mod slot_pool;
 mod thread;
+pub mod tsc;
 
 pub use recorder::{Recorder, Settings};

@@ -14,7 +14,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use throughline_spool::counter;
+use throughline_spool::tsc;
 
 /// A wall clock that is this far off was set; it did not drift.
 const STEP: Duration = Duration::from_millis(100);
@@ -125,8 +125,7 @@ fn move_anchor(slews: bool) {
     let sample = Sample::take();
     let anchor = SHARED.load();
     let rate = CALIBRATION_STATE.with_borrow_mut(|calibration| {
-        let calibration =
-            calibration.get_or_insert_with(|| Calibration::after(&anchor, sample, counter::is_invariant()));
+        let calibration = calibration.get_or_insert_with(|| Calibration::after(&anchor, sample, tsc::is_invariant()));
         calibration.rate(&sample)
     });
     SHARED.store(anchor.moved(&sample, rate, slews));
@@ -212,13 +211,13 @@ impl Sample {
     /// The tightest of a few attempts: a thread can lose the processor between two readings.
     fn take() -> Self {
         let attempt = || {
-            let before = counter::read();
+            let before = tsc::read();
             let wall = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default()
                 .as_nanos() as u64;
             let monotonic = monotonic();
-            let after = counter::read();
+            let after = tsc::read();
             (
                 after.wrapping_sub(before),
                 Self {
@@ -301,7 +300,7 @@ fn scale(ticks: u64, rate: u64) -> u64 {
 #[inline]
 fn read(source: Source) -> u64 {
     match source {
-        Source::Tsc => counter::read(),
+        Source::Tsc => tsc::read(),
         Source::Monotonic => monotonic(),
     }
 }
