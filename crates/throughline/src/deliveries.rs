@@ -8,7 +8,7 @@ use throughline_spool::Recorder;
 
 use crate::config;
 use crate::delivery::{Delivery, DestinationFlush};
-use crate::source::SpoolSource;
+use crate::spool_source::SpoolSource;
 
 /// Where spans are sent, and how; kept for forked children.
 pub(crate) struct Plan {

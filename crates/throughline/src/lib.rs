@@ -76,10 +76,10 @@ mod random;
 mod recording;
 mod sampler;
 mod scope;
-#[cfg(feature = "otlp")]
-mod source;
 mod span;
 mod spool_dir;
+#[cfg(feature = "otlp")]
+mod spool_source;
 mod start;
 mod tracer;
 mod value;
