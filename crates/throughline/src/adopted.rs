@@ -2,7 +2,7 @@
 
 use throughline_spool::{Archive, Backlog, Portion, Root, Settings, Stranger, Whose};
 
-use crate::notice::notice;
+use crate::diagnostics::report_once;
 
 /// What dead processes left for the destination that is also ours.
 pub(crate) struct Adopted {
@@ -42,7 +42,7 @@ impl Adopted {
         if self.backlog.is_none() {
             match Archive::new(&self.root, self.limits).backlog(self.whose.clone()) {
                 Ok(backlog) => self.backlog = backlog,
-                Err(error) => notice(format_args!(
+                Err(error) => report_once(format_args!(
                     "what dead processes left cannot be read: {error}; it stays in the spool"
                 )),
             }
@@ -67,7 +67,7 @@ impl Adopted {
             }
             Err(error) => {
                 (self.backlog, self.may_have_more) = (None, false);
-                notice(format_args!(
+                report_once(format_args!(
                     "what dead processes left cannot be read: {error}; it stays in the spool"
                 ));
                 None
@@ -78,7 +78,7 @@ impl Adopted {
     pub(crate) fn settle(&mut self, portion: &Portion, rejected: u64) {
         let Some(backlog) = &mut self.backlog else { return };
         if let Err(error) = backlog.settle(portion, rejected) {
-            notice(format_args!(
+            report_once(format_args!(
                 "what was delivered cannot be marked so, and may be delivered again: {error}"
             ));
         }
@@ -96,7 +96,7 @@ fn say_what_stays(stranger: &Stranger) {
         true => ("this service".to_owned(), "this process sends elsewhere"),
         false => (stranger.service.clone(), "they were recorded with other credentials"),
     };
-    notice(format_args!(
+    report_once(format_args!(
         "spans of {whose} for {to} stay in the spool, since {why}: `throughline recover --to URL` sends them, --list shows them"
     ));
 }

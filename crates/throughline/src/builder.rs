@@ -8,8 +8,8 @@ use throughline_spool::Limits;
 
 use crate::config::{self, Attribute, Propagators};
 use crate::destination::Destination;
+use crate::diagnostics::{self, report_once};
 use crate::guard::Tracing;
-use crate::notice::{self, notice};
 use crate::propagation::Propagator;
 use crate::sampler::Sampler;
 use crate::tracer::{self, IdGenerator};
@@ -61,7 +61,7 @@ pub struct Builder {
     sync_every: Option<Duration>,
     delivers_all: bool,
     id_generator: Option<Box<dyn IdGenerator>>,
-    diagnostics: Option<notice::Handler>,
+    diagnostics: Option<diagnostics::Handler>,
 }
 
 impl Builder {
@@ -245,7 +245,7 @@ impl Builder {
     /// Switches tracing on. The first call of a process decides; what a later one returns belongs to the same tracing.
     pub fn init(self) -> Tracing {
         if let Some(handler) = self.diagnostics {
-            notice::set_handler(handler);
+            diagnostics::set_handler(handler);
         }
         let executable = std::env::current_exe().ok();
         let executable = executable
@@ -254,12 +254,12 @@ impl Builder {
             .and_then(|name| name.to_str());
         let (config, notices) = config::read(&self.settings, &|name| std::env::var_os(name), executable);
         for said in &notices {
-            notice(format_args!("{said}"));
+            report_once(format_args!("{said}"));
         }
         tracer::set_propagators(config.propagators);
         let was_decided = IS_ON.get().copied();
         if was_decided == Some(false) && config.enabled {
-            notice(format_args!(
+            report_once(format_args!(
                 "tracing was switched off before in this process: the first call decides"
             ));
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use throughline_spool::{Archive, Moment, Recorder};
 
 use crate::clock;
-use crate::notice::notice;
+use crate::diagnostics::report_once;
 use crate::start::IN_MEMORY;
 
 /// How often dead processes are looked for.
@@ -81,7 +81,7 @@ pub(crate) fn before_exit() {
             .unwrap_or(0);
         // Where there is no spool at all that was said at the start.
         if in_memory > 0 && recorder.store().path().is_some() {
-            notice(format_args!(
+            report_once(format_args!(
                 "spans in memory only, which end with this process: {in_memory}"
             ));
         }
@@ -91,12 +91,12 @@ pub(crate) fn before_exit() {
 fn say_what_is_wrong(recorder: &Recorder) {
     let store = recorder.store();
     if store.is_failing() {
-        notice(format_args!(
+        report_once(format_args!(
             "the spool's files cannot be written any more: {IN_MEMORY}"
         ));
     }
     if let Some(refusal) = store.refusal() {
-        notice(format_args!(
+        report_once(format_args!(
             "the spool cannot grow: {refusal}; spans are kept in memory, up to 16 MiB, until it can"
         ));
     }
@@ -105,12 +105,12 @@ fn say_what_is_wrong(recorder: &Recorder) {
             bytes if bytes < 1 << 20 => (bytes >> 10, "KiB"),
             bytes => (bytes >> 20, "MiB"),
         };
-        notice(format_args!(
+        report_once(format_args!(
             "the spool is full ({most} {unit} may be used): the oldest spans that no backend has got are dropped, and counted"
         ));
     }
     if let Some(error) = recorder.take_sync_error() {
-        notice(format_args!(
+        report_once(format_args!(
             "spans cannot be synced: {error}; they do not survive a power cut"
         ));
     }
@@ -153,7 +153,7 @@ impl Archivist {
                     progress
                         .problems
                         .iter()
-                        .for_each(|problem| notice(format_args!("{problem}")));
+                        .for_each(|problem| report_once(format_args!("{problem}")));
                     has_more = progress.has_more;
                     if progress.processes > 0 {
                         ARCHIVED.fetch_add(1, Ordering::Relaxed);
@@ -161,7 +161,7 @@ impl Archivist {
                 }
                 Err(error) => {
                     has_more = false;
-                    notice(format_args!(
+                    report_once(format_args!(
                         "what ended processes left cannot be archived: {error}; it stays as it is"
                     ));
                 }
@@ -179,7 +179,7 @@ fn say_what_was_evicted(archive: &Archive) {
     };
     if evicted.quota + evicted.age > 0 {
         let ago = since.elapsed().unwrap_or_default().as_secs() / 3600;
-        notice_once_for_eviction(format_args!(
+        report_eviction_once(format_args!(
             "{} undelivered spans of ended processes were dropped in the last {} h ({} to keep the spool within its size, {} \
              for their age): see `throughline recover --list`",
             evicted.quota + evicted.age,
@@ -191,9 +191,9 @@ fn say_what_was_evicted(archive: &Archive) {
 }
 
 /// The numbers change, the line is said once.
-fn notice_once_for_eviction(text: std::fmt::Arguments<'_>) {
+fn report_eviction_once(text: std::fmt::Arguments<'_>) {
     static SAID: AtomicBool = AtomicBool::new(false);
     if !SAID.swap(true, Ordering::Relaxed) {
-        notice(text);
+        report_once(text);
     }
 }

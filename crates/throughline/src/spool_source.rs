@@ -6,8 +6,8 @@ use throughline_wire::request::{ScopeSpans, append_resource_spans};
 use crate::accounts::accounts;
 use crate::adopted::Adopted;
 use crate::delivery::{Accounts, Batch, BatchLimits, Mark, Owner, Pending, Source};
+use crate::diagnostics::report_once;
 use crate::housekeeping;
-use crate::notice::notice;
 
 pub(crate) struct SpoolSource {
     recorder: &'static Recorder,
@@ -51,7 +51,7 @@ impl SpoolSource {
         let batch = match self.own.as_mut()?.next(limits.spans, room) {
             Ok(batch) => batch?,
             Err(error) => {
-                notice(format_args!(
+                report_once(format_args!(
                     "spans cannot be read from the spool: {error}; they stay there"
                 ));
                 return None;
@@ -144,11 +144,11 @@ impl Source for SpoolSource {
         if let Some(root) = &self.recorder.settings().root {
             match root.keep_rejected(&batch.body, reason) {
                 // The directory, so that a backend that refuses batch after batch is told of once.
-                Ok(path) => notice(format_args!(
+                Ok(path) => report_once(format_args!(
                     "the refused spans are kept in {}",
                     path.parent().unwrap_or(&path).display()
                 )),
-                Err(error) => notice(format_args!("the refused spans cannot be kept: {error}")),
+                Err(error) => report_once(format_args!("the refused spans cannot be kept: {error}")),
             }
         }
         self.delivered(batch, batch.spans);

@@ -8,7 +8,7 @@ use throughline_spool::{Limits, Manifest, Recorder, Root, Settings};
 
 use crate::config::{Config, Resource};
 use crate::deliveries::{self, Plan};
-use crate::notice::notice;
+use crate::diagnostics::report_once;
 use crate::spool_dir::default_spool_dir;
 use crate::{clock, detectors, housekeeping};
 
@@ -45,22 +45,22 @@ pub(crate) fn start(config: Config, limits: Limits, sync_every: Option<Duration>
     // A forked child says the same of itself, but for what is found out.
     let _first = RESOURCE.set(config.resource);
     let Ok(recorder) = Recorder::install(settings) else {
-        return notice(format_args!(
+        return report_once(format_args!(
             "tracing was switched on before in this process: the first call decides"
         ));
     };
     // One cause, one line: where nothing can be written there is no key either.
     match (recorder.refusal(), &key) {
-        (Some(refusal), _) => notice(format_args!(
+        (Some(refusal), _) => report_once(format_args!(
             "the spool directory cannot be written: {refusal}; {IN_MEMORY}"
         )),
-        (None, Some(Err(error))) => notice(format_args!(
+        (None, Some(Err(error))) => report_once(format_args!(
             "the spool's key cannot be read: {error}; no other process delivers this one's spans"
         )),
         (None, _) => {}
     }
     if let Some(error) = recorder.maintenance_error() {
-        notice(format_args!(
+        report_once(format_args!(
             "the system gives no thread for maintenance ({error}); spans cost more, and what ended processes left stays"
         ));
     }
@@ -86,14 +86,14 @@ fn encoded_resource(said: &Resource) -> Arc<[u8]> {
 pub(crate) const IN_MEMORY: &str = "spans are kept in memory, and die with the process";
 
 fn no_root() -> Option<Root> {
-    notice(format_args!("neither XDG_STATE_HOME nor HOME is set: {IN_MEMORY}"));
+    report_once(format_args!("neither XDG_STATE_HOME nor HOME is set: {IN_MEMORY}"));
     None
 }
 
 fn open_root(path: &Path) -> Option<Root> {
     Root::open(path)
         .inspect_err(|error| {
-            notice(format_args!(
+            report_once(format_args!(
                 "the spool directory {} cannot be used: {error}; {IN_MEMORY}",
                 path.display()
             ));

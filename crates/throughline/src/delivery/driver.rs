@@ -19,7 +19,7 @@ use super::source::{Batch, Owner, Pending, Source};
 use super::thread::Shared;
 use super::waiting::Waiting;
 use crate::config::BatchSettings;
-use crate::notice::notice_again;
+use crate::diagnostics::report;
 
 /// How often the spool is looked at: the less often, the fewer spans there are.
 const BUSY_POLL: Duration = Duration::from_millis(10);
@@ -215,7 +215,7 @@ impl Driver {
 
     fn say(&self, change: &Change) {
         let trouble = self.machine.trouble().map_or("", |trouble| trouble.text.as_str());
-        notice_again(format_args!("{}", line(change, &self.endpoint, trouble)));
+        report(format_args!("{}", line(change, &self.endpoint, trouble)));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::notice::escaped;
+use crate::diagnostics::escaped;
 
 /// What became of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]

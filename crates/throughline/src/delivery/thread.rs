@@ -13,7 +13,7 @@ use super::report::DestinationReport;
 use super::source::Source;
 use super::waiting::{Purpose, Request, deadline};
 use crate::config::{BatchSettings, Destination};
-use crate::notice::notice;
+use crate::diagnostics::report_once;
 
 /// At the end of a program a backend that is slow gets so long. What is left is in the spool.
 const EXIT: Duration = Duration::from_millis(200);
@@ -63,7 +63,7 @@ impl Delivery {
         let driver = Driver::new(endpoint, batch, source, shared.clone());
         let thread = std::thread::Builder::new().name("throughline".to_owned());
         if let Err(error) = throughline_spool::spawn_without_signals(thread, || run(driver, client)) {
-            notice(format_args!(
+            report_once(format_args!(
                 "no thread for delivery ({error}); spans stay in the local spool"
             ));
             shared.end();
@@ -126,7 +126,7 @@ impl Shared {
     fn wake(&self) {
         let woken = catch_unwind(AssertUnwindSafe(|| self.wake.notify_one()));
         if woken.is_err() {
-            notice(format_args!(
+            report_once(format_args!(
                 "delivery cannot be woken: somebody has closed descriptors of this process; spans stay in the local spool"
             ));
         }
@@ -170,7 +170,7 @@ fn run(mut driver: Driver, mut client: Client) {
         match done {
             Ok(Ok(())) => break,
             Ok(Err(error)) => {
-                notice(format_args!(
+                report_once(format_args!(
                     "delivery cannot start ({error}); spans stay in the local spool"
                 ));
                 break;
@@ -178,13 +178,13 @@ fn run(mut driver: Driver, mut client: Client) {
             Err(_) => {
                 panics = if started.elapsed() < IN_A_ROW { panics + 1 } else { 1 };
                 if panics == PANICS {
-                    notice(format_args!(
+                    report_once(format_args!(
                         "delivery has failed {PANICS} times in a row and ends: a bug of \
                          throughline, please report it; spans stay in the local spool"
                     ));
                     break;
                 }
-                notice(format_args!("delivery has failed and begins again: please report this"));
+                report_once(format_args!("delivery has failed and begins again: please report this"));
             }
         }
     }

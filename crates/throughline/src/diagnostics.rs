@@ -28,16 +28,16 @@ pub(crate) fn set_handler(handler: Handler) {
 static SAID: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 
 /// Writes `throughline: <text>` as one line to stderr, once for each distinct text in this process.
-pub(crate) fn notice(text: fmt::Arguments<'_>) {
+pub(crate) fn report_once(text: fmt::Arguments<'_>) {
     let text = text.to_string();
     if first_time(&SAID, &text) {
         write_line(&text);
     }
 }
 
-/// As [`notice`], but also when the same text was said before: for the changes of a state that can
+/// As [`report_once`], but also when the same text was said before: for the changes of a state that can
 /// come back, where the caller sees to it that they are rare.
-pub(crate) fn notice_again(text: fmt::Arguments<'_>) {
+pub(crate) fn report(text: fmt::Arguments<'_>) {
     write_line(&text.to_string());
 }
 
