@@ -1,6 +1,6 @@
 //! Delivery: takes committed spans from the spool to the backend, on one thread of its own.
 //!
-//! [`machine`] decides, without a clock or a socket; [`http`] and [`connect`] carry bytes;
+//! [`scheduler`] decides, without a clock or a socket; [`http`] and [`connect`] carry bytes;
 //! [`driver`] is the loop between them, on the [`thread`] that survives its faults; [`flush`] and
 //! [`report`] are what a program sees of it. Spans come through the [`Source`] trait, which the
 //! spool implements.
@@ -13,10 +13,10 @@ mod flush;
 #[cfg(feature = "otlp")]
 mod http;
 #[cfg(feature = "otlp")]
-mod machine;
-#[cfg(feature = "otlp")]
 mod outcome;
 mod report;
+#[cfg(feature = "otlp")]
+mod scheduler;
 #[cfg(feature = "otlp")]
 mod source;
 #[cfg(feature = "otlp")]

@@ -1,4 +1,4 @@
-//! The delivery thread's loop: looks what is pending, asks the machine, does what it says.
+//! The delivery thread's loop: looks what is pending, asks the scheduler, does what it says.
 
 use std::collections::hash_map::RandomState;
 use std::future::{Future, poll_fn};
@@ -12,9 +12,9 @@ use bytes::Bytes;
 
 use super::flush::Waiter;
 use super::http::Client;
-use super::machine::{Change, Machine, Step, Verdict};
 use super::outcome::Outcome;
 use super::report::DestinationReport;
+use super::scheduler::{Change, Scheduler, Step, Verdict};
 use super::source::{Batch, Owner, Pending, Source};
 use super::thread::Shared;
 use super::waiting::Waiting;
@@ -37,7 +37,7 @@ const FIRST_ADOPT: Duration = Duration::from_millis(500);
 pub(super) struct Driver {
     /// As it is shown to people.
     endpoint: String,
-    machine: Machine,
+    scheduler: Scheduler,
     source: Box<dyn Source>,
     waiting: Waiting,
     shared: Arc<Shared>,
@@ -58,7 +58,7 @@ impl Driver {
     pub(super) fn new(endpoint: String, batch: BatchSettings, source: Box<dyn Source>, shared: Arc<Shared>) -> Self {
         Self {
             endpoint,
-            machine: Machine::new(batch),
+            scheduler: Scheduler::new(batch),
             source,
             waiting: Waiting::default(),
             shared,
@@ -92,7 +92,7 @@ impl Driver {
                 self.adopted = true;
                 self.adopt_at = now + ADOPT;
             }
-            let (owner, limits) = match self.machine.poll(now, own, self.adopted) {
+            let (owner, limits) = match self.scheduler.poll(now, own, self.adopted) {
                 Step::Send(limits) => (Owner::Own, limits),
                 Step::SendAdopted(limits) => (Owner::Dead, limits),
                 Step::Wait(until) => {
@@ -126,19 +126,19 @@ impl Driver {
             let mark = self.source.mark();
             self.waiting.add(request, own.spans, mark);
         }
-        self.machine.set_haste(!self.waiting.is_empty());
+        self.scheduler.set_haste(!self.waiting.is_empty());
         let now = Instant::now();
         let source = &mut self.source;
         let released = self
             .waiting
-            .release(now, own.spans, &self.machine, |mark| source.is_settled(mark));
+            .release(now, own.spans, &self.scheduler, |mark| source.is_settled(mark));
         if !released.waiters.is_empty() {
             self.publish();
             let report = self.shared.known().clone();
             for (waiter, is_settled) in &released.waiters {
                 waiter.report(report.clone().settled(*is_settled));
             }
-            self.machine.set_haste(!self.waiting.is_empty());
+            self.scheduler.set_haste(!self.waiting.is_empty());
         }
         stop |= released.shutdown;
         View { now, own, stop }
@@ -152,7 +152,7 @@ impl Driver {
         let chance = chance();
         let now = Instant::now();
         let (verdict, change) = self
-            .machine
+            .scheduler
             .answered(now, &outcome, batch.spans, chance, owner == Owner::Own);
         match verdict {
             Verdict::Delivered { rejected } => self.source.delivered(&batch, rejected),
@@ -209,12 +209,12 @@ impl Driver {
     /// Makes known how things stand.
     fn publish(&mut self) {
         let accounts = self.source.accounts();
-        let trouble = self.machine.trouble().map(|trouble| trouble.text.clone());
+        let trouble = self.scheduler.trouble().map(|trouble| trouble.text.clone());
         *self.shared.known() = DestinationReport::new(self.endpoint.clone(), accounts, trouble);
     }
 
     fn say(&self, change: &Change) {
-        let trouble = self.machine.trouble().map_or("", |trouble| trouble.text.as_str());
+        let trouble = self.scheduler.trouble().map_or("", |trouble| trouble.text.as_str());
         report(format_args!("{}", line(change, &self.endpoint, trouble)));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::flush::Waiter;
-use super::machine::Machine;
+use super::scheduler::Scheduler;
 use super::source::Mark;
 
 /// Why somebody waits, and so when it is time to let him go.
@@ -79,7 +79,7 @@ impl Waiting {
         &mut self,
         now: Instant,
         pending: u64,
-        machine: &Machine,
+        scheduler: &Scheduler,
         mut is_settled: impl FnMut(&mut Mark) -> bool,
     ) -> Released {
         let mut released = Released::default();
@@ -90,9 +90,9 @@ impl Waiting {
                  mark,
              }| {
                 let hopeless = match request.purpose {
-                    Purpose::Exit => machine.is_down(),
+                    Purpose::Exit => scheduler.is_down(),
                     Purpose::Flush | Purpose::Shutdown => {
-                        machine.not_before().is_some_and(|until| until > request.deadline)
+                        scheduler.not_before().is_some_and(|until| until > request.deadline)
                     }
                 };
                 let waits = mark.as_mut().map_or(*remaining > 0, |mark| !is_settled(mark));

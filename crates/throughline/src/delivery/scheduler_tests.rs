@@ -2,17 +2,17 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn machine() -> (Machine, Instant) {
-    (Machine::new(BatchSettings::default()), Instant::now())
+fn scheduler() -> (Scheduler, Instant) {
+    (Scheduler::new(BatchSettings::default()), Instant::now())
 }
 
 /// One that has already delivered something.
-fn met_machine() -> (Machine, Instant) {
-    let (mut machine, now) = machine();
-    machine.poll(now, spans(1), false);
-    machine.answered(now, &Outcome::success(), 1, 0.5, true);
-    machine.poll(now, spans(0), false);
-    (machine, now)
+fn met_machine() -> (Scheduler, Instant) {
+    let (mut scheduler, now) = scheduler();
+    scheduler.poll(now, spans(1), false);
+    scheduler.answered(now, &Outcome::success(), 1, 0.5, true);
+    scheduler.poll(now, spans(0), false);
+    (scheduler, now)
 }
 
 fn spans(spans: u64) -> Pending {
@@ -42,8 +42,8 @@ fn failed(failure: Failure) -> Outcome {
     Outcome::failed(failure, "")
 }
 
-fn sends(machine: &mut Machine, now: Instant, own: Pending) -> bool {
-    matches!(machine.poll(now, own, false), Step::Send(_))
+fn sends(scheduler: &mut Scheduler, now: Instant, own: Pending) -> bool {
+    matches!(scheduler.poll(now, own, false), Step::Send(_))
 }
 
 #[test]
@@ -65,12 +65,12 @@ fn a_batch_goes_when_it_is_full_or_old_or_awaited() {
         (spans(1), 5 * SECOND, false, true),
         (spans(1), Duration::ZERO, true, true),
     ] {
-        let (mut machine, now) = met_machine();
+        let (mut scheduler, now) = met_machine();
         let first = own.spans.min(1);
-        assert!(!sends(&mut machine, now, spans(first)));
-        machine.set_haste(haste);
+        assert!(!sends(&mut scheduler, now, spans(first)));
+        scheduler.set_haste(haste);
         assert_eq!(
-            sends(&mut machine, now + waited, own),
+            sends(&mut scheduler, now + waited, own),
             expected,
             "{own:?} {waited:?} {haste}"
         );
@@ -79,94 +79,94 @@ fn a_batch_goes_when_it_is_full_or_old_or_awaited() {
 
 #[test]
 fn the_first_request_goes_at_once() {
-    let (mut machine, now) = machine();
-    assert!(sends(&mut machine, now, spans(1)));
+    let (mut scheduler, now) = scheduler();
+    assert!(sends(&mut scheduler, now, spans(1)));
 }
 
 #[test]
 fn adopted_spans_do_not_wait_for_company_and_own_ones_are_not_sent_early_for_them() {
-    let (mut machine, now) = met_machine();
-    assert!(matches!(machine.poll(now, spans(0), true), Step::SendAdopted(_)));
-    let (mut machine, now) = met_machine();
-    assert!(matches!(machine.poll(now, spans(1), true), Step::SendAdopted(_)));
-    assert_eq!(machine.poll(now, spans(1), false), Step::Wait(Some(now + 5 * SECOND)));
-    machine.set_haste(true);
-    assert!(matches!(machine.poll(now, spans(1), true), Step::Send(_)));
+    let (mut scheduler, now) = met_machine();
+    assert!(matches!(scheduler.poll(now, spans(0), true), Step::SendAdopted(_)));
+    let (mut scheduler, now) = met_machine();
+    assert!(matches!(scheduler.poll(now, spans(1), true), Step::SendAdopted(_)));
+    assert_eq!(scheduler.poll(now, spans(1), false), Step::Wait(Some(now + 5 * SECOND)));
+    scheduler.set_haste(true);
+    assert!(matches!(scheduler.poll(now, spans(1), true), Step::Send(_)));
 }
 
 #[test]
 fn busy_process_sends_what_its_predecessor_left_in_between() {
     // A full batch of its own is always there.
-    let (mut machine, mut now) = met_machine();
+    let (mut scheduler, mut now) = met_machine();
     let mut adopted = 0;
     for _ in 0..100 {
         now += SECOND / 10;
-        let is_own = match machine.poll(now, spans(2_000), true) {
+        let is_own = match scheduler.poll(now, spans(2_000), true) {
             Step::Send(_) => true,
             Step::SendAdopted(_) => false,
             Step::Wait(until) => panic!("it waits until {until:?}"),
         };
         adopted += u32::from(!is_own);
-        machine.answered(now, &Outcome::success(), 512, 0.5, is_own);
+        scheduler.answered(now, &Outcome::success(), 512, 0.5, is_own);
     }
     assert_eq!(adopted, 25);
 }
 
 #[test]
 fn batch_that_does_not_get_through_is_halved_after_three_tries() {
-    let limit = |machine: &mut Machine, now| match machine.poll(now, spans(5_000), false) {
+    let limit = |scheduler: &mut Scheduler, now| match scheduler.poll(now, spans(5_000), false) {
         Step::Send(limits) => limits.spans,
         other => panic!("{other:?}"),
     };
     for failure in [Failure::TimedOut, Failure::Disconnected] {
-        let (mut machine, mut now) = met_machine();
+        let (mut scheduler, mut now) = met_machine();
         for expected in [512, 512, 512, 256, 256, 256, 128] {
-            assert_eq!(limit(&mut machine, now), expected);
-            machine.answered(now, &failed(failure), expected as u64, 0.5, true);
+            assert_eq!(limit(&mut scheduler, now), expected);
+            scheduler.answered(now, &failed(failure), expected as u64, 0.5, true);
             now += 100 * SECOND;
         }
         // What got through once is kept to for a minute; then more is tried.
         for expected in [128, 128] {
             now += SECOND;
-            machine.answered(now, &Outcome::success(), expected, 0.5, true);
+            scheduler.answered(now, &Outcome::success(), expected, 0.5, true);
         }
         assert_eq!(
-            limit(&mut machine, now),
+            limit(&mut scheduler, now),
             512,
             "the memory of the size is older than a minute"
         );
-        machine.answered(now, &failed(Failure::Refused), 512, 0.5, true);
-        machine.answered(now, &failed(failure), 512, 0.5, true);
-        machine.answered(now, &failed(failure), 512, 0.5, true);
-        machine.answered(now, &failed(Failure::Refused), 512, 0.5, true);
-        assert_eq!(limit(&mut machine, now + 100 * SECOND), 512, "not three in a row");
+        scheduler.answered(now, &failed(Failure::Refused), 512, 0.5, true);
+        scheduler.answered(now, &failed(failure), 512, 0.5, true);
+        scheduler.answered(now, &failed(failure), 512, 0.5, true);
+        scheduler.answered(now, &failed(Failure::Refused), 512, 0.5, true);
+        assert_eq!(limit(&mut scheduler, now + 100 * SECOND), 512, "not three in a row");
     }
-    let (mut machine, mut now) = met_machine();
+    let (mut scheduler, mut now) = met_machine();
     for _ in 0..3 {
-        machine.answered(now, &failed(Failure::TimedOut), 512, 0.5, true);
+        scheduler.answered(now, &failed(Failure::TimedOut), 512, 0.5, true);
         now += 100 * SECOND;
     }
-    machine.answered(now, &Outcome::success(), 256, 0.5, true);
-    assert_eq!(limit(&mut machine, now), 512, "100 s have passed");
+    scheduler.answered(now, &Outcome::success(), 256, 0.5, true);
+    assert_eq!(limit(&mut scheduler, now), 512, "100 s have passed");
     for _ in 0..3 {
-        machine.answered(now, &failed(Failure::TimedOut), 512, 0.5, true);
+        scheduler.answered(now, &failed(Failure::TimedOut), 512, 0.5, true);
     }
-    machine.answered(now, &Outcome::success(), 256, 0.5, true);
-    machine.answered(now, &Outcome::success(), 256, 0.5, true);
+    scheduler.answered(now, &Outcome::success(), 256, 0.5, true);
+    scheduler.answered(now, &Outcome::success(), 256, 0.5, true);
     assert_eq!(
-        limit(&mut machine, now),
+        limit(&mut scheduler, now),
         256,
         "what did not get through just now is not tried"
     );
-    machine.answered(now, &failed(Failure::TimedOut), 1, 0.5, true);
+    scheduler.answered(now, &failed(Failure::TimedOut), 1, 0.5, true);
 }
 
 #[test]
 fn spans_that_came_during_a_request_have_waited_since_it_began() {
-    let (mut machine, now) = met_machine();
-    assert!(sends(&mut machine, now, spans(512)));
-    machine.answered(now + 3 * SECOND, &Outcome::success(), 512, 0.5, true);
-    let step = machine.poll(now + 3 * SECOND, spans(1), false);
+    let (mut scheduler, now) = met_machine();
+    assert!(sends(&mut scheduler, now, spans(512)));
+    scheduler.answered(now + 3 * SECOND, &Outcome::success(), 512, 0.5, true);
+    let step = scheduler.poll(now + 3 * SECOND, spans(1), false);
     assert_eq!(step, Step::Wait(Some(now + 5 * SECOND)));
 }
 
@@ -220,10 +220,14 @@ fn every_answer_has_its_meaning() {
         table.push((failed(failure), keep(), true));
     }
     for (outcome, verdict, down) in table {
-        let (mut machine, now) = machine();
-        machine.poll(now, spans(10), false);
-        assert_eq!(machine.answered(now, &outcome, 10, 0.5, true).0, verdict, "{outcome:?}");
-        assert_eq!(machine.is_down(), down, "{outcome:?}");
+        let (mut scheduler, now) = scheduler();
+        scheduler.poll(now, spans(10), false);
+        assert_eq!(
+            scheduler.answered(now, &outcome, 10, 0.5, true).0,
+            verdict,
+            "{outcome:?}"
+        );
+        assert_eq!(scheduler.is_down(), down, "{outcome:?}");
     }
 }
 
@@ -241,13 +245,13 @@ fn the_wait_after_failures_doubles_up_to_a_minute_with_full_jitter() {
     ] {
         assert_eq!(backoff(failures, chance), expected, "{failures} {chance}");
     }
-    let (mut machine, now) = machine();
+    let (mut scheduler, now) = scheduler();
     for (after, wait) in [(0, 500), (500, 1000), (1500, 2000), (3500, 4000)] {
         let now = now + Duration::from_millis(after);
-        assert!(sends(&mut machine, now, spans(1)), "{after}");
-        machine.answered(now, &failed(Failure::Refused), 1, 0.5, true);
+        assert!(sends(&mut scheduler, now, spans(1)), "{after}");
+        scheduler.answered(now, &failed(Failure::Refused), 1, 0.5, true);
         let until = now + Duration::from_millis(wait);
-        assert_eq!(machine.poll(now, spans(9999), false), Step::Wait(Some(until)));
+        assert_eq!(scheduler.poll(now, spans(9999), false), Step::Wait(Some(until)));
     }
 }
 
@@ -260,64 +264,68 @@ fn what_the_receiver_asks_for_is_waited_out_even_by_a_flush() {
         (status(401), PAUSE),
         (status(404), PAUSE),
     ] {
-        let (mut machine, now) = machine();
-        assert!(sends(&mut machine, now, spans(1)));
-        machine.answered(now, &outcome, 1, 0.0, true);
-        machine.set_haste(true);
-        assert!(!sends(&mut machine, now + wait - Duration::from_millis(1), spans(9999)));
-        assert!(sends(&mut machine, now + wait, spans(1)), "{outcome:?}");
+        let (mut scheduler, now) = scheduler();
+        assert!(sends(&mut scheduler, now, spans(1)));
+        scheduler.answered(now, &outcome, 1, 0.0, true);
+        scheduler.set_haste(true);
+        assert!(!sends(
+            &mut scheduler,
+            now + wait - Duration::from_millis(1),
+            spans(9999)
+        ));
+        assert!(sends(&mut scheduler, now + wait, spans(1)), "{outcome:?}");
     }
 }
 
 #[test]
 fn a_retry_after_of_zero_is_an_ordinary_failure() {
-    let (mut machine, now) = machine();
-    machine.poll(now, spans(1), false);
-    machine.answered(now, &throttled(503, Duration::ZERO), 1, 0.5, true);
+    let (mut scheduler, now) = scheduler();
+    scheduler.poll(now, spans(1), false);
+    scheduler.answered(now, &throttled(503, Duration::ZERO), 1, 0.5, true);
     let until = now + Duration::from_millis(500);
-    assert_eq!(machine.poll(now, spans(1), false), Step::Wait(Some(until)));
+    assert_eq!(scheduler.poll(now, spans(1), false), Step::Wait(Some(until)));
 }
 
 #[test]
 fn a_flush_brings_one_attempt_forward_but_not_more_than_one_a_second() {
-    let (mut machine, mut now) = machine();
+    let (mut scheduler, mut now) = scheduler();
     for _ in 0..8 {
         now += LONGEST_BACKOFF;
-        assert!(sends(&mut machine, now, spans(1)));
-        machine.answered(now, &failed(Failure::Refused), 1, 0.99, true);
+        assert!(sends(&mut scheduler, now, spans(1)));
+        scheduler.answered(now, &failed(Failure::Refused), 1, 0.99, true);
     }
     for _ in 0..3 {
-        machine.set_haste(false);
-        machine.set_haste(true);
-        assert!(!sends(&mut machine, now + SECOND / 2, spans(1)));
+        scheduler.set_haste(false);
+        scheduler.set_haste(true);
+        assert!(!sends(&mut scheduler, now + SECOND / 2, spans(1)));
     }
-    assert!(sends(&mut machine, now + SECOND, spans(1)));
-    machine.answered(now + SECOND, &failed(Failure::Refused), 1, 0.99, true);
+    assert!(sends(&mut scheduler, now + SECOND, spans(1)));
+    scheduler.answered(now + SECOND, &failed(Failure::Refused), 1, 0.99, true);
     assert!(
-        !sends(&mut machine, now + 3 * SECOND, spans(1)),
+        !sends(&mut scheduler, now + 3 * SECOND, spans(1)),
         "the same flush has had its attempt"
     );
 }
 
 #[test]
 fn a_batch_that_is_too_large_is_halved_until_it_passes_and_grows_again_below_that() {
-    let (mut machine, mut now) = met_machine();
+    let (mut scheduler, mut now) = met_machine();
     let mut sizes = Vec::new();
     for _ in 0..12 {
         now += SECOND;
-        let Step::Send(limits) = machine.poll(now, spans(9999), false) else {
+        let Step::Send(limits) = scheduler.poll(now, spans(9999), false) else {
             panic!()
         };
         let size = limits.spans as u64;
         sizes.push(size);
         let outcome = if size > 100 { status(413) } else { Outcome::success() };
-        machine.answered(now, &outcome, size, 0.5, true);
+        scheduler.answered(now, &outcome, size, 0.5, true);
     }
     assert_eq!(sizes, [512, 256, 128, 64, 64, 64, 64, 64, 64, 64, 64, 64]);
     now += REMEMBER_REFUSED_SIZE;
-    machine.poll(now, spans(9999), false);
-    machine.answered(now, &Outcome::success(), 64, 0.5, true);
-    let Step::Send(limits) = machine.poll(now, spans(9999), false) else {
+    scheduler.poll(now, spans(9999), false);
+    scheduler.answered(now, &Outcome::success(), 64, 0.5, true);
+    let Step::Send(limits) = scheduler.poll(now, spans(9999), false) else {
         panic!()
     };
     assert_eq!(limits.spans, 128);
@@ -325,28 +333,28 @@ fn a_batch_that_is_too_large_is_halved_until_it_passes_and_grows_again_below_tha
 
 #[test]
 fn a_single_span_that_is_too_large_is_rejected_and_the_next_ones_are_not_held_up() {
-    let (mut machine, now) = met_machine();
+    let (mut scheduler, now) = met_machine();
     let mut size = 512;
     while size > 1 {
         assert_eq!(
-            machine.answered(now, &status(413), size, 0.5, true),
+            scheduler.answered(now, &status(413), size, 0.5, true),
             (Verdict::Keep, None)
         );
-        let Step::Send(limits) = machine.poll(now, spans(9999), false) else {
+        let Step::Send(limits) = scheduler.poll(now, spans(9999), false) else {
             panic!()
         };
         assert!((limits.spans as u64) < size);
         size = limits.spans as u64;
     }
-    let verdict = machine.answered(now, &status(413), 1, 0.5, true);
+    let verdict = scheduler.answered(now, &status(413), 1, 0.5, true);
     assert_eq!(verdict, (Verdict::Rejected, Some(Change::Refusing)));
     for _ in 0..9 {
-        let Step::Send(limits) = machine.poll(now, spans(9999), false) else {
+        let Step::Send(limits) = scheduler.poll(now, spans(9999), false) else {
             panic!()
         };
-        machine.answered(now, &Outcome::success(), limits.spans as u64, 0.5, true);
+        scheduler.answered(now, &Outcome::success(), limits.spans as u64, 0.5, true);
     }
-    let Step::Send(limits) = machine.poll(now, spans(9999), false) else {
+    let Step::Send(limits) = scheduler.poll(now, spans(9999), false) else {
         panic!()
     };
     assert_eq!(limits.spans, 512);
@@ -354,7 +362,7 @@ fn a_single_span_that_is_too_large_is_rejected_and_the_next_ones_are_not_held_up
 
 #[test]
 fn each_change_of_state_is_said_once_and_flapping_is_not_said_again_and_again() {
-    let (mut machine, start) = machine();
+    let (mut scheduler, start) = scheduler();
     let refused = failed(Failure::Refused);
     let warning = Outcome::Accepted {
         rejected: 0,
@@ -380,7 +388,7 @@ fn each_change_of_state_is_said_once_and_flapping_is_not_said_again_and_again() 
         (162, &Outcome::success(), Some(Change::Up)),
     ] {
         let now = start + seconds * SECOND;
-        assert_eq!(machine.answered(now, outcome, 1, 0.5, true).1, change, "at {seconds}");
+        assert_eq!(scheduler.answered(now, outcome, 1, 0.5, true).1, change, "at {seconds}");
     }
 }
 
@@ -389,7 +397,7 @@ fn each_change_of_state_is_said_once_and_flapping_is_not_said_again_and_again() 
 fn a_random_walk_loses_nothing_and_keeps_every_rule() {
     for seed in 1..=200_u64 {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let (mut machine, mut now) = machine();
+        let (mut scheduler, mut now) = scheduler();
         let end = now + 12 * 3600 * SECOND;
         let healed_from = now + 3600 * SECOND;
         // Numbers of the spans, oldest first; those divisible by 997 are too large for anybody.
@@ -405,8 +413,8 @@ fn a_random_walk_loses_nothing_and_keeps_every_rule() {
                     oldest.get_or_insert(now);
                 }
             }
-            machine.set_haste(random.below(10) == 0);
-            match machine.poll(now, spans(queue.len() as u64), false) {
+            scheduler.set_haste(random.below(10) == 0);
+            match scheduler.poll(now, spans(queue.len() as u64), false) {
                 Step::Wait(None) => {
                     assert!(queue.is_empty(), "seed {seed}: spans wait for nothing");
                     now += SECOND;
@@ -433,7 +441,7 @@ fn a_random_walk_loses_nothing_and_keeps_every_rule() {
                     };
                     now += Duration::from_millis(random.below(2000));
                     let chance = random.below(1000) as f64 / 1000.0;
-                    let (verdict, _) = machine.answered(now, &outcome, count as u64, chance, true);
+                    let (verdict, _) = scheduler.answered(now, &outcome, count as u64, chance, true);
                     if let Outcome::Status {
                         retry_after: Some(wait),
                         code: 429 | 503,
@@ -465,12 +473,12 @@ fn a_random_walk_loses_nothing_and_keeps_every_rule() {
             "seed {seed}: {} spans left after the cure",
             queue.len()
         );
-        assert!(machine.trouble().is_none() || !machine.is_down(), "seed {seed}");
+        assert!(scheduler.trouble().is_none() || !scheduler.is_down(), "seed {seed}");
         assert!(delivered > 0 && rejected > 0, "seed {seed}: a walk that went nowhere");
     }
 }
 
-/// xorshift64: good enough to wander, the same on every machine.
+/// xorshift64: good enough to wander, the same on every scheduler.
 struct Random(u64);
 
 impl Random {

@@ -33,7 +33,7 @@ const STALLS: u32 = 3;
 const REMEMBER_STALLED_SIZE: Duration = Duration::from_secs(60);
 
 /// The state of one destination.
-pub(crate) struct Machine {
+pub(crate) struct Scheduler {
     settings: BatchSettings,
     gate: Gate,
     trouble: Option<Trouble>,
@@ -120,7 +120,7 @@ enum Class {
     TooLarge,
 }
 
-impl Machine {
+impl Scheduler {
     pub(crate) fn new(settings: BatchSettings) -> Self {
         Self {
             settings,
@@ -407,5 +407,5 @@ impl BatchSize {
 }
 
 #[cfg(test)]
-#[path = "machine_tests.rs"]
+#[path = "scheduler_tests.rs"]
 mod tests;
