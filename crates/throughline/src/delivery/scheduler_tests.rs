@@ -7,7 +7,7 @@ fn scheduler() -> (Scheduler, Instant) {
 }
 
 /// One that has already delivered something.
-fn met_machine() -> (Scheduler, Instant) {
+fn met_scheduler() -> (Scheduler, Instant) {
     let (mut scheduler, now) = scheduler();
     scheduler.poll(now, spans(1), false);
     scheduler.answered(now, &Outcome::success(), 1, 0.5, true);
@@ -65,7 +65,7 @@ fn a_batch_goes_when_it_is_full_or_old_or_awaited() {
         (spans(1), 5 * SECOND, false, true),
         (spans(1), Duration::ZERO, true, true),
     ] {
-        let (mut scheduler, now) = met_machine();
+        let (mut scheduler, now) = met_scheduler();
         let first = own.spans.min(1);
         assert!(!sends(&mut scheduler, now, spans(first)));
         scheduler.set_haste(haste);
@@ -85,9 +85,9 @@ fn the_first_request_goes_at_once() {
 
 #[test]
 fn adopted_spans_do_not_wait_for_company_and_own_ones_are_not_sent_early_for_them() {
-    let (mut scheduler, now) = met_machine();
+    let (mut scheduler, now) = met_scheduler();
     assert!(matches!(scheduler.poll(now, spans(0), true), Step::SendAdopted(_)));
-    let (mut scheduler, now) = met_machine();
+    let (mut scheduler, now) = met_scheduler();
     assert!(matches!(scheduler.poll(now, spans(1), true), Step::SendAdopted(_)));
     assert_eq!(scheduler.poll(now, spans(1), false), Step::Wait(Some(now + 5 * SECOND)));
     scheduler.set_haste(true);
@@ -97,7 +97,7 @@ fn adopted_spans_do_not_wait_for_company_and_own_ones_are_not_sent_early_for_the
 #[test]
 fn busy_process_sends_what_its_predecessor_left_in_between() {
     // A full batch of its own is always there.
-    let (mut scheduler, mut now) = met_machine();
+    let (mut scheduler, mut now) = met_scheduler();
     let mut adopted = 0;
     for _ in 0..100 {
         now += SECOND / 10;
@@ -119,7 +119,7 @@ fn batch_that_does_not_get_through_is_halved_after_three_tries() {
         other => panic!("{other:?}"),
     };
     for failure in [Failure::TimedOut, Failure::Disconnected] {
-        let (mut scheduler, mut now) = met_machine();
+        let (mut scheduler, mut now) = met_scheduler();
         for expected in [512, 512, 512, 256, 256, 256, 128] {
             assert_eq!(limit(&mut scheduler, now), expected);
             scheduler.answered(now, &failed(failure), expected as u64, 0.5, true);
@@ -141,7 +141,7 @@ fn batch_that_does_not_get_through_is_halved_after_three_tries() {
         scheduler.answered(now, &failed(Failure::Refused), 512, 0.5, true);
         assert_eq!(limit(&mut scheduler, now + 100 * SECOND), 512, "not three in a row");
     }
-    let (mut scheduler, mut now) = met_machine();
+    let (mut scheduler, mut now) = met_scheduler();
     for _ in 0..3 {
         scheduler.answered(now, &failed(Failure::TimedOut), 512, 0.5, true);
         now += 100 * SECOND;
@@ -163,7 +163,7 @@ fn batch_that_does_not_get_through_is_halved_after_three_tries() {
 
 #[test]
 fn spans_that_came_during_a_request_have_waited_since_it_began() {
-    let (mut scheduler, now) = met_machine();
+    let (mut scheduler, now) = met_scheduler();
     assert!(sends(&mut scheduler, now, spans(512)));
     scheduler.answered(now + 3 * SECOND, &Outcome::success(), 512, 0.5, true);
     let step = scheduler.poll(now + 3 * SECOND, spans(1), false);
@@ -309,7 +309,7 @@ fn a_flush_brings_one_attempt_forward_but_not_more_than_one_a_second() {
 
 #[test]
 fn a_batch_that_is_too_large_is_halved_until_it_passes_and_grows_again_below_that() {
-    let (mut scheduler, mut now) = met_machine();
+    let (mut scheduler, mut now) = met_scheduler();
     let mut sizes = Vec::new();
     for _ in 0..12 {
         now += SECOND;
@@ -333,7 +333,7 @@ fn a_batch_that_is_too_large_is_halved_until_it_passes_and_grows_again_below_tha
 
 #[test]
 fn a_single_span_that_is_too_large_is_rejected_and_the_next_ones_are_not_held_up() {
-    let (mut scheduler, now) = met_machine();
+    let (mut scheduler, now) = met_scheduler();
     let mut size = 512;
     while size > 1 {
         assert_eq!(
