@@ -81,11 +81,11 @@ fn append(store: &Store, is_sync_due: &dyn Fn(Instant) -> bool) -> Result<(), Bo
 }
 
 fn acknowledge(store: &Arc<Store>) -> Result<(), Box<dyn Error>> {
-    let mut tail = store.tail(0).ok_or("another tail reads it")?;
+    let mut consumer = store.consumer(0).ok_or("another consumer reads it")?;
     let mut records = 0;
-    while let Some(batch) = tail.next(SPANS, 4 << 20)? {
+    while let Some(batch) = consumer.next(SPANS, 4 << 20)? {
         records += batch.records();
-        tail.settle(batch, 0);
+        consumer.settle(batch, 0);
     }
     if records == (REQUESTS * SPANS) as u64 {
         Ok(())

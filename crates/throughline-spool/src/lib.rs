@@ -45,10 +45,10 @@ pub use recorder::open::{Notes, OpenSpan, Rare, Recording, Start};
 pub use recorder::own_thread::spawn_without_signals;
 pub use recorder::tsc;
 pub use recorder::{Recorder, Settings};
+pub use store::consumer::{Batch, Consumer};
 pub use store::ledger::Dropped;
 pub use store::quota::Limits;
 pub use store::runs::Run;
-pub use store::tail::{Batch, Tail};
 pub use store::tier::Tier;
 pub use store::{Account, Position, Store, StoreSettings};
 

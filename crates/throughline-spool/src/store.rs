@@ -4,6 +4,7 @@ mod account;
 pub(crate) mod allocator;
 pub(crate) mod batch;
 pub(crate) mod chunk;
+pub(crate) mod consumer;
 pub(crate) mod crc;
 mod eviction;
 pub(crate) mod index;
@@ -21,7 +22,6 @@ pub(crate) mod stock;
 #[allow(clippy::module_inception)]
 mod store;
 pub(crate) mod sync;
-pub(crate) mod tail;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tier;

@@ -20,12 +20,12 @@ fn record(root: &Path, first: u64, destinations: u8) -> OpenSpan {
     let recorder =
         Recorder::install(settings(Some(root), None, Limits::default(), destinations)).expect("the first one");
     (first..first + 300).for_each(|n| span(n, n as usize % 700));
-    if let Some(mut tail) = recorder.store().tail(0) {
-        let batch = tail
+    if let Some(mut consumer) = recorder.store().consumer(0) {
+        let batch = consumer
             .next(100, usize::MAX)
             .expect("it can be read")
             .expect("there are spans");
-        tail.settle(batch, 0);
+        consumer.settle(batch, 0);
     }
     let start = Start {
         trace_id: [2; 16],

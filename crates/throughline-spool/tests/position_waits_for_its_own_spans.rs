@@ -12,7 +12,7 @@ use throughline_spool::{Limits, Recorder};
 #[test]
 fn position_waits_for_its_own_spans() {
     let recorder = Recorder::install(settings(None, None, Limits::default(), 1)).expect("the first one");
-    let mut tail = recorder.store().tail(0).expect("nobody has it");
+    let mut consumer = recorder.store().consumer(0).expect("nobody has it");
     span(0, 10);
     let (work, todo) = mpsc::channel();
     let (done, finished) = mpsc::channel();
@@ -27,27 +27,30 @@ fn position_waits_for_its_own_spans() {
         finished.recv().expect("it is done");
     };
     elsewhere(1);
-    let both = tail.next(10, usize::MAX).expect("it can be read").expect("two spans");
-    tail.settle(both, 0);
-    let mut nothing = tail.position();
-    assert!(tail.is_settled(&mut nothing));
+    let both = consumer
+        .next(10, usize::MAX)
+        .expect("it can be read")
+        .expect("two spans");
+    consumer.settle(both, 0);
+    let mut nothing = consumer.position();
+    assert!(consumer.is_settled(&mut nothing));
 
     // The younger segment's span is marked; one that ends later, in the older segment, comes first.
     elsewhere(2);
-    let mut mark = tail.position();
+    let mut mark = consumer.position();
     span(3, 10);
-    let first = tail
+    let first = consumer
         .next(1, usize::MAX)
         .expect("it can be read")
         .expect("the later span");
-    tail.settle(first, 0);
-    assert!(!tail.is_settled(&mut mark));
-    let second = tail
+    consumer.settle(first, 0);
+    assert!(!consumer.is_settled(&mut mark));
+    let second = consumer
         .next(1, usize::MAX)
         .expect("it can be read")
         .expect("the marked span");
-    tail.settle(second, 0);
-    assert!(tail.is_settled(&mut mark));
+    consumer.settle(second, 0);
+    assert!(consumer.is_settled(&mut mark));
     drop(work);
     other.join().expect("it ends well");
 }

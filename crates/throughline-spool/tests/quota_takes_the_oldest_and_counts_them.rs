@@ -58,9 +58,9 @@ fn quota_takes_the_oldest_and_counts_them() {
     assert!(bytes <= LIMIT + (1 << 20), "{bytes} bytes are on file");
 
     // Once delivered, all of it is history, and of that less is kept.
-    let mut tail = recorder.store().tail(0).expect("nobody has it");
-    while let Some(batch) = tail.next(512, 2 << 20).expect("it can be read") {
-        tail.settle(batch, 0);
+    let mut consumer = recorder.store().consumer(0).expect("nobody has it");
+    while let Some(batch) = consumer.next(512, 2 << 20).expect("it can be read") {
+        consumer.settle(batch, 0);
     }
     let delivered = recorder.account(0);
     assert_eq!(

@@ -120,10 +120,13 @@ fn spans_are_written_read_and_settled_in_memory() {
     assert_eq!(account.dropped.iter().sum::<u64>(), given_up, "unended");
 
     // Read in two batches, settled one by one.
-    let mut tail = recorder.store().tail(0).expect("nobody has it");
+    let mut consumer = recorder.store().consumer(0).expect("nobody has it");
     let mut seen = Vec::new();
-    assert!(recorder.store().tail(0).is_none(), "there is one");
-    while let Some(batch) = tail.next(ended as usize / 2 + 1, usize::MAX).expect("it is in memory") {
+    assert!(recorder.store().consumer(0).is_none(), "there is one");
+    while let Some(batch) = consumer
+        .next(ended as usize / 2 + 1, usize::MAX)
+        .expect("it is in memory")
+    {
         for run in batch.runs() {
             let mut body = Vec::new();
             request::append_resource_spans(&mut body, &[], "", &[request::ScopeSpans::new(&[], &run.payloads)]);
@@ -135,7 +138,7 @@ fn spans_are_written_read_and_settled_in_memory() {
                 }
             }
         }
-        tail.settle(batch, 0);
+        consumer.settle(batch, 0);
     }
     seen.sort_unstable();
     let expected: Vec<_> = (0..MANY + SINGLE)
@@ -145,7 +148,7 @@ fn spans_are_written_read_and_settled_in_memory() {
     assert_eq!(seen, expected);
     let account = recorder.account(0);
     assert_eq!((account.pending, account.delivered), (0, ended));
-    assert_eq!(tail.pending(), (0, 0));
+    assert_eq!(consumer.pending(), (0, 0));
 }
 
 /// Three spans, beginning with the nth, and one that leaves no record.

@@ -40,9 +40,9 @@ fn written_files_keep_what_was_committed() {
     }
 
     // Cursors go to the file as well.
-    let mut tail = recorder.store().tail(0).expect("nobody has it");
-    while let Some(batch) = tail.next(100, 2 << 20).expect("it can be read") {
-        tail.settle(batch, 0);
+    let mut consumer = recorder.store().consumer(0).expect("nobody has it");
+    while let Some(batch) = consumer.next(100, 2 << 20).expect("it can be read") {
+        consumer.settle(batch, 0);
     }
     assert!(read().iter().all(|span| span.place == Place::Delivered));
 }

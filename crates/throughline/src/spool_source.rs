@@ -1,6 +1,6 @@
 //! The spool as delivery's source of spans: this process's own first, then those of processes that have died.
 
-use throughline_spool::{self as spool, Position, Recorder, Run, Tail};
+use throughline_spool::{self as spool, Consumer, Position, Recorder, Run};
 use throughline_wire::request::{ScopeSpans, append_resource_spans};
 
 use crate::accounts::accounts;
@@ -14,7 +14,7 @@ pub(crate) struct SpoolSource {
     /// The destination's number.
     destination: usize,
     /// `None` when somebody else delivers for the destination; there is nobody else.
-    own: Option<Tail>,
+    own: Option<Consumer>,
     /// `None` where there is no spool directory, and so no other process's.
     adopted: Option<Adopted>,
     /// The batch that was handed out last, and its token.
@@ -36,7 +36,7 @@ impl SpoolSource {
         Self {
             recorder,
             destination,
-            own: recorder.store().tail(destination),
+            own: recorder.store().consumer(destination),
             adopted: Adopted::new(recorder.settings(), destination, is_for_all),
             unsettled: None,
             last_token: 0,
@@ -95,12 +95,12 @@ fn request<'a>(runs: impl Iterator<Item = Run<'a>>) -> Vec<u8> {
 
 impl Source for SpoolSource {
     fn pending(&mut self) -> Pending {
-        let (spans, bytes) = self.own.as_ref().map_or((0, 0), Tail::pending);
+        let (spans, bytes) = self.own.as_ref().map_or((0, 0), Consumer::pending);
         Pending { spans, bytes }
     }
 
     fn mark(&mut self) -> Option<Mark> {
-        let position = self.own.as_ref().map_or_else(Position::default, Tail::position);
+        let position = self.own.as_ref().map_or_else(Position::default, Consumer::position);
         Some(Mark(position))
     }
 

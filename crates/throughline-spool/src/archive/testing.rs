@@ -99,9 +99,9 @@ impl Fixture {
             store.seal();
         }
         if dead.settled > 0 {
-            let mut tail = store.tail(0).expect("there is a destination");
-            let batch = tail.next(dead.settled, usize::MAX).expect("it can be read");
-            tail.settle(batch.expect("there are records"), 0);
+            let mut consumer = store.consumer(0).expect("there is a destination");
+            let batch = consumer.next(dead.settled, usize::MAX).expect("it can be read");
+            consumer.settle(batch.expect("there are records"), 0);
         }
         if !dead.slots.is_empty() {
             fs::write(path.join("open-0000"), dead.slots).expect("it can be written");

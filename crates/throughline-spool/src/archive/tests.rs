@@ -952,12 +952,12 @@ fn history_of_living_processes_does_not_make_go_what_dead_ones_left() {
                 .expect("there is room");
         }
         store.seal();
-        let mut tail = store.tail(0).expect("nobody else reads");
-        while let Some(batch) = tail.next(1000, 1 << 20).expect("it can be read") {
-            tail.settle(batch, 0);
+        let mut consumer = store.consumer(0).expect("nobody else reads");
+        while let Some(batch) = consumer.next(1000, 1 << 20).expect("it can be read") {
+            consumer.settle(batch, 0);
         }
         assert_eq!(store.pending(0), (0, 0));
-        drop(tail);
+        drop(consumer);
         living.push((owned, store));
     }
     fixture.dead(1, 1000..1010);

@@ -8,6 +8,7 @@ use super::account::Totals;
 use super::allocator::Allocator;
 use super::batch::BatchWriter;
 use super::chunk::Chunk;
+use super::consumer::Consumer;
 use super::index::Index;
 use super::lease::Lease;
 use super::ledger::Ledger;
@@ -19,7 +20,6 @@ use super::segment_files::{FIRST_CHUNK, Refusal};
 use super::sources::Sources;
 use super::stock::Stock;
 use super::sync::GroupCommit;
-use super::tail::Tail;
 use super::tier::Tier;
 use crate::files::{FileSystem, SharedFiles};
 use crate::format::header::{MAX_DESTINATIONS, Signal, UNIT};
@@ -271,15 +271,15 @@ impl Store {
     /// The reader for one destination, by its number in the manifest. `None`: there is no such destination, or its reader is
     /// in other hands.
     #[must_use]
-    pub fn tail(self: &Arc<Self>, destination: usize) -> Option<Tail> {
+    pub fn consumer(self: &Arc<Self>, destination: usize) -> Option<Consumer> {
         let claimed = self
             .claimed
             .get(destination)
             .filter(|_| destination < self.destinations)?;
-        (!claimed.swap(true, Ordering::AcqRel)).then(|| Tail::new(self.clone(), destination))
+        (!claimed.swap(true, Ordering::AcqRel)).then(|| Consumer::new(self.clone(), destination))
     }
 
-    pub(super) fn give_tail_back(&self, destination: usize) {
+    pub(super) fn give_consumer_back(&self, destination: usize) {
         self.claimed[destination].store(false, Ordering::Release);
     }
 }

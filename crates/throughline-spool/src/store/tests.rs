@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::consumer::Batch;
 use super::quota::Limits;
 use super::store::{LEDGER, SEGMENTS};
-use super::tail::Batch;
 use super::{Store, StoreSettings};
 use crate::files::fake::FakeFiles;
 use crate::fixture;

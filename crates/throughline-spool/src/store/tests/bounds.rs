@@ -12,9 +12,9 @@ use crate::store::store::lock;
 const MIB: u64 = 1 << 20;
 
 fn deliver(store: &Arc<Store>) {
-    let mut tail = store.tail(0).expect("nobody else reads");
-    while let Some(batch) = tail.next(1000, 1 << 20).expect("it can be read") {
-        tail.settle(batch, 0);
+    let mut consumer = store.consumer(0).expect("nobody else reads");
+    while let Some(batch) = consumer.next(1000, 1 << 20).expect("it can be read") {
+        consumer.settle(batch, 0);
     }
 }
 

@@ -31,18 +31,18 @@ fn disk_for(way: (Tier, FileSystem, bool)) -> FakeFiles {
     files
 }
 
-/// What is pending for the first destination, in the order of a tail.
+/// What is pending for the first destination, in the order of a consumer.
 fn pending(store: &Arc<Store>) -> Vec<u64> {
-    let mut tail = store.tail(0).expect("nobody has it");
-    let batch = tail.next(usize::MAX, usize::MAX).expect("it can be read");
+    let mut consumer = store.consumer(0).expect("nobody has it");
+    let batch = consumer.next(usize::MAX, usize::MAX).expect("it can be read");
     batch.map_or(Vec::new(), |batch| ids(&batch).into_iter().map(|(id, _)| id).collect())
 }
 
 /// Delivers everything to the first destination.
 fn deliver(store: &Arc<Store>) {
-    let mut tail = store.tail(0).expect("nobody has it");
-    while let Some(batch) = tail.next(usize::MAX, usize::MAX).expect("it can be read") {
-        tail.settle(batch, 0);
+    let mut consumer = store.consumer(0).expect("nobody has it");
+    while let Some(batch) = consumer.next(usize::MAX, usize::MAX).expect("it can be read") {
+        consumer.settle(batch, 0);
     }
 }
 
@@ -178,8 +178,8 @@ fn segment_without_records_becomes_history() {
         for destination in 0..2 {
             let active = lock(&store.index).active_from(0).count();
             assert_eq!(active, 1, "{destination} has not looked");
-            let mut tail = store.tail(destination).expect("nobody has it");
-            assert!(tail.next(1, 1).expect("it can be read").is_none());
+            let mut consumer = store.consumer(destination).expect("nobody has it");
+            assert!(consumer.next(1, 1).expect("it can be read").is_none());
         }
         assert_eq!(lock(&store.index).active_from(0).count(), 0);
     }
@@ -315,12 +315,12 @@ fn sync_that_failed_fails_until_nobody_needs_the_file_any_more() {
         store.sync().expect_err("the file is still needed");
         let found = recover(&files.after_power_cut(1)).records;
         assert!((200..250).all(|id| found.contains_key(&id)), "{way:?}");
-        let mut tail = store.tail(0).expect("nobody has it");
-        let batch = tail
+        let mut consumer = store.consumer(0).expect("nobody has it");
+        let batch = consumer
             .next(200, usize::MAX)
             .expect("it can be read")
             .expect("there is some");
-        tail.settle(batch, 0);
+        consumer.settle(batch, 0);
         store.sync().unwrap_or_else(|error| panic!("{way:?}: {error}"));
         assert_eq!(store.account(0).pending, 50);
     }
@@ -348,7 +348,7 @@ fn directory_sync_that_failed_is_tried_again() {
 /// Everything a store does, in some 200 calls. Tells what was committed and what was delivered.
 fn use_store(files: &FakeFiles, progress: &Mutex<Progress>) {
     let store = store(files, settings(1, 300 << 10, 0));
-    let mut tail = store.tail(0).expect("nobody has it");
+    let mut consumer = store.consumer(0).expect("nobody has it");
     let mut lease: Option<Lease> = None;
     let number = store.source(&source(1));
     for n in 0..10 {
@@ -375,10 +375,10 @@ fn use_store(files: &FakeFiles, progress: &Mutex<Progress>) {
         store.seal();
         store.maintain(after(n * 100));
         let _ = store.sync();
-        if let Ok(Some(batch)) = tail.next(80, usize::MAX) {
+        if let Ok(Some(batch)) = consumer.next(80, usize::MAX) {
             let ids: Vec<_> = super::ids(&batch).into_iter().map(|(id, _)| id).collect();
             lock(progress).settled.extend(&ids);
-            tail.settle(batch, 0);
+            consumer.settle(batch, 0);
         }
     }
     lease.iter().for_each(|lease| store.close(lease));
@@ -479,9 +479,9 @@ fn damaged_records_are_counted_and_the_others_delivered() {
             let hit = if is_cut { at } else { at + 40 };
             file.write_at(&[0xff; 3], hit as u64).expect("there is room");
             let damaged = if is_cut { RECORDS - 29 } else { 1 };
-            let mut tail = store.tail(0).expect("nobody has it");
+            let mut consumer = store.consumer(0).expect("nobody has it");
             let mut delivered = BTreeSet::new();
-            while let Some(batch) = tail.next(7, usize::MAX).expect("it can be read") {
+            while let Some(batch) = consumer.next(7, usize::MAX).expect("it can be read") {
                 for run in batch.runs() {
                     let bodies = run
                         .payloads
@@ -489,7 +489,7 @@ fn damaged_records_are_counted_and_the_others_delivered() {
                         .map(|payload| &payload[crate::format::record::FRAME..]);
                     delivered.extend(bodies.map(id));
                 }
-                tail.settle(batch, 0);
+                consumer.settle(batch, 0);
             }
             let lost = if is_cut { 30..=RECORDS } else { 30..=30 };
             let expected: BTreeSet<_> = (1..=RECORDS).filter(|id| !lost.contains(id)).collect();

@@ -92,8 +92,8 @@ fn cut_somewhere(random: &mut Random) -> u64 {
 fn use_store(files: &FakeFiles, settings: StoreSettings, random: &mut Random, known: &mut Known) {
     let destinations = settings.manifest.destinations.len();
     let store = store(files, settings);
-    let mut tails: Vec<_> = (0..destinations)
-        .map(|n| store.tail(n).expect("nobody has it"))
+    let mut consumers: Vec<_> = (0..destinations)
+        .map(|n| store.consumer(n).expect("nobody has it"))
         .collect();
     let mut now = Instant::now();
     let mut next_id = 1;
@@ -113,13 +113,13 @@ fn use_store(files: &FakeFiles, settings: StoreSettings, random: &mut Random, kn
                 }
             }
             6 => {
-                for (destination, tail) in tails.iter_mut().enumerate() {
+                for (destination, consumer) in consumers.iter_mut().enumerate() {
                     let most = 1 + random.below(300);
-                    if let Ok(Some(batch)) = tail.next(most, usize::MAX) {
+                    if let Ok(Some(batch)) = consumer.next(most, usize::MAX) {
                         for (id, _) in ids(&batch) {
                             known.settled.entry(id).or_default().insert(destination);
                         }
-                        tail.settle(batch, 0);
+                        consumer.settle(batch, 0);
                     }
                 }
             }

@@ -35,18 +35,18 @@ fn segment_that_cannot_be_read_does_not_keep_back_the_others() {
         });
     };
     fail_reads(1);
-    let mut tail = store.tail(0).expect("nobody else reads");
-    let batch = tail
+    let mut consumer = store.consumer(0).expect("nobody else reads");
+    let batch = consumer
         .next(1000, 1 << 20)
         .expect("two can be read")
         .expect("there are records");
     let found: Vec<_> = ids(&batch).into_iter().map(|(id, _)| id).collect();
     assert_eq!(found, (10..30).collect::<Vec<_>>());
-    tail.settle(batch, 0);
+    consumer.settle(batch, 0);
     fail_reads(u32::MAX);
-    assert!(tail.next(1000, 1 << 20).is_err(), "the first is still there");
+    assert!(consumer.next(1000, 1 << 20).is_err(), "the first is still there");
     files.forget_plan();
-    let batch = tail
+    let batch = consumer
         .next(1000, 1 << 20)
         .expect("now it can")
         .expect("there are records");

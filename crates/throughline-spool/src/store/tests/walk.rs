@@ -14,11 +14,11 @@ use crate::files::FileSystem;
 use crate::files::fake::{Fate, Operation};
 use crate::fixture::Random;
 use crate::format::record::{self, Found, stride};
+use crate::store::consumer::Consumer;
 use crate::store::lease::{Body, Lease};
 use crate::store::ledger::Dropped;
 use crate::store::segment::Segment;
 use crate::store::store::lock;
-use crate::store::tail::Tail;
 use crate::store::tier::Tier;
 
 const SECONDS: u64 = if cfg!(miri) { 0 } else { 3 };
@@ -82,7 +82,7 @@ struct Walk {
     records: BTreeMap<u64, Modelled>,
     next_id: u64,
     leases: Vec<Lease>,
-    tails: Vec<Option<Tail>>,
+    consumers: Vec<Option<Consumer>>,
     batches: Vec<Vec<Held>>,
     now: Instant,
     /// Whether the file layer has refused to write: headers on disk may then be old.
@@ -92,7 +92,7 @@ struct Walk {
     sealed: RefCell<BTreeMap<u64, Vec<u64>>>,
 }
 
-/// A batch that a tail has given out.
+/// A batch that a consumer has given out.
 struct Held {
     batch: Batch,
     ids: Vec<u64>,
@@ -101,8 +101,8 @@ struct Held {
 impl Drop for Walk {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let tail = self.log.len().saturating_sub(25);
-            eprintln!("{:?}\n{}", self.settings, self.log[tail..].join("\n"));
+            let consumer = self.log.len().saturating_sub(25);
+            eprintln!("{:?}\n{}", self.settings, self.log[consumer..].join("\n"));
         }
     }
 }
@@ -134,7 +134,7 @@ impl Walk {
         };
         let store = store(&files, settings.clone());
         Self {
-            tails: settings.manifest.destinations.iter().map(|_| None).collect(),
+            consumers: settings.manifest.destinations.iter().map(|_| None).collect(),
             batches: settings.manifest.destinations.iter().map(|_| Vec::new()).collect(),
             files,
             store,
@@ -150,7 +150,7 @@ impl Walk {
     }
 
     fn destinations(&self) -> usize {
-        self.tails.len()
+        self.consumers.len()
     }
 
     // ---- steps ------------------------------------------------------------------------------------------------------
@@ -313,10 +313,10 @@ impl Walk {
         if !self.batches[destination].is_empty() {
             return;
         }
-        let mut tail = self.take_tail(destination);
+        let mut consumer = self.take_tail(destination);
         let most_records = [1, 50, 100_000][random.below(3)];
         let most_bytes = [0, 10_000, 1 << 30][random.below(3)];
-        let result = tail.next(most_records, most_bytes);
+        let result = consumer.next(most_records, most_bytes);
         self.log(format!(
             "next of {destination}, {most_records} in {most_bytes}: {result:?}"
         ));
@@ -335,17 +335,17 @@ impl Walk {
             Err(error) => assert!(is_faulty, "{error}"),
         }
         if random.one_in(4) {
-            // Whoever takes the tail next begins anew.
+            // Whoever takes the consumer next begins anew.
             self.batches[destination].clear();
         } else {
-            self.tails[destination] = Some(tail);
+            self.consumers[destination] = Some(consumer);
         }
     }
 
-    fn take_tail(&mut self, destination: usize) -> Tail {
-        self.tails[destination]
+    fn take_tail(&mut self, destination: usize) -> Consumer {
+        self.consumers[destination]
             .take()
-            .unwrap_or_else(|| self.store.tail(destination).expect("nobody has it"))
+            .unwrap_or_else(|| self.store.consumer(destination).expect("nobody has it"))
     }
 
     /// The ids in a batch, each of which is pending, comes once and has its source.
@@ -382,9 +382,9 @@ impl Walk {
                 "settle {} of {destination}, {rejected} rejected",
                 held.ids.len()
             ));
-            let mut tail = self.take_tail(destination);
-            tail.settle(held.batch, rejected as u64);
-            self.tails[destination] = Some(tail);
+            let mut consumer = self.take_tail(destination);
+            consumer.settle(held.batch, rejected as u64);
+            self.consumers[destination] = Some(consumer);
             for (n, id) in held.ids.iter().enumerate() {
                 let state = if n < rejected {
                     State::Rejected
@@ -588,18 +588,18 @@ impl Walk {
         }
     }
 
-    /// A tail that begins anew yields exactly what is pending.
+    /// A consumer that begins anew yields exactly what is pending.
     fn check_tails(&mut self) {
         for destination in 0..self.destinations() {
             if !self.batches[destination].is_empty() {
                 continue;
             }
-            let mut tail = self.take_tail(destination);
-            let found = tail.next(usize::MAX, usize::MAX).expect("the disk is well");
+            let mut consumer = self.take_tail(destination);
+            let found = consumer.next(usize::MAX, usize::MAX).expect("the disk is well");
             let found = found.map_or(Vec::new(), |batch| self.check_batch(destination, &batch));
             let found: BTreeSet<_> = found.into_iter().collect();
             assert_eq!(found, self.pending(destination), "for destination {destination}");
-            self.tails[destination] = Some(tail);
+            self.consumers[destination] = Some(consumer);
         }
     }
 
@@ -655,12 +655,12 @@ impl Walk {
         self.check_tails();
         for destination in 0..self.destinations() {
             self.batches[destination].clear();
-            let mut tail = self.take_tail(destination);
-            while let Some(batch) = tail.next(1000, 1 << 20).expect("the disk is well") {
+            let mut consumer = self.take_tail(destination);
+            while let Some(batch) = consumer.next(1000, 1 << 20).expect("the disk is well") {
                 for id in self.check_batch(destination, &batch) {
                     self.records.get_mut(&id).expect("it is known").states[destination] = State::Delivered;
                 }
-                tail.settle(batch, 0);
+                consumer.settle(batch, 0);
             }
             assert_eq!(self.store.pending(destination), (0, 0));
         }

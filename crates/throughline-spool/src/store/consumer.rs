@@ -12,7 +12,7 @@ use super::store::{Position, Store, lock};
 use crate::format::record::{self, Found};
 
 /// One destination's reader of a store's records, oldest segment first. There is one at a time, see [`Store::tail`].
-pub struct Tail {
+pub struct Consumer {
     store: Arc<Store>,
     destination: usize,
     /// Segments that were looked at and may hold something that is not settled, oldest first.
@@ -44,7 +44,7 @@ struct Mark {
     bytes: u32,
 }
 
-impl Tail {
+impl Consumer {
     pub(super) fn new(store: Arc<Store>, destination: usize) -> Self {
         Self {
             store,
@@ -286,9 +286,9 @@ impl Tail {
 const LEAST_STEP: usize = 16 << 10;
 const MOST_STEP: usize = 512 << 10;
 
-impl Drop for Tail {
+impl Drop for Consumer {
     fn drop(&mut self) {
-        self.store.give_tail_back(self.destination);
+        self.store.give_consumer_back(self.destination);
     }
 }
 
@@ -313,9 +313,9 @@ impl Batch {
     }
 }
 
-impl std::fmt::Debug for Tail {
+impl std::fmt::Debug for Consumer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tail")
+        f.debug_struct("Consumer")
             .field("destination", &self.destination)
             .finish_non_exhaustive()
     }
