@@ -2,7 +2,7 @@
 //!
 //! An [`Archive`] takes the directories of dead processes in ([`step`](Archive::step)): their segments are copied, trimmed to
 //! what they hold, into files that are appended to, and the directories go. It keeps those files within the limits, the
-//! oldest going first ([`make_room`](Archive::make_room)). A [`Backlog`] delivers what somebody is still to get.
+//! oldest going first ([`make_room`](Archive::make_room)). A [`Undelivered`] delivers what somebody is still to get.
 //!
 //! ```text
 //! <root>/ledger                          how far the files are committed, and what became of records, see `ledger`
@@ -16,7 +16,6 @@
 //! ledger says that it was copied; a copy that the ledger does not know of is cut off; cursors move before the ledger
 //! counts; the ledger counts what is evicted before that goes.
 
-mod backlog;
 mod candidates;
 mod eviction;
 pub(crate) mod file;
@@ -31,6 +30,7 @@ mod summary;
 #[cfg(test)]
 pub(crate) mod testing;
 mod trim;
+mod undelivered;
 pub(crate) mod walk;
 mod whose;
 
@@ -47,10 +47,10 @@ use intake::{Intake, Trouble};
 use layout::Layout;
 use locked::Locked;
 
-pub use backlog::{Backlog, Stranger};
 pub use ledger::Evicted;
 pub use portion::Portion;
 pub use summary::{Left, Summary};
+pub use undelivered::{Stranger, Undelivered};
 pub use whose::Whose;
 
 /// Bytes of segment files that one step reads at most, beyond one file.
@@ -247,8 +247,8 @@ impl Archive {
     /// # Errors
     ///
     /// The lock can neither be made nor asked.
-    pub fn backlog(&self, whose: Whose) -> io::Result<Option<Backlog>> {
-        Backlog::open(self.layout.clone(), whose)
+    pub fn undelivered(&self, whose: Whose) -> io::Result<Option<Undelivered>> {
+        Undelivered::open(self.layout.clone(), whose)
     }
 
     /// Whether there is an archive.

@@ -8,7 +8,7 @@
 //!
 //! * `store`: one writer's directory of segments ([`Store`]). An ordinary value: there may be many in a process.
 //! * `recorder`: this process's spans ([`Recorder`], [`OpenSpan`]): threads, open slots, forks. The only singleton.
-//! * `archive`: what dead processes leave ([`Archive`], [`Backlog`]), in one bounded place for the whole root.
+//! * `archive`: what dead processes leave ([`Archive`], [`Undelivered`]), in one bounded place for the whole root.
 //!
 //! Below them lie `format` (bytes and what they mean, without any I/O), `files` (every system call on a file) and `directory`
 //! (the user's [`Root`], and who lives). [`Reader`] shows everything and changes nothing.
@@ -33,7 +33,7 @@ mod reader;
 mod recorder;
 mod store;
 
-pub use archive::{Archive, Backlog, Evicted, Left, Moment, Portion, Progress, Stranger, Summary, Whose};
+pub use archive::{Archive, Evicted, Left, Moment, Portion, Progress, Stranger, Summary, Undelivered, Whose};
 pub use directory::{Life, ProcessDir, Root};
 pub use format::header::Signal;
 pub use format::manifest::{Destination, Identity, Manifest};

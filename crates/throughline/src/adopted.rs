@@ -1,6 +1,6 @@
 //! The spans of processes that have died, from the archive.
 
-use throughline_spool::{Archive, Backlog, Portion, Root, Settings, Stranger, Whose};
+use throughline_spool::{Archive, Portion, Root, Settings, Stranger, Undelivered, Whose};
 
 use crate::diagnostics::report_once;
 
@@ -10,7 +10,7 @@ pub(crate) struct Adopted {
     limits: throughline_spool::Limits,
     whose: Whose,
     /// `None` until it was looked for, and while another process delivers it.
-    backlog: Option<Backlog>,
+    backlog: Option<Undelivered>,
     /// Whether there may be more than was read.
     may_have_more: bool,
 }
@@ -40,7 +40,7 @@ impl Adopted {
     pub(crate) fn look(&mut self) {
         self.may_have_more = true;
         if self.backlog.is_none() {
-            match Archive::new(&self.root, self.limits).backlog(self.whose.clone()) {
+            match Archive::new(&self.root, self.limits).undelivered(self.whose.clone()) {
                 Ok(backlog) => self.backlog = backlog,
                 Err(error) => report_once(format_args!(
                     "what dead processes left cannot be read: {error}; it stays in the spool"
@@ -59,7 +59,7 @@ impl Adopted {
             Ok(None) => {
                 self.backlog
                     .iter()
-                    .flat_map(Backlog::strangers)
+                    .flat_map(Undelivered::strangers)
                     .for_each(say_what_stays);
                 // Given up, so that another process may have its turn.
                 (self.backlog, self.may_have_more) = (None, false);

@@ -101,7 +101,7 @@ fn dead_endpoint() -> io::Result<String> {
 }
 
 fn deliver(archive: &Archive) -> io::Result<u64> {
-    let backlog = archive.backlog(Whose::Anybody)?;
+    let backlog = archive.undelivered(Whose::Anybody)?;
     let mut backlog = backlog.ok_or_else(|| io::Error::other("somebody else delivers"))?;
     let mut delivered = 0;
     while let Some(portion) = backlog.next(512, 4 << 20)? {

@@ -18,7 +18,7 @@ use crate::store::quota::Limits;
 use crate::store::{Store, StoreSettings};
 
 use super::locked::Locked;
-use super::{Archive, Backlog, Moment, Portion, Progress, Whose};
+use super::{Archive, Moment, Portion, Progress, Undelivered, Whose};
 
 /// A root in a directory of its own.
 pub(crate) struct Fixture {
@@ -222,8 +222,8 @@ pub(crate) fn own(destination: usize) -> Whose {
     }
 }
 
-pub(crate) fn open(archive: &Archive, whose: Whose) -> Backlog {
-    let backlog = archive.backlog(whose).expect("its lock is there");
+pub(crate) fn open(archive: &Archive, whose: Whose) -> Undelivered {
+    let backlog = archive.undelivered(whose).expect("its lock is there");
     backlog.expect("nobody else delivers")
 }
 
@@ -239,7 +239,7 @@ pub(crate) fn ids(portion: &Portion) -> Vec<u64> {
 }
 
 /// Delivers all there is, by portions of so many records.
-pub(crate) fn deliver(backlog: &mut Backlog, most: usize) -> Vec<u64> {
+pub(crate) fn deliver(backlog: &mut Undelivered, most: usize) -> Vec<u64> {
     let mut delivered = Vec::new();
     while let Some(portion) = backlog.next(most, 1 << 20).expect("it can be read") {
         delivered.extend(ids(&portion));

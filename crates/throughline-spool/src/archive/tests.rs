@@ -144,7 +144,7 @@ fn delivery_that_dies_at_any_call_settles_nothing_twice() {
             let faulty = Faulty::after(calls, tears);
             let archive = Archive::new(&faulty.root(&fixture.root), limits());
             let (mut settled, mut doubtful) = (Vec::new(), Vec::new());
-            if let Ok(Some(mut backlog)) = archive.backlog(own(1)) {
+            if let Ok(Some(mut backlog)) = archive.undelivered(own(1)) {
                 while let Ok(Some(portion)) = backlog.next(5, 1 << 20) {
                     match backlog.settle(&portion, 0) {
                         Ok(()) => settled.extend(ids(&portion)),

@@ -14,7 +14,7 @@ use crate::format::manifest::{Destination, Manifest};
 use crate::store::ledger::Dropped;
 use crate::store::quota::Limits;
 
-fn next(backlog: &mut Backlog, most_records: usize, most_bytes: usize) -> Option<Portion> {
+fn next(backlog: &mut Undelivered, most_records: usize, most_bytes: usize) -> Option<Portion> {
     backlog.next(most_records, most_bytes).expect("it can be read")
 }
 
@@ -189,10 +189,10 @@ fn one_backlog_delivers_to_a_destination_at_a_time() {
     fixture.dead(2, 1..=5);
     let archive = fixture.archive_all();
     let mut first = open(&archive, own(0));
-    assert!(archive.backlog(own(0)).expect("it is no error").is_none());
+    assert!(archive.undelivered(own(0)).expect("it is no error").is_none());
     let mut second = open(&archive, own(1));
     let mut anybody = open(&archive, Whose::Anybody);
-    assert!(archive.backlog(Whose::Anybody).expect("it is no error").is_none());
+    assert!(archive.undelivered(Whose::Anybody).expect("it is no error").is_none());
     assert_eq!(deliver(&mut anybody, 7), [], "both have somebody");
     drop(second);
     assert_eq!(deliver(&mut anybody, 7), [1, 2, 3, 4, 5]);

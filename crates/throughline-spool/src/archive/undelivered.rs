@@ -26,7 +26,7 @@ const MOST_LOCKS: usize = 64;
 /// [`next`](Self::next), deliver, [`settle`](Self::settle), and so on until there is nothing left. It may be dropped at any
 /// point: what is not settled comes again.
 #[derive(Debug)]
-pub struct Backlog {
+pub struct Undelivered {
     layout: Layout,
     whose: Whose,
     locks: Locks,
@@ -43,7 +43,7 @@ pub struct Backlog {
 /// Segments of others that are looked at for whose they are: it is for people, and must not read all there is.
 const MOST_LOOKS: u32 = 16;
 
-/// For whom a dead process has left something that a [`Backlog`] does not deliver, although it has to do with its own.
+/// For whom a dead process has left something that a [`Undelivered`] does not deliver, although it has to do with its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Stranger {
@@ -79,7 +79,7 @@ enum Room {
     Left,
 }
 
-impl Backlog {
+impl Undelivered {
     pub(super) fn open(layout: Layout, whose: Whose) -> io::Result<Option<Self>> {
         match layout.files.create_dir(&layout.directory) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -453,7 +453,7 @@ impl Backlog {
     }
 }
 
-impl Drop for Backlog {
+impl Drop for Undelivered {
     fn drop(&mut self) {
         // What cannot be counted now is, by the next step in this process; it is no more than a count.
         let _ = self.count();
@@ -574,5 +574,5 @@ fn lock(layout: &Layout, name: &str) -> io::Result<Option<SharedFile>> {
 }
 
 #[cfg(test)]
-#[path = "backlog_tests.rs"]
+#[path = "undelivered_tests.rs"]
 mod tests;
