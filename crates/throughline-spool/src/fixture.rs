@@ -1,6 +1,6 @@
 //! Segments, slots and spans made byte by byte, for tests.
 
-use throughline_wire::{encode, prefix};
+use throughline_wire::{encode, span_prefix};
 
 use crate::format::header::{HEADER_LEN, Header, Signal};
 use crate::format::manifest::{Destination, Manifest};
@@ -64,11 +64,11 @@ pub(crate) fn source(scope: &str) -> Source {
 
 /// The body of a root span with this id, open, which starts at `id` nanoseconds.
 pub(crate) fn span(id: u64, name: &str) -> Vec<u8> {
-    let mut body = prefix::TEMPLATE;
-    body[prefix::TRACE_ID..][..16].fill(1);
-    body[prefix::SPAN_ID..][..8].copy_from_slice(&id.to_be_bytes());
-    body[prefix::START_TIME..][..8].copy_from_slice(&id.to_le_bytes());
-    let mut body = body[prefix::ROOT_START..].to_vec();
+    let mut body = span_prefix::TEMPLATE;
+    body[span_prefix::TRACE_ID..][..16].fill(1);
+    body[span_prefix::SPAN_ID..][..8].copy_from_slice(&id.to_be_bytes());
+    body[span_prefix::START_TIME..][..8].copy_from_slice(&id.to_le_bytes());
+    let mut body = body[span_prefix::ROOT_START..].to_vec();
     let at = body.len();
     body.resize(at + encode::text_len(name), 0);
     encode::write_text(&mut body[at..], encode::tag::NAME, name);
@@ -108,8 +108,8 @@ pub(crate) fn segment(generation: u64, len: usize, bodies: &[Vec<u8>]) -> Vec<u8
 pub(crate) fn slot(body: &[u8], closing: Option<(u64, u32)>) -> Vec<u8> {
     let state: u32 = if closing.is_some() { 2 } else { 1 };
     let (generation, offset) = closing.unwrap_or_default();
-    let len = prefix::ROOT_START + body.len();
-    let mut slot = vec![0; slot::BODY + prefix::ROOT_START];
+    let len = span_prefix::ROOT_START + body.len();
+    let mut slot = vec![0; slot::BODY + span_prefix::ROOT_START];
     slot[0..4].copy_from_slice(&(state << 30 | 1 << 12 | len as u32).to_le_bytes());
     slot[8..16].copy_from_slice(&generation.to_le_bytes());
     slot[16..20].copy_from_slice(&offset.to_le_bytes());

@@ -2,7 +2,7 @@
 //!
 //! Each part has a function that tells its length and one that writes exactly that many bytes, tag
 //! included, so that a caller reserves once and nothing here allocates. Parts may be written in
-//! any order behind the [prefix](crate::prefix); together they are one OTLP `Span`.
+//! any order behind the [prefix](crate::span_prefix); together they are one OTLP `Span`.
 //!
 //! Made for a hot path: a short attribute is two length sums, a few narrow stores and two copies.
 //!

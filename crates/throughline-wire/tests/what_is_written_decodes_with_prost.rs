@@ -16,7 +16,7 @@ use prost::Message;
 use throughline_wire::encode::{self, Event, Link, tag};
 use throughline_wire::{
     AnyValueView, SpanContext, SpanId, SpanKind, SpanView, StatusCode, TraceFlags, TraceId, Value, encode_resource,
-    encode_scope, json, prefix, request, varint,
+    encode_scope, json, request, span_prefix, varint,
 };
 
 proptest! {
@@ -182,17 +182,17 @@ fn what_is_longer_than_needed_is_left_alone() {
 
 /// Writes a span as the tracer does: prefix, then the parts, each into exactly its own room.
 fn write_span(span: &Span) -> Vec<u8> {
-    let mut bytes = prefix::TEMPLATE.to_vec();
-    bytes[prefix::TRACE_ID..][..16].copy_from_slice(&span.trace_id);
-    bytes[prefix::SPAN_ID..][..8].copy_from_slice(&span.span_id);
-    bytes[prefix::START_TIME..][..8].copy_from_slice(&span.start_time_unix_nano.to_le_bytes());
-    bytes[prefix::END_TIME..][..8].copy_from_slice(&span.end_time_unix_nano.to_le_bytes());
-    bytes[prefix::FLAGS..][..4].copy_from_slice(&span.flags.to_le_bytes());
-    bytes[prefix::KIND] = SpanKind::from_number(span.kind).number();
+    let mut bytes = span_prefix::TEMPLATE.to_vec();
+    bytes[span_prefix::TRACE_ID..][..16].copy_from_slice(&span.trace_id);
+    bytes[span_prefix::SPAN_ID..][..8].copy_from_slice(&span.span_id);
+    bytes[span_prefix::START_TIME..][..8].copy_from_slice(&span.start_time_unix_nano.to_le_bytes());
+    bytes[span_prefix::END_TIME..][..8].copy_from_slice(&span.end_time_unix_nano.to_le_bytes());
+    bytes[span_prefix::FLAGS..][..4].copy_from_slice(&span.flags.to_le_bytes());
+    bytes[span_prefix::KIND] = SpanKind::from_number(span.kind).number();
     if span.parent_span_id.is_empty() {
-        bytes.drain(..prefix::ROOT_START);
+        bytes.drain(..span_prefix::ROOT_START);
     } else {
-        bytes[prefix::PARENT_SPAN_ID..][..8].copy_from_slice(&span.parent_span_id);
+        bytes[span_prefix::PARENT_SPAN_ID..][..8].copy_from_slice(&span.parent_span_id);
     }
     let mut part = |len: usize, write: &dyn Fn(&mut [u8])| {
         let start = bytes.len();

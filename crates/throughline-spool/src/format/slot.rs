@@ -10,7 +10,7 @@
 //!
 //! State 1 is an open span, state 2 one that is closing; `use` counts the spans that have been in the slot.
 
-use throughline_wire::prefix;
+use throughline_wire::span_prefix;
 
 use super::record::{read_u32, read_u64};
 
@@ -46,7 +46,7 @@ pub(crate) fn read(slot: &[u8]) -> Option<Seen<'_>> {
     let word = read_u32(slot, 0)?;
     let len = (word & LENGTH_MASK) as usize;
     let body = slot.get(BODY..BODY.checked_add(len)?)?;
-    if len < prefix::LEN {
+    if len < span_prefix::LEN {
         return None;
     }
     let closing = match word >> STATE {
@@ -54,8 +54,8 @@ pub(crate) fn read(slot: &[u8]) -> Option<Seen<'_>> {
         CLOSING => Some((read_u64(slot, GENERATION)?, read_u32(slot, OFFSET)?)),
         _ => return None,
     };
-    let parent = &body[prefix::PARENT_SPAN_ID..prefix::PARENT_SPAN_ID + 8];
-    let start = if parent == [0; 8] { prefix::ROOT_START } else { 0 };
+    let parent = &body[span_prefix::PARENT_SPAN_ID..span_prefix::PARENT_SPAN_ID + 8];
+    let start = if parent == [0; 8] { span_prefix::ROOT_START } else { 0 };
     Some(Seen {
         source: read_u32(slot, SOURCE)?,
         body: &body[start..],

@@ -9,7 +9,7 @@
 //! * the status ERROR with [`MESSAGE`], for backends that know nothing of that attribute.
 
 use throughline_wire::encode::{self, tag};
-use throughline_wire::{SpanView, StatusCode, Value, prefix, varint};
+use throughline_wire::{SpanView, StatusCode, Value, span_prefix, varint};
 
 /// What the status of such a span says.
 pub(crate) const MESSAGE: &str = "the process ended before this span did";
@@ -34,7 +34,7 @@ pub(crate) fn close(open: &[u8], known_alive: u64) -> Option<Vec<u8>> {
             body.extend_from_slice(field);
         }
     }
-    let end_time = prefix::END_TIME - start;
+    let end_time = span_prefix::END_TIME - start;
     body.get_mut(end_time..end_time + 8)?
         .copy_from_slice(&end.to_le_bytes());
     append(&mut body, encode::attribute_len(MARK, &mark), |out| {
@@ -70,11 +70,11 @@ fn prefix_start(body: &[u8]) -> Option<usize> {
     const TAGS: [(usize, usize); 7] = [(0, 2), (10, 2), (28, 2), (38, 1), (47, 1), (56, 2), (62, 1)];
     let fits = |start: usize| {
         TAGS.into_iter().filter(|(at, _)| *at >= start).all(|(at, len)| {
-            let expected = &prefix::TEMPLATE[at..at + len];
+            let expected = &span_prefix::TEMPLATE[at..at + len];
             body.get(at - start..at - start + len) == Some(expected)
-        }) && body.len() >= prefix::LEN - start
+        }) && body.len() >= span_prefix::LEN - start
     };
-    [0, prefix::ROOT_START].into_iter().find(|start| fits(*start))
+    [0, span_prefix::ROOT_START].into_iter().find(|start| fits(*start))
 }
 
 /// The whole fields at the beginning of a message, each with its tag.
@@ -135,7 +135,7 @@ mod tests {
             assert_eq!(SpanView::new(&closed).end_time_unix_nano(), expected);
         }
         let mut closing = open();
-        let end = prefix::END_TIME - prefix::ROOT_START;
+        let end = span_prefix::END_TIME - span_prefix::ROOT_START;
         closing[end..end + 8].copy_from_slice(&50_u64.to_le_bytes());
         let closed = close(&closing, 1_000).expect("it is a span");
         assert_eq!(
@@ -181,7 +181,7 @@ mod tests {
                 Some(*end)
             })
             .collect();
-        let prefix = prefix::LEN - prefix::ROOT_START;
+        let prefix = span_prefix::LEN - span_prefix::ROOT_START;
         for len in 0..=whole.len() {
             let expected = ends.iter().copied().filter(|end| *end <= len).max().unwrap_or(0);
             let so_far = so_far(&whole[..len]);

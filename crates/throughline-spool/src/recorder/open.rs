@@ -5,7 +5,7 @@ use std::cell::UnsafeCell;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use throughline_wire::{encode, prefix};
+use throughline_wire::{encode, span_prefix};
 
 use super::entered::Gate;
 use super::slot::{self, Slot};
@@ -223,11 +223,11 @@ impl OpenSpan {
         state.slot.set_source(start.source);
         state.slot.write_prefix(start);
         if name.len() < 0x80 {
-            let len = prefix::LEN + state.slot.write_short_name(name);
+            let len = span_prefix::LEN + state.slot.write_short_name(name);
             state.len = len as u32;
             state.slot.open(state.used, len);
         } else {
-            state.slot.open(state.used, prefix::LEN);
+            state.slot.open(state.used, span_prefix::LEN);
             state.append(encode::text_len(name), |out| {
                 encode::write_text(out, encode::tag::NAME, name);
             });
@@ -266,7 +266,7 @@ impl OpenSpan {
         }
         state.slot.write_end(end_unix_nano);
         if state.has_overflow {
-            let end = prefix::END_TIME..prefix::END_TIME + 8;
+            let end = span_prefix::END_TIME..span_prefix::END_TIME + 8;
             state.rare_mut().overflow[end].copy_from_slice(&end_unix_nano.to_le_bytes());
         }
         thread::end(this.0);
@@ -492,9 +492,9 @@ impl State {
     #[inline]
     fn fields(&self) -> &[u8] {
         if self.has_overflow {
-            return &self.overflow()[prefix::LEN..];
+            return &self.overflow()[span_prefix::LEN..];
         }
-        &self.slot.body()[prefix::LEN..self.len as usize]
+        &self.slot.body()[span_prefix::LEN..self.len as usize]
     }
 
     #[inline(always)]
@@ -528,7 +528,7 @@ impl State {
     }
 
     fn splice(&mut self, range: std::ops::Range<usize>, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
-        let range = range.start + prefix::LEN..range.end + prefix::LEN;
+        let range = range.start + span_prefix::LEN..range.end + span_prefix::LEN;
         if !self.is_ours() {
             return true;
         }
@@ -537,7 +537,7 @@ impl State {
         if self.has_overflow || old - range.len() + len > slot::CAPACITY {
             self.move_to_overflow();
             let overflow = &mut self.rare_mut().overflow;
-            if overflow.len() - range.len() + len > MAX_BODY - prefix::LEN {
+            if overflow.len() - range.len() + len > MAX_BODY - span_prefix::LEN {
                 return false;
             }
             let start = range.start;
@@ -548,7 +548,7 @@ impl State {
         let new = old - range.len() + len;
         let body = self.slot.body_mut();
         // While bytes move the slot shows the prefix only: a reader must not see half a field.
-        self.slot.open(self.used, prefix::LEN);
+        self.slot.open(self.used, span_prefix::LEN);
         body.copy_within(range.end..old, range.start + len);
         write(&mut body[range.start..range.start + len]);
         self.len = new as u32;
@@ -561,7 +561,7 @@ impl State {
         self.move_to_overflow();
         let overflow = &mut self.rare_mut().overflow;
         let at = overflow.len();
-        if at + len > MAX_BODY - prefix::LEN {
+        if at + len > MAX_BODY - span_prefix::LEN {
             return false;
         }
         overflow.resize(at + len, 0);
@@ -586,12 +586,12 @@ impl State {
         self.start_unix_nano = start.start_unix_nano;
         self.flags = start.flags;
         self.start = if start.parent_span_id == [0; 8] {
-            prefix::ROOT_START as u8
+            span_prefix::ROOT_START as u8
         } else {
             0
         };
         self.used = self.used.wrapping_add(1);
-        self.len = prefix::LEN as u32;
+        self.len = span_prefix::LEN as u32;
         self.notes.keys = 0;
         self.notes.attributes = 0;
         self.notes.status = 0;

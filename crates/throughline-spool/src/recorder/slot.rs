@@ -12,7 +12,7 @@ use loom::sync::atomic::fence;
 #[cfg(not(all(test, loom)))]
 use std::sync::atomic::fence;
 
-use throughline_wire::prefix;
+use throughline_wire::span_prefix;
 
 use super::open::Start;
 use crate::format::slot::{BODY, CLOSING, GENERATION, LEN, OFFSET, OPEN, SOURCE, STATE, USE, USE_MASK};
@@ -65,7 +65,7 @@ impl Slot {
     /// Sets the end's time in the prefix.
     #[inline]
     pub fn write_end(self, unix_nano: u64) {
-        self.body_mut()[prefix::END_TIME..prefix::END_TIME + 8].copy_from_slice(&unix_nano.to_le_bytes());
+        self.body_mut()[span_prefix::END_TIME..span_prefix::END_TIME + 8].copy_from_slice(&unix_nano.to_le_bytes());
     }
 
     /// Writes the name's field behind the prefix and returns its length. The name has fewer than 128 bytes.
@@ -75,7 +75,7 @@ impl Slot {
     pub fn write_short_name(self, name: &str) -> usize {
         let name = name.as_bytes();
         let (first, rest) = name.split_at(name.len().min(6));
-        let out = &mut self.body_mut()[prefix::LEN..prefix::LEN + 136];
+        let out = &mut self.body_mut()[span_prefix::LEN..span_prefix::LEN + 136];
         let head = 0x2a | (name.len() as u64) << 8 | load_partial(first) << 16;
         out[..8].copy_from_slice(&head.to_le_bytes());
         let mut at = 8;
@@ -230,7 +230,7 @@ mod tests {
         slot.write_prefix(&start(9));
         slot.write_end(0x2122_3344_5566_7788);
         let body = slot.body();
-        let view = throughline_wire::SpanView::new(&body[..prefix::LEN]);
+        let view = throughline_wire::SpanView::new(&body[..span_prefix::LEN]);
         assert_eq!(view.parent_span_id().expect("a parent").to_bytes(), [9; 8]);
         assert_eq!(view.trace_id().expect("a trace").to_bytes(), *b"0123456789abcdef");
         assert_eq!(view.span_id().expect("a span").to_bytes(), *b"ABCDEFGH");
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(view.end_time_unix_nano(), 0x2122_3344_5566_7788);
         assert_eq!((view.flags(), view.kind().number()), (0x1234_5678, 5));
         for at in [0, 10, 28, 38, 47, 56, 62] {
-            assert_eq!(body[at], prefix::TEMPLATE[at], "the tag at {at}");
+            assert_eq!(body[at], span_prefix::TEMPLATE[at], "the tag at {at}");
         }
     }
 
@@ -249,7 +249,7 @@ mod tests {
         for len in 0..128 {
             let name = &text[..len];
             let written = slot.write_short_name(name);
-            let view = throughline_wire::SpanView::new(&slot.body()[prefix::LEN..prefix::LEN + written]);
+            let view = throughline_wire::SpanView::new(&slot.body()[span_prefix::LEN..span_prefix::LEN + written]);
             assert_eq!((view.name(), written), (name, len + 2));
         }
     }
@@ -265,18 +265,18 @@ mod tests {
         assert_eq!(read(&bytes(&region)), None);
         slot.write_prefix(&start(0));
         slot.set_source(3);
-        slot.open(1, prefix::LEN);
+        slot.open(1, span_prefix::LEN);
         let seen = bytes(&region);
         let seen = read(&seen).expect("it is open");
         assert_eq!(
             (seen.source, seen.closing, seen.body.len()),
-            (3, None, prefix::LEN - prefix::ROOT_START)
+            (3, None, span_prefix::LEN - span_prefix::ROOT_START)
         );
         slot.write_prefix(&start(1));
-        slot.closing(1, prefix::LEN, 9, 320);
+        slot.closing(1, span_prefix::LEN, 9, 320);
         let seen = bytes(&region);
         let seen = read(&seen).expect("it is closing");
-        assert_eq!((seen.closing, seen.body.len()), (Some((9, 320)), prefix::LEN));
+        assert_eq!((seen.closing, seen.body.len()), (Some((9, 320)), span_prefix::LEN));
         slot.free();
         assert_eq!(read(&bytes(&region)), None);
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use throughline_wire::{SpanView, prefix};
+use throughline_wire::{SpanView, span_prefix};
 
 use super::allocator::Range;
 use super::memory::Region;
@@ -433,8 +433,8 @@ impl Segment {
 
 /// When a span began and ended. Its fields mostly stand where `throughline_wire::prefix` puts them.
 pub(crate) fn times(body: &[u8]) -> (u64, u64) {
-    for shift in [0, prefix::ROOT_START] {
-        let (start, end) = (prefix::START_TIME - shift, prefix::END_TIME - shift);
+    for shift in [0, span_prefix::ROOT_START] {
+        let (start, end) = (span_prefix::START_TIME - shift, span_prefix::END_TIME - shift);
         if let (Some(&[0x39, ref time @ ..]), Some(&[0x41, ref other @ ..])) =
             (body.get(start - 1..start + 8), body.get(end - 1..end + 8))
         {

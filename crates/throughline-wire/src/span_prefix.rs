@@ -5,13 +5,13 @@
 //! The parent comes first, so that a root leaves it out by starting at [`ROOT_START`].
 //!
 //! ```
-//! use throughline_wire::{prefix, SpanView};
+//! use throughline_wire::{span_prefix, SpanView};
 //!
-//! let mut bytes = prefix::TEMPLATE;
-//! bytes[prefix::TRACE_ID..][..16].copy_from_slice(&[1; 16]);
-//! bytes[prefix::SPAN_ID..][..8].copy_from_slice(&[2; 8]);
-//! bytes[prefix::KIND] = 1;
-//! let root = SpanView::new(&bytes[prefix::ROOT_START..]);
+//! let mut bytes = span_prefix::TEMPLATE;
+//! bytes[span_prefix::TRACE_ID..][..16].copy_from_slice(&[1; 16]);
+//! bytes[span_prefix::SPAN_ID..][..8].copy_from_slice(&[2; 8]);
+//! bytes[span_prefix::KIND] = 1;
+//! let root = SpanView::new(&bytes[span_prefix::ROOT_START..]);
 //! assert_eq!(root.parent_span_id(), None);
 //! assert_eq!(root.span_id().unwrap().to_string(), "0202020202020202");
 //! ```
