@@ -1,6 +1,6 @@
 //! Attribute values as they lie in the bytes of a span.
 
-use crate::fields::{self, Field, Fields};
+use crate::protobuf::{self, Field, Fields};
 
 /// How deep arrays and maps are followed; one that lies deeper reads as
 /// [`Empty`](AnyValueView::Empty).
@@ -104,7 +104,7 @@ impl<'a> ArrayView<'a> {
     /// The values in their order.
     pub fn iter(&self) -> impl Iterator<Item = AnyValueView<'a>> + use<'a> {
         let depth = self.depth + 1;
-        fields::all(self.message, 1)
+        protobuf::all(self.message, 1)
             .filter_map(Field::bytes)
             .map(move |message| AnyValueView::read(message, depth))
     }
@@ -153,8 +153,8 @@ impl<'a> Iterator for KeyValues<'a> {
                 continue;
             }
             if let Some(message) = field.bytes() {
-                if let Ok(key) = std::str::from_utf8(fields::last(message, 1, Field::bytes).unwrap_or(b"")) {
-                    let value = fields::last(message, 2, Field::bytes);
+                if let Ok(key) = std::str::from_utf8(protobuf::last(message, 1, Field::bytes).unwrap_or(b"")) {
+                    let value = protobuf::last(message, 2, Field::bytes);
                     let value = value.map_or(AnyValueView::Empty, |value| AnyValueView::read(value, self.depth));
                     return Some((key, value));
                 }

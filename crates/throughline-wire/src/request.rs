@@ -31,7 +31,7 @@
 
 use crate::any_value::KeyValues;
 use crate::encode::{delimited_len, text_len};
-use crate::fields::{self, Field, Fields, Malformed};
+use crate::protobuf::{self, Field, Fields, Malformed};
 use crate::{SpanView, varint};
 
 /// The tag in front of each span in a `ScopeSpans`; its length, as a varint, follows.
@@ -119,7 +119,7 @@ impl<'a> ResourceSpansView<'a> {
     /// The `Resource` message; empty if there is none.
     #[must_use]
     pub fn resource(&self) -> &'a [u8] {
-        fields::last(self.message, 1, Field::bytes).unwrap_or_default()
+        protobuf::last(self.message, 1, Field::bytes).unwrap_or_default()
     }
 
     /// The attributes of the resource: who made the spans.
@@ -131,13 +131,13 @@ impl<'a> ResourceSpansView<'a> {
     /// How many attributes of the resource are missing because of a limit.
     #[must_use]
     pub fn resource_dropped_attributes_count(&self) -> u32 {
-        fields::last(self.resource(), 2, Field::uint32).unwrap_or_default()
+        protobuf::last(self.resource(), 2, Field::uint32).unwrap_or_default()
     }
 
     /// The schema of the resource; empty if not said.
     #[must_use]
     pub fn schema_url(&self) -> &'a str {
-        fields::last(self.message, 3, Field::text).unwrap_or_default()
+        protobuf::last(self.message, 3, Field::text).unwrap_or_default()
     }
 
     /// The spans by scope. The first part that cannot be read is the last item, an error.
@@ -156,19 +156,19 @@ impl<'a> ScopeSpansView<'a> {
     /// The `InstrumentationScope` message; empty if there is none.
     #[must_use]
     pub fn scope(&self) -> &'a [u8] {
-        fields::last(self.message, 1, Field::bytes).unwrap_or_default()
+        protobuf::last(self.message, 1, Field::bytes).unwrap_or_default()
     }
 
     /// The name of the library; empty if not said.
     #[must_use]
     pub fn scope_name(&self) -> &'a str {
-        fields::last(self.scope(), 1, Field::text).unwrap_or_default()
+        protobuf::last(self.scope(), 1, Field::text).unwrap_or_default()
     }
 
     /// The version of the library; empty if not said.
     #[must_use]
     pub fn scope_version(&self) -> &'a str {
-        fields::last(self.scope(), 2, Field::text).unwrap_or_default()
+        protobuf::last(self.scope(), 2, Field::text).unwrap_or_default()
     }
 
     /// The attributes of the scope.
@@ -180,13 +180,13 @@ impl<'a> ScopeSpansView<'a> {
     /// How many attributes of the scope are missing because of a limit.
     #[must_use]
     pub fn scope_dropped_attributes_count(&self) -> u32 {
-        fields::last(self.scope(), 4, Field::uint32).unwrap_or_default()
+        protobuf::last(self.scope(), 4, Field::uint32).unwrap_or_default()
     }
 
     /// The schema of the spans; empty if not said.
     #[must_use]
     pub fn schema_url(&self) -> &'a str {
-        fields::last(self.message, 3, Field::text).unwrap_or_default()
+        protobuf::last(self.message, 3, Field::text).unwrap_or_default()
     }
 
     /// The spans. The first that cannot be read is the last item, an error. What is inside a span

@@ -1,7 +1,7 @@
 //! What a backend answers: `ExportTraceServiceResponse` when it took a request, `google.rpc.Status`
 //! when it did not.
 
-use crate::fields::{self, Field, Fields, Malformed};
+use crate::protobuf::{self, Field, Fields, Malformed};
 
 /// A backend took a request, though not all of it, or has something to say about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,13 +30,13 @@ pub struct PartialSuccess {
 pub fn partial_success(body: &[u8]) -> Result<Option<PartialSuccess>, Malformed> {
     check(body)?;
     let mut found = PartialSuccess::default();
-    for field in fields::all(body, 1) {
+    for field in protobuf::all(body, 1) {
         let partial = field.bytes().ok_or(Malformed)?;
         check(partial)?;
-        if let Some(rejected) = fields::last(partial, 1, Field::varint) {
+        if let Some(rejected) = protobuf::last(partial, 1, Field::varint) {
             found.rejected_spans = rejected as i64;
         }
-        if let Some(message) = fields::last(partial, 2, Field::bytes) {
+        if let Some(message) = protobuf::last(partial, 2, Field::bytes) {
             found.error_message = String::from_utf8_lossy(message).into_owned();
         }
     }
@@ -67,9 +67,9 @@ pub struct RpcStatus {
 /// ```
 pub fn rpc_status(body: &[u8]) -> Result<RpcStatus, Malformed> {
     check(body)?;
-    let message = fields::last(body, 2, Field::bytes).unwrap_or_default();
+    let message = protobuf::last(body, 2, Field::bytes).unwrap_or_default();
     Ok(RpcStatus {
-        code: fields::last(body, 1, Field::int32).unwrap_or_default(),
+        code: protobuf::last(body, 1, Field::int32).unwrap_or_default(),
         message: String::from_utf8_lossy(message).into_owned(),
     })
 }

@@ -9,7 +9,7 @@
 //! wins, as protobuf demands.
 
 use crate::any_value::{AnyValueView, KeyValues};
-use crate::fields::{self, Field};
+use crate::protobuf::{self, Field};
 use crate::{SpanId, SpanKind, StatusCode, TraceId};
 
 /// A reader over the bytes of one OTLP `Span`.
@@ -114,7 +114,7 @@ impl<'a> SpanView<'a> {
 
     /// The events in their order.
     pub fn events(&self) -> impl Iterator<Item = EventView<'a>> + Clone + use<'a> {
-        fields::all(self.message, 11)
+        protobuf::all(self.message, 11)
             .filter_map(Field::bytes)
             .map(|message| EventView { message })
     }
@@ -127,7 +127,7 @@ impl<'a> SpanView<'a> {
 
     /// The links in their order.
     pub fn links(&self) -> impl Iterator<Item = LinkView<'a>> + Clone + use<'a> {
-        fields::all(self.message, 13)
+        protobuf::all(self.message, 13)
             .filter_map(Field::bytes)
             .map(|message| LinkView { message })
     }
@@ -166,15 +166,15 @@ impl<'a> SpanView<'a> {
     pub(crate) fn status_number(&self) -> (i32, &'a str) {
         let (mut code, mut text) = (0, "");
         // Repeated messages merge.
-        for status in fields::all(self.message, 15).filter_map(Field::bytes) {
-            code = fields::last(status, 3, Field::int32).unwrap_or(code);
-            text = fields::last(status, 2, Field::text).unwrap_or(text);
+        for status in protobuf::all(self.message, 15).filter_map(Field::bytes) {
+            code = protobuf::last(status, 3, Field::int32).unwrap_or(code);
+            text = protobuf::last(status, 2, Field::text).unwrap_or(text);
         }
         (code, text)
     }
 
     fn last<T: Default>(&self, number: u32, convert: impl Fn(Field<'a>) -> Option<T>) -> T {
-        fields::last(self.message, number, convert).unwrap_or_default()
+        protobuf::last(self.message, number, convert).unwrap_or_default()
     }
 }
 
@@ -188,13 +188,13 @@ impl<'a> EventView<'a> {
     /// When it happened, in nanoseconds since 1970-01-01 00:00 UTC; 0 if not said.
     #[must_use]
     pub fn time_unix_nano(&self) -> u64 {
-        fields::last(self.message, 1, Field::fixed64).unwrap_or_default()
+        protobuf::last(self.message, 1, Field::fixed64).unwrap_or_default()
     }
 
     /// What happened; empty if not said.
     #[must_use]
     pub fn name(&self) -> &'a str {
-        fields::last(self.message, 2, Field::text).unwrap_or_default()
+        protobuf::last(self.message, 2, Field::text).unwrap_or_default()
     }
 
     /// The attributes in their order.
@@ -206,7 +206,7 @@ impl<'a> EventView<'a> {
     /// How many attributes are missing because of a limit.
     #[must_use]
     pub fn dropped_attributes_count(&self) -> u32 {
-        fields::last(self.message, 4, Field::uint32).unwrap_or_default()
+        protobuf::last(self.message, 4, Field::uint32).unwrap_or_default()
     }
 }
 
@@ -232,7 +232,7 @@ impl<'a> LinkView<'a> {
     /// Its tracestate header, unchecked; empty if there is none.
     #[must_use]
     pub fn trace_state(&self) -> &'a str {
-        fields::last(self.message, 3, Field::text).unwrap_or_default()
+        protobuf::last(self.message, 3, Field::text).unwrap_or_default()
     }
 
     /// The attributes in their order.
@@ -244,21 +244,21 @@ impl<'a> LinkView<'a> {
     /// How many attributes are missing because of a limit.
     #[must_use]
     pub fn dropped_attributes_count(&self) -> u32 {
-        fields::last(self.message, 5, Field::uint32).unwrap_or_default()
+        protobuf::last(self.message, 5, Field::uint32).unwrap_or_default()
     }
 
     /// W3C flags in bits 0-7; bit 8: it is known whether the other span is remote; bit 9: it is.
     #[must_use]
     pub fn flags(&self) -> u32 {
-        fields::last(self.message, 6, Field::fixed32).unwrap_or_default()
+        protobuf::last(self.message, 6, Field::fixed32).unwrap_or_default()
     }
 
     pub(crate) fn trace_id_bytes(&self) -> &'a [u8] {
-        fields::last(self.message, 1, Field::bytes).unwrap_or_default()
+        protobuf::last(self.message, 1, Field::bytes).unwrap_or_default()
     }
 
     pub(crate) fn span_id_bytes(&self) -> &'a [u8] {
-        fields::last(self.message, 2, Field::bytes).unwrap_or_default()
+        protobuf::last(self.message, 2, Field::bytes).unwrap_or_default()
     }
 }
 
