@@ -1,6 +1,6 @@
 //! The writer's end of a segment: one thread, appending records.
 //!
-//! The protocol, which the loom test below and the consumer reader hold it to: the payload and the zero in the *next*
+//! The protocol, which the loom test below and the consumer hold it to: the payload and the zero in the *next*
 //! commit word are stored first, the commit word last, with Release. A reader that loads a commit word with Acquire
 //! and finds it not zero therefore sees a whole record, and a zero (or a record) behind it.
 
