@@ -5,7 +5,7 @@
 //! offset  4  source       u32   number of a source record in one of the segments
 //! offset  8  generation   u64   of the segment that a closing span is being committed to
 //! offset 16  offset       u32   of that record in its segment
-//! offset 64  body               an OTLP Span from its fixed prefix on (`throughline_wire::prefix`)
+//! offset 64  body               an OTLP Span from its fixed prefix on (`throughline_wire::span_prefix`)
 //! ```
 //!
 //! State 1 is an open span, state 2 one that is closing; `use` counts the spans that have been in the slot.

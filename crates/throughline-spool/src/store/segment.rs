@@ -431,7 +431,7 @@ impl Segment {
     }
 }
 
-/// When a span began and ended. Its fields mostly stand where `throughline_wire::prefix` puts them.
+/// When a span began and ended. Its fields mostly stand where `throughline_wire::span_prefix` puts them.
 pub(crate) fn times(body: &[u8]) -> (u64, u64) {
     for shift in [0, span_prefix::ROOT_START] {
         let (start, end) = (span_prefix::START_TIME - shift, span_prefix::END_TIME - shift);
