@@ -11,7 +11,7 @@ use super::segment::{Pin, Segment};
 use super::store::{Position, Store, lock};
 use crate::format::record::{self, Found};
 
-/// One destination's reader of a store's records, oldest segment first. There is one at a time, see [`Store::tail`].
+/// One destination's reader of a store's records, oldest segment first. There is one at a time, see [`Store::consumer`].
 pub struct Consumer {
     store: Arc<Store>,
     destination: usize,
