@@ -5,10 +5,10 @@ use std::io;
 use std::process::{self, ExitStatus};
 
 use nix::sys::signal::SigSet;
+use nix::unistd::{getpgid, getpgrp, getppid, getsid};
 use rustix::io::retry_on_intr;
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, getpgid, getpgrp, getppid, getsid, kill_process,
-    setrlimit, waitid,
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, setrlimit, waitid,
 };
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::SignalsInfo;
@@ -102,7 +102,7 @@ fn has_it_already(child: Pid, signal: &Origin) -> bool {
     let sender = signal.process.as_ref().map(|process| process.pid);
     match signal.cause {
         // A terminal's keys, size and hangup: the kernel tells the whole process group.
-        Cause::Kernel => getpgid(Some(child)).is_ok_and(|group| group == getpgrp()),
+        Cause::Kernel => getpgid(Some(nix::unistd::Pid::from_raw(child.as_raw_pid()))) == Ok(getpgrp()),
         // The command told its whole process group, or its parent.
         _ if sender == Some(child.as_raw_nonzero().get()) => true,
         // A shell continues the whole group of a job. Nobody else has seen yet that the child goes on.
@@ -117,9 +117,9 @@ fn has_it_already(child: Pid, signal: &Origin) -> bool {
 /// Whether a shell may be watching us as a job: our parent is of the same session. The first process of a session, of a
 /// service or of a container would stop for good, since nobody knows that it has to be continued.
 fn is_a_shells_job() -> bool {
+    // What lies outside our PID namespace has the id 0, which rustix takes for impossible.
     let session = getsid(None);
-    let is_leader = session.is_ok_and(|session| session.as_raw_nonzero().get().unsigned_abs() == process::id());
-    !is_leader && getppid().is_some_and(|parent| getsid(Some(parent)) == session)
+    session != Ok(nix::unistd::getpid()) && getsid(Some(getppid())) == session
 }
 
 /// Orphans become children of process 1, which is to reap them. Gives the child's end, if that was reaped with them.

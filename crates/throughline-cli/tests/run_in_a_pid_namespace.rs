@@ -1,4 +1,4 @@
-//! `throughline run` as process 1, as in a container.
+//! `throughline run` in a PID namespace, as in a container.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -10,8 +10,8 @@ use throughline_testkit::{Finished, Program, Spool};
 const THROUGHLINE: &str = env!("CARGO_BIN_EXE_throughline");
 const UNSHARE: [&str; 4] = ["--user", "--pid", "--fork", "--mount-proc"];
 
-/// Runs it as process 1 of a PID namespace; nothing where the machine makes none.
-fn run_as_process_one(spool: &Spool, arguments: &[&str]) -> Option<Finished> {
+/// Runs this as process 1 of a PID namespace; nothing where the machine makes none.
+fn as_process_one(spool: &Spool, command: &[&str]) -> Option<Finished> {
     let unshare = |arguments: &[&str]| Program::at("unshare", spool).args(UNSHARE).args(arguments).run();
     let is_possible = unshare(&["true"]).is_ok_and(|finished| finished.code == Some(0));
     if !is_possible {
@@ -21,12 +21,16 @@ fn run_as_process_one(spool: &Spool, arguments: &[&str]) -> Option<Finished> {
             UNSHARE.join(" ")
         );
         eprintln!(
-            "skipped: `run` as process 1 (`unshare {}` does not work here)",
+            "skipped: `run` in a PID namespace (`unshare {}` does not work here)",
             UNSHARE.join(" ")
         );
         return None;
     }
-    Some(unshare(&[&[THROUGHLINE, "run"], arguments].concat()).unwrap())
+    Some(unshare(command).unwrap())
+}
+
+fn run_as_process_one(spool: &Spool, arguments: &[&str]) -> Option<Finished> {
+    as_process_one(spool, &[&[THROUGHLINE, "run"], arguments].concat())
 }
 
 #[test]
@@ -59,4 +63,17 @@ fn process_one_reaps_orphans() {
         return;
     };
     assert_eq!(finished.code, Some(4), "{finished}");
+}
+
+#[test]
+fn run_stops_with_the_command_in_a_session_from_outside() {
+    let spool = Spool::new().unwrap();
+    // In here the session, and its id, are 0: `unshare` starts none of its own.
+    let script = "\"$0\" run sh -c 'kill -STOP $$; exit 7' & run=$!; \
+                  until grep -q '^State:.T' /proc/$run/status; do sleep 0.01; done; \
+                  kill -CONT $run; wait $run; echo \"ended by $?\"";
+    let Some(finished) = as_process_one(&spool, &["sh", "-c", script, THROUGHLINE]) else {
+        return;
+    };
+    assert_eq!(finished.stdout, "ended by 7\n", "{finished}");
 }
