@@ -13,6 +13,8 @@ pub(crate) struct Adopted {
     backlog: Option<Undelivered>,
     /// Whether there may be more than was read.
     may_have_more: bool,
+    /// Whether people have been told what stays: it is looked for once.
+    has_said_what_stays: bool,
 }
 
 impl Adopted {
@@ -33,6 +35,7 @@ impl Adopted {
             whose,
             backlog: None,
             may_have_more: false,
+            has_said_what_stays: false,
         })
     }
 
@@ -41,7 +44,12 @@ impl Adopted {
         self.may_have_more = true;
         if self.backlog.is_none() {
             match Archive::new(&self.root, self.limits).undelivered(self.whose.clone()) {
-                Ok(backlog) => self.backlog = backlog,
+                Ok(backlog) => {
+                    self.backlog = backlog;
+                    if let (Some(backlog), false) = (&mut self.backlog, self.has_said_what_stays) {
+                        backlog.look_for_strangers();
+                    }
+                }
                 Err(error) => report_once(format_args!(
                     "what dead processes left cannot be read: {error}; it stays in the spool"
                 )),
@@ -61,6 +69,7 @@ impl Adopted {
                     .iter()
                     .flat_map(Undelivered::strangers)
                     .for_each(say_what_stays);
+                self.has_said_what_stays = true;
                 // Given up, so that another process may have its turn.
                 (self.backlog, self.may_have_more) = (None, false);
                 None

@@ -36,8 +36,8 @@ pub struct Undelivered {
     walk: Option<(u64, Walk)>,
     /// For whom there is something that is not to be delivered here, of the segments that were looked at for that.
     strangers: BTreeSet<Stranger>,
-    /// Segments that were looked at for that.
-    looks: u32,
+    /// Segments that may still be looked at for that.
+    looks_left: u32,
 }
 
 /// Segments of others that are looked at for whose they are: it is for people, and must not read all there is.
@@ -97,7 +97,7 @@ impl Undelivered {
             files: BTreeMap::new(),
             walk: None,
             strangers: BTreeSet::new(),
-            looks: 0,
+            looks_left: 0,
         }))
     }
 
@@ -379,8 +379,14 @@ impl Undelivered {
         Ok((destinations, is_passed))
     }
 
-    /// For whom something lies here that has to do with the own destination or service, and is not delivered: what is found out on the
-    /// way, of a few segments.
+    /// Finds [`strangers`](Self::strangers) from here on, which reads a few segments that are not delivered: people are told
+    /// who they are, once.
+    pub fn look_for_strangers(&mut self) {
+        self.looks_left = MOST_LOOKS;
+    }
+
+    /// For whom something lies here that has to do with the own destination or service, and is not delivered: what was found
+    /// out on the way, if it was [to be](Self::look_for_strangers).
     pub fn strangers(&self) -> impl Iterator<Item = &Stranger> {
         self.strangers.iter()
     }
@@ -394,10 +400,10 @@ impl Undelivered {
         else {
             return Ok(());
         };
-        if self.looks >= MOST_LOOKS {
+        let Some(looks_left) = self.looks_left.checked_sub(1) else {
             return Ok(());
-        }
-        self.looks += 1;
+        };
+        self.looks_left = looks_left;
         let Some(manifest) = walk.manifest(segment)? else {
             return Ok(());
         };

@@ -105,6 +105,7 @@ fn rotated_key_is_delivered_and_another_service_stays() {
     let archive = fixture.archive_all();
     assert_eq!(archive.pending(&own(0)).expect("it can be read").records, 15);
     let mut backlog = open(&archive, own(0));
+    backlog.look_for_strangers();
     let delivered = deliver(&mut backlog, 512);
     let strangers: Vec<_> = backlog
         .strangers()
@@ -112,6 +113,10 @@ fn rotated_key_is_delivered_and_another_service_stays() {
         .collect();
     assert_eq!(strangers, [("other", false)], "the same destination with another key");
     drop(backlog);
+    let mut unasked = open(&archive, own(0));
+    assert_eq!(deliver(&mut unasked, 512), [] as [u64; 0]);
+    assert_eq!(unasked.strangers().count(), 0, "nobody is looked for unasked");
+    drop(unasked);
     assert_eq!(
         delivered,
         [1..6, 11..16, 21..26].into_iter().flatten().collect::<Vec<_>>()
