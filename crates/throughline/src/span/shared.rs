@@ -70,15 +70,8 @@ impl SharedSpan {
     /// Makes the span current on this thread until the guard is dropped. That does not end it, unless the guard was all that was
     /// left of it.
     pub fn enter(&self) -> EnteredShared {
-        let number = ENTERED.try_with(|entered| {
-            let mut entered = entered.borrow_mut();
-            entered.last_number += 1;
-            let number = entered.last_number;
-            entered.spans.push((number, self.clone()));
-            number
-        });
         EnteredShared {
-            number: number.unwrap_or(0),
+            _reachable: Reachable::new(self),
             _context: self.context.as_ref().map(Context::enter),
             not_send: PhantomData,
         }
@@ -86,7 +79,7 @@ impl SharedSpan {
 
     /// Runs `f` while the span is current on this thread. A panic in it becomes the span's status, and goes on.
     pub fn in_scope<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _entered = self.enter();
+        let _reachable = Reachable::new(self);
         let result = catch_unwind(AssertUnwindSafe(|| match &self.context {
             Some(context) => context.in_scope(f),
             None => f(),
@@ -129,12 +122,33 @@ impl SharedSpan {
 #[derive(Debug)]
 #[must_use = "the span is current only as long as the guard lives"]
 pub struct EnteredShared {
-    number: u64,
+    _reachable: Reachable,
     _context: Option<crate::context::EnteredContext>,
     not_send: PhantomData<*const ()>,
 }
 
-impl Drop for EnteredShared {
+/// While it lives, a span is among those of [`ENTERED`].
+#[derive(Debug)]
+struct Reachable {
+    number: u64,
+}
+
+impl Reachable {
+    fn new(span: &SharedSpan) -> Self {
+        let number = ENTERED.try_with(|entered| {
+            let mut entered = entered.borrow_mut();
+            entered.last_number += 1;
+            let number = entered.last_number;
+            entered.spans.push((number, span.clone()));
+            number
+        });
+        Self {
+            number: number.unwrap_or(0),
+        }
+    }
+}
+
+impl Drop for Reachable {
     fn drop(&mut self) {
         // Dropped when nothing is borrowed any more: it may be the last handle of the span.
         let _left = ENTERED.try_with(|entered| {
