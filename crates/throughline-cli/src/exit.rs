@@ -7,8 +7,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-
-use crate::text::escaped;
+use throughline_wire::terminal::escaped;
 
 /// Something could not be done.
 pub const FAILURE: u8 = 1;

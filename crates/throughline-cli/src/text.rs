@@ -1,33 +1,9 @@
-//! Text from elsewhere on a terminal: made harmless, measured, cut to fit.
+//! Text on a terminal: measured, cut to fit.
 
 use std::borrow::Cow;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
-
-/// `text` with everything escaped that could move the cursor, colour or reorder a terminal's line: control characters
-/// (C0, DEL, C1), line and paragraph separators, and marks of the bidirectional algorithm.
-///
-/// Span names and attributes come from whoever could send a span: they are never printed without this.
-pub fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_unsafe(c) {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    Cow::Owned(out)
-}
-
-fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
 
 /// How many columns a terminal gives it.
 pub fn width(text: &str) -> usize {
@@ -68,22 +44,6 @@ pub fn count(number: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_that_could_harm_a_terminal_is_escaped() {
-        for (given, shown) in [
-            ("plain ünïcode ✓ 漢字", "plain ünïcode ✓ 漢字"),
-            ("two\nlines\r\t", "two\\nlines\\r\\t"),
-            ("\x1b[31mred\x1b]0;title\x07", "\\u{1b}[31mred\\u{1b}]0;title\\u{7}"),
-            ("c1 \u{9b}31m del \u{7f}", "c1 \\u{9b}31m del \\u{7f}"),
-            (
-                "bidi \u{202e}txt\u{2066}\u{200f}",
-                "bidi \\u{202e}txt\\u{2066}\\u{200f}",
-            ),
-        ] {
-            assert_eq!(escaped(given), shown);
-        }
-    }
 
     #[test]
     fn text_is_cut_by_columns_between_graphemes() {

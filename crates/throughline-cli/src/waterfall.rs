@@ -14,11 +14,12 @@
 //! that have not ended.
 
 use throughline_wire::StatusCode;
+use throughline_wire::terminal::escaped;
 
 use crate::details;
 use crate::store::{State, Stored};
 use crate::terminal::{Style, Terminal};
-use crate::text::{count, escaped, fit, width};
+use crate::text::{count, fit, width};
 use crate::time::{Zone, duration};
 use crate::trace::{Row, Trace};
 

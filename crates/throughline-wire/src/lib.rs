@@ -30,6 +30,7 @@ pub mod response;
 mod span_context;
 pub mod span_prefix;
 mod status;
+pub mod terminal;
 pub mod trace_state;
 pub mod traceparent;
 mod value;

@@ -3,13 +3,14 @@
 //! Used for bad settings and for changes of a destination's state. Nothing here can fail, panic or
 //! change the program's output: a closed stderr is no error.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, OnceLock, TryLockError};
+
+use throughline_wire::terminal::escaped;
 
 /// More distinct texts than this are not remembered, and so not said: a bound for the memory and
 /// for the noise.
@@ -39,27 +40,6 @@ pub(crate) fn report_once(text: fmt::Arguments<'_>) {
 /// come back, where the caller sees to it that they are rare.
 pub(crate) fn report(text: fmt::Arguments<'_>) {
     write_line(&text.to_string());
-}
-
-/// `text` with everything escaped that could move the cursor, colour or reorder a terminal's line:
-/// control characters (C0, DEL, C1), line separators and bidirectional overrides.
-pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_unsafe(c) {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    Cow::Owned(out)
-}
-
-fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn first_time(said: &Mutex<BTreeSet<u64>>, text: &str) -> bool {
@@ -92,20 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_harm_a_terminal_is_escaped() {
-        for (given, shown) in [
-            ("plain ünïcode ✓", "plain ünïcode ✓"),
-            ("two\nlines\r", "two\\nlines\\r"),
-            ("\x1b[31mred\x1b]0;title\x07", "\\u{1b}[31mred\\u{1b}]0;title\\u{7}"),
-            ("c1 \u{9b}31m del \u{7f}", "c1 \\u{9b}31m del \\u{7f}"),
-            ("bidi \u{202e}txt\u{2066}", "bidi \\u{202e}txt\\u{2066}"),
-        ] {
-            assert_eq!(escaped(given), shown);
-        }
-    }
-
-    #[test]
-    fn a_text_is_said_once_and_the_memory_for_it_is_bounded() {
+    fn text_is_said_once_and_the_memory_for_it_is_bounded() {
         let said = Mutex::new(BTreeSet::new());
         assert!(first_time(&said, "a"));
         assert!(!first_time(&said, "a"));

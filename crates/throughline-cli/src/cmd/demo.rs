@@ -37,6 +37,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use throughline::{Context, span};
 use throughline_wire::environment::pairs;
+use throughline_wire::terminal::escaped;
 use tokio::runtime::Runtime;
 
 use self::child::ChildProcess;
@@ -47,7 +48,7 @@ use self::span_log::{SpanLog, SpanReporter};
 use self::summary::{JobSummary, SpanCheck};
 use crate::exit::{Failure, USAGE, print, say};
 use crate::store;
-use crate::text::{count, escaped};
+use crate::text::count;
 
 /// How long the last report waits for a backend.
 const FLUSH: Duration = Duration::from_secs(2);

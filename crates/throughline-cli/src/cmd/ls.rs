@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use throughline_wire::terminal::escaped;
 
 use crate::exit::{Failure, print};
 use crate::store;
 use crate::table::Table;
 use crate::terminal::{Style, Terminal};
-use crate::text::{count, escaped};
+use crate::text::count;
 use crate::time::{Zone, ZoneOption, duration};
 use crate::trace::{self, Trace};
 

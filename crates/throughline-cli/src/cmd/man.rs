@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::CommandFactory as _;
 use clap_mangen::Man as Page;
+use throughline_wire::terminal::escaped;
 
 use crate::Cli;
 use crate::exit::{Failure, print};
-use crate::text::escaped;
 
 /// Print the manual page, or write one page per command into a directory.
 #[derive(clap::Args)]

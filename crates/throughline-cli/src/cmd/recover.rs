@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use throughline::Tracing;
 use throughline_spool::{Destination, Life, ProcessReport};
+use throughline_wire::terminal::escaped;
 
 use self::listing::Group;
 use self::progress::Progress;
 use crate::exit::{FAILURE, Failure, USAGE, print};
 use crate::store::{self, Watcher};
 use crate::terminal::Terminal;
-use crate::text::{count, escaped};
+use crate::text::count;
 use crate::time::ZoneOption;
 
 /// How often it is looked how much is left, at most and at least.

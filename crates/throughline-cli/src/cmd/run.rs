@@ -16,11 +16,12 @@ use std::process::ExitStatus;
 use rustix::process::Pid;
 use throughline::{Context, Span, span};
 use throughline_wire::environment::{EnvWriter, pairs};
+use throughline_wire::terminal::escaped;
 
 use self::child::{Changes, Waiting};
 use self::signals::Signals;
 use crate::exit::{Failure, NOT_EXECUTABLE, NOT_FOUND, OWN_FAILURE, say};
-use crate::{redact, text};
+use crate::redact;
 
 /// Trace a command: same output, exit code and signals.
 ///
@@ -170,7 +171,7 @@ fn record(span: &mut Span, status: ExitStatus) {
 /// As a shell tells it: 127 if there is no such file, 126 if there is.
 fn not_started(program: &OsStr, error: &io::Error) -> Failure {
     let name = program.to_string_lossy();
-    let name = text::escaped(&name);
+    let name = escaped(&name);
     match error.kind() {
         io::ErrorKind::NotFound if child::exists(program) => Failure::with_code(
             NOT_EXECUTABLE,

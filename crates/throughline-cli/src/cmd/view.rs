@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use throughline_wire::terminal::escaped;
 use throughline_wire::{TraceId, json};
 
 use crate::exit::{Failure, print};
 use crate::store::{self, Stored};
 use crate::terminal::Terminal;
-use crate::text::escaped;
 use crate::time::ZoneOption;
 use crate::trace::{self, Trace};
 use crate::waterfall;

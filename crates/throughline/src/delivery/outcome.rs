@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::diagnostics::escaped;
+use throughline_wire::terminal::escaped;
 
 /// What became of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,13 +5,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use throughline::{Report, SpanId, TraceId};
+use throughline_wire::terminal::escaped;
 
 use super::pack::{MAX_BYTES, MAX_FILES, Packed};
 use super::span_log::SpanLog;
 use crate::exit::{FAILURE, Failure, print};
 use crate::store::{self, Place, State};
 use crate::terminal::Terminal;
-use crate::text::{count, escaped};
+use crate::text::count;
 use crate::time::Zone;
 use crate::trace::Trace;
 use crate::waterfall;

@@ -6,11 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 use throughline_spool::ProcessReport;
+use throughline_wire::terminal::escaped;
 
 use super::{spans, waiting};
 use crate::table::Table;
 use crate::terminal::{Style, Terminal};
-use crate::text::escaped;
 use crate::time::Zone;
 
 /// What processes of one service left for the same backends.
