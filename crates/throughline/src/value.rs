@@ -150,29 +150,22 @@ macro_rules! non_zero {
 non_zero!(NonZeroI8 NonZeroI16 NonZeroI32 NonZeroI64 NonZeroI128 NonZeroIsize);
 non_zero!(NonZeroU8 NonZeroU16 NonZeroU32 NonZeroU64 NonZeroU128 NonZeroUsize);
 
-impl ToValue for str {
-    #[inline(always)]
-    fn direct(&self) -> Option<Value<'_>> {
-        Some(Value::Str(self))
-    }
+macro_rules! texts {
+    ($($type:ty)*) => {$(
+        impl ToValue for $type {
+            #[inline(always)]
+            fn direct(&self) -> Option<Value<'_>> {
+                Some(Value::Str(self))
+            }
 
-    #[inline(always)]
-    fn with_value<R>(&self, use_it: impl FnOnce(&Value<'_>) -> R) -> Option<R> {
-        Some(use_it(&Value::Str(self)))
-    }
+            #[inline(always)]
+            fn with_value<R>(&self, use_it: impl FnOnce(&Value<'_>) -> R) -> Option<R> {
+                Some(use_it(&Value::Str(self)))
+            }
+        }
+    )*};
 }
-
-impl ToValue for String {
-    #[inline(always)]
-    fn direct(&self) -> Option<Value<'_>> {
-        Some(Value::Str(self))
-    }
-
-    #[inline(always)]
-    fn with_value<R>(&self, use_it: impl FnOnce(&Value<'_>) -> R) -> Option<R> {
-        Some(use_it(&Value::Str(self)))
-    }
-}
+texts!(str String);
 
 impl ToValue for char {
     fn with_value<R>(&self, use_it: impl FnOnce(&Value<'_>) -> R) -> Option<R> {
@@ -238,34 +231,27 @@ impl ToValue for [Cow<'_, str>] {
     }
 }
 
-impl<T> ToValue for Vec<T>
-where
-    [T]: ToValue,
-{
-    #[inline(always)]
-    fn direct(&self) -> Option<Value<'_>> {
-        self.as_slice().direct()
-    }
+macro_rules! sequences {
+    ($(($($generics:tt)*) $type:ty,)*) => {$(
+        impl<$($generics)*> ToValue for $type
+        where
+            [T]: ToValue,
+        {
+            #[inline(always)]
+            fn direct(&self) -> Option<Value<'_>> {
+                self.as_slice().direct()
+            }
 
-    #[inline]
-    fn with_value<R>(&self, use_it: impl FnOnce(&Value<'_>) -> R) -> Option<R> {
-        self.as_slice().with_value(use_it)
-    }
+            #[inline]
+            fn with_value<R>(&self, use_it: impl FnOnce(&Value<'_>) -> R) -> Option<R> {
+                self.as_slice().with_value(use_it)
+            }
+        }
+    )*};
 }
-
-impl<T, const N: usize> ToValue for [T; N]
-where
-    [T]: ToValue,
-{
-    #[inline(always)]
-    fn direct(&self) -> Option<Value<'_>> {
-        self.as_slice().direct()
-    }
-
-    #[inline]
-    fn with_value<R>(&self, use_it: impl FnOnce(&Value<'_>) -> R) -> Option<R> {
-        self.as_slice().with_value(use_it)
-    }
+sequences! {
+    (T) Vec<T>,
+    (T, const N: usize) [T; N],
 }
 
 macro_rules! pointers {

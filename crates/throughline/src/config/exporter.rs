@@ -95,18 +95,17 @@ fn from_code(destination: &crate::destination::Destination, variables: &mut Vari
     };
     let mut all = HeaderMap::new();
     add_headers(&mut all, &destination.headers, variables);
-    let timeout = destination.timeout.unwrap_or(TIMEOUT_UNLESS_SET);
     match destination.protocol {
         Protocol::HttpProtobuf => {}
     }
-    Some(Destination::new(
-        endpoint,
-        all,
-        Some(timeout).filter(|timeout| !timeout.is_zero()),
-    ))
+    Some(Destination::new(endpoint, all, time_limit(destination.timeout)))
 }
 
-const TIMEOUT_UNLESS_SET: Duration = Duration::from_secs(10);
+/// Ten seconds unless set. "0 means no timeout (infinite)."
+fn time_limit(set: Option<Duration>) -> Option<Duration> {
+    let limit = set.unwrap_or(Duration::from_secs(10));
+    (!limit.is_zero()).then_some(limit)
+}
 
 /// The one that the environment and the builder's own methods name.
 fn choose_one(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
@@ -127,10 +126,7 @@ fn choose_one(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
     if exporter == Some(Exporter::Local) || !sendable {
         return Choice::StayLocal;
     }
-    let timeout = timeout.unwrap_or(TIMEOUT_UNLESS_SET);
-    // "0 means no timeout (infinite)."
-    let timeout = Some(timeout).filter(|timeout| !timeout.is_zero());
-    Choice::Send(vec![Destination::new(endpoint, headers, timeout)])
+    Choice::Send(vec![Destination::new(endpoint, headers, time_limit(timeout))])
 }
 
 #[derive(Clone, Copy, PartialEq)]
