@@ -15,7 +15,7 @@
 //!
 //! This is the one crate of Throughline that holds unsafe code: the mapped memory (`store::{memory, segment, lease, crc,
 //! ledger}`), the handles that point into it (`recorder::{open, entered, thread, slot, slot_pool}`), what is never freed
-//! (`recorder::{recorder, scopes}`), the time stamp counter ([`tsc`]) and forks (`recorder::epoch`). It knows nothing of
+//! (`recorder::{recorder, scopes}`), the time stamp counter ([`tsc`]) and forks (`recorder::fork_number`). It knows nothing of
 //! tracers, clocks, exporters or configuration.
 
 mod archive;
@@ -56,7 +56,7 @@ pub use store::{Account, Position, Store, StoreSettings};
 #[inline]
 #[must_use]
 pub fn is_on() -> bool {
-    recorder::epoch::is_on()
+    recorder::fork_number::is_on()
 }
 
 /// The number of the source of an instrumentation scope (an encoded OTLP `InstrumentationScope`, and its schema URL or nothing) in
@@ -74,6 +74,6 @@ pub fn scope(scope: &[u8], schema_url: &str) -> u32 {
 /// Changes in a forked child, whose random numbers must not be its parent's. 0 before tracing is switched on.
 #[inline]
 #[must_use]
-pub fn generation() -> u32 {
-    recorder::epoch::current()
+pub fn fork_number() -> u32 {
+    recorder::fork_number::current()
 }

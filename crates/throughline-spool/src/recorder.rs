@@ -2,7 +2,7 @@
 //! processes.
 
 pub(crate) mod entered;
-pub(crate) mod epoch;
+pub(crate) mod fork_number;
 mod maintenance;
 pub(crate) mod open;
 pub(crate) mod own_thread;

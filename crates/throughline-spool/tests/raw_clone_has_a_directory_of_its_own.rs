@@ -85,14 +85,14 @@ fn program() {
         // It is the parent's, where it stays open.
         ended_in_child.end(9_000);
         assert!(throughline_spool::is_on());
-        let generation = throughline_spool::generation();
+        let fork_number = throughline_spool::fork_number();
         assert!(!std::ptr::eq(Recorder::current().expect("tracing is on"), spool));
         let mut childs = start(3, "inherited");
         set(&mut childs, "id", 3);
         // The grandchild first asks for a span; nothing has told it that it is one.
         let grandchild = || {
             work(40_000, "in the grandchild");
-            assert_ne!(throughline_spool::generation(), generation);
+            assert_ne!(throughline_spool::fork_number(), fork_number);
             inherit(&mut childs);
         };
         cloned(grandchild, || work(30_000, "in the child"));

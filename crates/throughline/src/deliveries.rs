@@ -19,12 +19,12 @@ pub(crate) struct Plan {
 }
 
 static PLAN: OnceLock<Plan> = OnceLock::new();
-/// By the generation of the process, so that a forked child never meets a lock that a thread of its parent held. Where more than 64
+/// By the fork number of the process, so that a forked child never meets a lock that a thread of its parent held. Where more than 64
 /// processes have forked out of each other, one may.
 static DELIVERIES: [Mutex<Vec<Delivery>>; 64] = [const { Mutex::new(Vec::new()) }; 64];
 
 fn own() -> &'static Mutex<Vec<Delivery>> {
-    &DELIVERIES[throughline_spool::generation() as usize % DELIVERIES.len()]
+    &DELIVERIES[throughline_spool::fork_number() as usize % DELIVERIES.len()]
 }
 
 /// Starts them. The first call decides.
@@ -87,7 +87,7 @@ fn ask(ask: impl FnMut(&Delivery) -> DestinationFlush) -> Option<Vec<Destination
 
 /// `None`: in a child so deep that its lock may have been an ancestor's, somebody seems to hold it for good.
 fn lock() -> Option<MutexGuard<'static, Vec<Delivery>>> {
-    if (throughline_spool::generation() as usize) < DELIVERIES.len() {
+    if (throughline_spool::fork_number() as usize) < DELIVERIES.len() {
         return Some(own().lock().unwrap_or_else(PoisonError::into_inner));
     }
     for _ in 0..1000 {

@@ -4,19 +4,19 @@ use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 
-use throughline_spool::generation;
+use throughline_spool::fork_number;
 
-/// A generation that never is.
+/// One that no process has.
 const UNSEEDED: u32 = u32::MAX;
 
 thread_local! {
-    static STATE: State = const { State { generation: Cell::new(UNSEEDED), high: Cell::new(0), low: Cell::new(0) } };
+    static STATE: State = const { State { fork_number: Cell::new(UNSEEDED), high: Cell::new(0), low: Cell::new(0) } };
 }
 
 /// Two independent generators, so that a trace id has 128 random bits.
 struct State {
-    /// The process generation that the seeds are of: a forked child must not repeat its parent's ids.
-    generation: Cell<u32>,
+    /// The fork number of the process that the seeds are of: a forked child must not repeat its parent's ids.
+    fork_number: Cell<u32>,
     high: Cell<u64>,
     low: Cell<u64>,
 }
@@ -50,7 +50,7 @@ pub(crate) fn trace_id() -> [u8; 16] {
 #[inline]
 fn with<R>(f: impl FnOnce(&State) -> R) -> R {
     STATE.with(|state| {
-        if state.generation.get() != generation() {
+        if state.fork_number.get() != fork_number() {
             seed(state);
         }
         f(state)
@@ -75,7 +75,7 @@ fn seed(state: &State) {
             let mut hasher = RandomState::new().build_hasher();
             hasher.write_usize(n);
             hasher.write_u32(std::process::id());
-            hasher.write_u32(generation());
+            hasher.write_u32(fork_number());
             hasher.write_u64(crate::clock::counter_now());
             half.copy_from_slice(&hasher.finish().to_ne_bytes());
         }
@@ -84,7 +84,7 @@ fn seed(state: &State) {
         [&seeds[..8], &seeds[8..]].map(|half| u64::from_ne_bytes(half.try_into().expect("8 of 16 bytes")));
     state.high.set(high);
     state.low.set(low);
-    state.generation.set(generation());
+    state.fork_number.set(fork_number());
 }
 
 #[cfg(test)]

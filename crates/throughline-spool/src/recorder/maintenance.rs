@@ -1,7 +1,7 @@
 //! The maintenance thread: keeps memory warm, seals and syncs, and calls its user's chores. It never writes into a segment.
 //!
 //! It sleeps until it is needed. In a busy program it looks once a second; in one that rests it is woken by the next span,
-//! see [`epoch::request_attention`].
+//! see [`fork_number::request_attention`].
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::epoch;
+use super::fork_number;
 use super::own_thread::spawn_without_signals;
 use super::recorder::Recorder;
 use crate::store::lock;
@@ -94,7 +94,7 @@ impl Maintenance {
     /// Whoever delivers is about to rest: the next span calls `Settings::woken`.
     pub fn rest(&self) {
         self.resting.fetch_or(USER, Ordering::AcqRel);
-        epoch::request_attention();
+        fork_number::request_attention();
     }
 
     /// A span has started or ended while somebody waited for that. Returns whether the user is to be woken.
@@ -130,7 +130,7 @@ impl Maintenance {
     }
 }
 
-/// Starts the thread of this recorder, whose epoch has begun. It ends with the process, or when that forks, in the child.
+/// Starts the thread of this recorder, whose fork number is the current one. It ends with the process, or when that forks, in the child.
 ///
 /// # Errors
 ///
@@ -156,7 +156,7 @@ fn run(recorder: &'static Recorder) {
     let maintenance = recorder.maintenance();
     let mut synced = Instant::now();
     let mut pause = FIRST;
-    while epoch::current() == recorder.epoch() {
+    while fork_number::current() == recorder.fork_number() {
         let now = Instant::now();
         recorder.maintain(now);
         let sync_every = recorder.settings().sync_every;
@@ -167,7 +167,7 @@ fn run(recorder: &'static Recorder) {
             }
         }
         // One look without a span since the last one, and the program rests.
-        epoch::request_attention();
+        fork_number::request_attention();
         let is_active = maintenance.is_active.swap(false, Ordering::AcqRel);
         let is_due = recorder.needs_another_look();
         let mut next = match (is_due, is_active) {

@@ -9,7 +9,7 @@ use throughline_wire::{encode, span_prefix};
 
 use super::entered::Gate;
 use super::slot::{self, Slot};
-use super::{epoch, passing, thread};
+use super::{fork_number, passing, thread};
 use crate::format::record::MAX_BODY;
 use crate::store::lease::Body;
 
@@ -122,8 +122,8 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    /// An `Open` of this epoch for ever: a forked child makes its own.
-    pub fn new(slot: Slot, epoch: u32) -> Self {
+    /// An `Open` of this fork number for ever: a forked child makes its own.
+    pub fn new(slot: Slot, fork_number: u32) -> Self {
         Self {
             gate: Gate::default(),
             state: UnsafeCell::new(State {
@@ -131,8 +131,8 @@ impl Open {
                 used: 0,
                 len: 0,
                 source: 0,
-                epoch,
-                recorded: epoch::NEVER,
+                fork_number,
+                recorded: fork_number::NEVER,
                 start: 0,
                 has_overflow: false,
                 trace_id: [0; 16],
@@ -172,8 +172,8 @@ pub(crate) struct State {
     /// Of the body, its prefix included.
     len: u32,
     source: u32,
-    /// The epoch it was made in; another one means that it was inherited over a fork.
-    epoch: u32,
+    /// That of the process that made it; another one means that it was inherited over a fork.
+    fork_number: u32,
     /// The same when the span is recorded, else `NEVER`: one comparison tells whether it is to be committed.
     recorded: u32,
     /// Where the body begins in the slot: a root leaves the empty parent out.
@@ -218,7 +218,7 @@ impl OpenSpan {
         let mut span = Self(thread::take(true)?);
         let state = span.state_mut();
         state.begin(start);
-        state.recorded = state.epoch;
+        state.recorded = state.fork_number;
         state.source = start.source;
         state.slot.set_source(start.source);
         state.slot.write_prefix(start);
@@ -242,7 +242,7 @@ impl OpenSpan {
         let mut span = Self(thread::take(false)?);
         let state = span.state_mut();
         state.begin(start);
-        state.recorded = epoch::NEVER;
+        state.recorded = fork_number::NEVER;
         Some(span)
     }
 
@@ -261,7 +261,7 @@ impl OpenSpan {
     pub fn end(self, end_unix_nano: u64) {
         let mut this = std::mem::ManuallyDrop::new(self);
         let state = this.state_mut();
-        if state.recorded != epoch::current() {
+        if state.recorded != fork_number::current() {
             return thread::give_up(this.0);
         }
         state.slot.write_end(end_unix_nano);
@@ -450,13 +450,13 @@ impl State {
     /// Whether this process started the span; it did not when it was inherited over a fork.
     #[inline]
     pub fn is_ours(&self) -> bool {
-        self.epoch == epoch::current()
+        self.fork_number == fork_number::current()
     }
 
     /// Whether it was made by [`OpenSpan::pass_on`].
     #[inline]
     pub fn is_passing(&self) -> bool {
-        self.epoch == epoch::NEVER
+        self.fork_number == fork_number::NEVER
     }
 
     /// The bytes of the OTLP `Span`.
@@ -616,6 +616,6 @@ impl State {
 
     #[inline]
     pub fn is_recording(&self) -> bool {
-        self.recorded != epoch::NEVER
+        self.recorded != fork_number::NEVER
     }
 }

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::thread;
 
-use super::epoch;
+use super::fork_number;
 use super::open::Open;
 use super::slot::Slot;
 use crate::format::slot::LEN;
@@ -28,7 +28,7 @@ pub(crate) fn take() -> NonNull<Open> {
         // SAFETY: a page-aligned range of this length, leaked below, and given to this slot only.
         let slot = unsafe { Slot::new(memory.base()) };
         std::mem::forget(memory);
-        NonNull::from(Box::leak(Box::new(Open::new(slot, epoch::NEVER))))
+        NonNull::from(Box::leak(Box::new(Open::new(slot, fork_number::NEVER))))
     })
 }
 

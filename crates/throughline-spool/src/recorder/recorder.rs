@@ -11,7 +11,7 @@ use super::maintenance::{self, Maintenance};
 use super::open::State;
 use super::slot_pool::SlotPool;
 use super::thread::{Counters, commit, number};
-use super::{epoch, scopes};
+use super::{fork_number, scopes};
 use crate::directory::{Owned, Root};
 use crate::format::manifest::Manifest;
 use crate::format::record::stride;
@@ -88,7 +88,7 @@ impl Settings {
 
 /// The recorder of this process.
 pub struct Recorder {
-    epoch: u32,
+    fork_number: u32,
     settings: Settings,
     directory: Option<Owned>,
     /// Why the spans are in memory, when that was not asked for.
@@ -129,10 +129,10 @@ impl Recorder {
         if let Some(recorder) = Self::current() {
             return Err(recorder);
         }
-        let epoch = epoch::first();
-        let recorder = Self::open(settings, epoch);
-        epoch::begin(epoch);
-        // Only now: the thread ends when the epoch is another.
+        let fork_number = fork_number::first();
+        let recorder = Self::open(settings, fork_number);
+        fork_number::begin(fork_number);
+        // Only now: the thread ends when the fork number is another.
         recorder.start_maintenance();
         Ok(recorder)
     }
@@ -140,20 +140,20 @@ impl Recorder {
     /// The recorder of this process, if tracing is on. In a forked child the first call makes the child's own.
     #[must_use]
     pub fn current() -> Option<&'static Self> {
-        if !epoch::is_on() {
+        if !fork_number::is_on() {
             return None;
         }
-        let epoch = epoch::current();
+        let fork_number = fork_number::current();
         // SAFETY: what `CURRENT` points to was leaked by `open`.
         let recorder: &'static Self = unsafe { CURRENT.load(Ordering::Acquire).as_ref() }?;
-        if recorder.epoch == epoch {
+        if recorder.fork_number == fork_number {
             Some(recorder)
         } else {
-            recorder.reopen_in_child(epoch)
+            recorder.reopen_in_child(fork_number)
         }
     }
 
-    fn open(mut settings: Settings, epoch: u32) -> &'static Self {
+    fn open(mut settings: Settings, fork_number: u32) -> &'static Self {
         settings.manifest.synced = settings.sync_every.is_some();
         let made = settings
             .root
@@ -180,9 +180,9 @@ impl Recorder {
         let slots = store.path().map(Into::into).zip(files);
         let slots = slots.filter(|_| store.tier() == Tier::Mapped);
         let recorder: &'static Self = Box::leak(Box::new(Self {
-            epoch,
+            fork_number,
             refusal,
-            slots: SlotPool::new(slots, epoch),
+            slots: SlotPool::new(slots, fork_number),
             store: Arc::new(store),
             maintenance: Maintenance::new(),
             maintenance_error: OnceLock::new(),
@@ -210,19 +210,19 @@ impl Recorder {
 
     /// Makes the recorder of a forked child. Of several threads that find it missing, one makes it and the others wait.
     #[cold]
-    fn reopen_in_child(&self, epoch: u32) -> Option<&'static Self> {
-        static OPENING: AtomicU32 = AtomicU32::new(epoch::OFF);
+    fn reopen_in_child(&self, fork_number: u32) -> Option<&'static Self> {
+        static OPENING: AtomicU32 = AtomicU32::new(fork_number::OFF);
         let found = OPENING.load(Ordering::Acquire);
-        if found != epoch
+        if found != fork_number
             && OPENING
-                .compare_exchange(found, epoch, Ordering::AcqRel, Ordering::Acquire)
+                .compare_exchange(found, fork_number, Ordering::AcqRel, Ordering::Acquire)
                 .is_ok()
         {
             let mut settings = self.settings.clone();
             if let Some(resource) = (settings.resource_of_child)() {
                 settings.resource = resource;
             }
-            let recorder = Self::open(settings, epoch);
+            let recorder = Self::open(settings, fork_number);
             recorder.start_maintenance();
             (recorder.settings.forked)(recorder);
             return Some(recorder);
@@ -230,7 +230,7 @@ impl Recorder {
         loop {
             // SAFETY: what `CURRENT` points to was leaked by `open`.
             match unsafe { CURRENT.load(Ordering::Acquire).as_ref() } {
-                Some(recorder) if recorder.epoch == epoch => return Some(recorder),
+                Some(recorder) if recorder.fork_number == fork_number => return Some(recorder),
                 _ => thread::yield_now(),
             }
         }
@@ -311,8 +311,8 @@ impl Recorder {
         })
     }
 
-    pub(crate) fn epoch(&self) -> u32 {
-        self.epoch
+    pub(crate) fn fork_number(&self) -> u32 {
+        self.fork_number
     }
 
     pub(crate) fn slots(&self) -> &SlotPool {

@@ -24,7 +24,7 @@ pub(crate) struct SlotPool {
     free: Mutex<Free>,
     /// The process directory that slot files are made in; `None` keeps slots in memory.
     directory: Option<(PathBuf, SharedFiles)>,
-    epoch: u32,
+    fork_number: u32,
     files: AtomicUsize,
     made: AtomicUsize,
     invisible: AtomicUsize,
@@ -37,11 +37,11 @@ struct Free(Vec<NonNull<Open>>);
 unsafe impl Send for Free {}
 
 impl SlotPool {
-    pub fn new(directory: Option<(PathBuf, SharedFiles)>, epoch: u32) -> Self {
+    pub fn new(directory: Option<(PathBuf, SharedFiles)>, fork_number: u32) -> Self {
         let pool = Self {
             free: Mutex::default(),
             directory,
-            epoch,
+            fork_number,
             files: AtomicUsize::new(0),
             made: AtomicUsize::new(0),
             invisible: AtomicUsize::new(0),
@@ -104,7 +104,7 @@ impl SlotPool {
                 // SAFETY: in range, 64-aligned as `slot::LEN` is a multiple of 64 of a page-aligned base, leaked below, and
                 // each range is given to one slot.
                 let slot = unsafe { Slot::new(region.base().add(n * slot::LEN)) };
-                NonNull::from(Box::leak(Box::new(Open::new(slot, self.epoch))))
+                NonNull::from(Box::leak(Box::new(Open::new(slot, self.fork_number))))
             })
             .collect();
         // Open spans point into it for the rest of the process's life.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::open::{Open, State};
 use super::recorder::Recorder;
-use super::{epoch, passing};
+use super::{fork_number, passing};
 use crate::format::record::Kind;
 use crate::store::lease::{Body, Lease, Place};
 
@@ -35,8 +35,8 @@ pub(crate) struct Counters {
 }
 
 struct Thread {
-    /// The epoch that all the rest belongs to.
-    epoch: Cell<u32>,
+    /// The fork number that all the rest belongs to.
+    fork_number: Cell<u32>,
     /// `magazine[..loaded]` are free `Open`s: `0 <= loaded <= MAGAZINE`.
     loaded: Cell<usize>,
     /// How many to fetch when the magazine is empty: grows with use, so that a thread of one span holds one slot.
@@ -114,7 +114,7 @@ pub(crate) fn number() -> u32 {
 impl Thread {
     fn new() -> Self {
         Self {
-            epoch: Cell::new(epoch::NEVER),
+            fork_number: Cell::new(fork_number::NEVER),
             loaded: Cell::new(0),
             refill: Cell::new(1),
             entered: Cell::new(None),
@@ -130,7 +130,7 @@ impl Thread {
     #[inline]
     fn take(&self, recorded: bool) -> Option<NonNull<Open>> {
         let loaded = self.loaded.get();
-        if loaded == 0 || self.epoch.get() != epoch::attention() {
+        if loaded == 0 || self.fork_number.get() != fork_number::attention() {
             return self.take_slowly(recorded);
         }
         self.loaded.set(loaded - 1);
@@ -144,7 +144,7 @@ impl Thread {
     #[inline(never)]
     fn take_slowly(&self, recorded: bool) -> Option<NonNull<Open>> {
         let recorder = self.attach()?;
-        if epoch::answer_attention() {
+        if fork_number::answer_attention() {
             recorder.attend();
         }
         if self.loaded.get() == 0 {
@@ -167,7 +167,7 @@ impl Thread {
     fn end(&self, open: NonNull<Open>) {
         // SAFETY: `open` is owned by the `OpenSpan` that is being ended.
         let this = unsafe { Open::state(open) };
-        if self.epoch.get() == epoch::attention() && self.end_in_lease(this) {
+        if self.fork_number.get() == fork_number::attention() && self.end_in_lease(this) {
             return self.give(open);
         }
         self.end_slowly(open);
@@ -198,7 +198,7 @@ impl Thread {
         let Some(recorder) = self.attach() else {
             return this.slot.free();
         };
-        if epoch::answer_attention() {
+        if fork_number::answer_attention() {
             recorder.attend();
         }
         let (source, len) = (this.source(), this.body().len());
@@ -262,7 +262,7 @@ impl Thread {
         // SAFETY: the span is over, so this thread is the only user.
         unsafe { Open::state_mut(open) }.reset();
         let loaded = self.loaded.get();
-        if loaded < MAGAZINE && self.epoch.get() == epoch::current() {
+        if loaded < MAGAZINE && self.fork_number.get() == fork_number::current() {
             self.magazine[loaded].set(Some(open));
             self.loaded.set(loaded + 1);
         } else {
@@ -286,11 +286,11 @@ impl Thread {
         self.loaded.set(loaded + 1);
     }
 
-    /// Makes this thread one of the current epoch's.
+    /// Makes this thread one of the current process.
     #[cold]
     fn attach(&self) -> Option<&'static Recorder> {
         let recorder = Recorder::current()?;
-        if self.epoch.get() != recorder.epoch() {
+        if self.fork_number.get() != recorder.fork_number() {
             // What is at hand belongs to the parent of a fork: forget it, it is not ours to give back.
             self.loaded.set(0);
             self.refill.set(1);
@@ -300,7 +300,7 @@ impl Thread {
             std::mem::forget(self.swap_lease(None));
             self.counters.set(recorder.counters());
             self.recorder.set(Some(recorder));
-            self.epoch.set(recorder.epoch());
+            self.fork_number.set(recorder.fork_number());
         }
         Some(recorder)
     }
@@ -309,7 +309,7 @@ impl Thread {
 impl Drop for Thread {
     fn drop(&mut self) {
         let Some(recorder) = self.recorder.get() else { return };
-        if self.epoch.get() != epoch::current() {
+        if self.fork_number.get() != fork_number::current() {
             return;
         }
         recorder
@@ -337,7 +337,7 @@ fn count(counter: &AtomicU64) {
     counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
-/// Frees a span that belongs to no epoch; one of the parent of a fork is left as it is.
+/// Frees a span that belongs to no process; one of the parent of a fork is left as it is.
 #[cold]
 fn give_back_passing(open: NonNull<Open>) {
     // SAFETY: `open` is owned by the `OpenSpan` that is being dropped.

@@ -43,7 +43,7 @@ pub struct SharedSpan {
     /// Kept outside the lock: it never changes. `None` where the span does nothing, and leaves the current context alone.
     context: Option<Context>,
     /// That of the process that made it: in a forked child the lock may be held for ever, and the span is the parent's.
-    generation: u32,
+    fork_number: u32,
 }
 
 impl SharedSpan {
@@ -51,7 +51,7 @@ impl SharedSpan {
         Self {
             context: span.open.is_some().then(|| span.context()),
             span: Arc::new(Mutex::new(span)),
-            generation: throughline_spool::generation(),
+            fork_number: throughline_spool::fork_number(),
         }
     }
 
@@ -113,7 +113,7 @@ impl SharedSpan {
     }
 
     fn lock(&self) -> Option<MutexGuard<'_, Span>> {
-        let is_ours = self.generation == throughline_spool::generation();
+        let is_ours = self.fork_number == throughline_spool::fork_number();
         is_ours.then(|| self.span.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

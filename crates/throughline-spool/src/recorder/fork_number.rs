@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Tracing is off, or this is a forked child that has not found out yet.
 pub(crate) const OFF: u32 = 0;
-/// An epoch that never is.
+/// One that no process has.
 pub(crate) const NEVER: u32 = u32::MAX;
 /// Set in the second number while somebody waits.
 const WAITING: u32 = 1 << 31;
 
 #[repr(C, align(4096))]
 struct Page {
-    epoch: AtomicU32,
+    fork_number: AtomicU32,
     attention: AtomicU32,
     /// Nothing else may be wiped along.
     _rest: [u8; 4088],
@@ -26,20 +26,20 @@ struct Page {
 
 /// Zero, so that it lies among the memory that is no part of the program's file: only that can be wiped.
 static PAGE: Page = Page {
-    epoch: AtomicU32::new(OFF),
+    fork_number: AtomicU32::new(OFF),
     attention: AtomicU32::new(OFF),
     _rest: [0; 4088],
 };
 
-/// The newest epoch of this process and its ancestors. Not wiped; 0: tracing was never switched on.
+/// The newest fork number of this process and its ancestors. Not wiped; 0: tracing was never switched on.
 static NEWEST: AtomicU32 = AtomicU32::new(OFF);
 
 #[inline]
 pub(crate) fn current() -> u32 {
-    PAGE.epoch.load(Ordering::Relaxed)
+    PAGE.fork_number.load(Ordering::Relaxed)
 }
 
-/// The same, but while somebody waits for the next span: then it is no epoch.
+/// The same, but while somebody waits for the next span: then it is no fork number.
 #[inline]
 pub(crate) fn attention() -> u32 {
     PAGE.attention.load(Ordering::Relaxed)
@@ -51,48 +51,48 @@ pub(crate) fn is_on() -> bool {
     current() != OFF || NEWEST.load(Ordering::Relaxed) != OFF && renew_if_wiped()
 }
 
-/// The epoch that the first recorder of this process will have.
+/// What the first recorder of this process will have as its number.
 pub(crate) fn first() -> u32 {
     watch_forks();
     1
 }
 
-/// Switches tracing on; everything the epoch stands for must be in place.
-pub(crate) fn begin(epoch: u32) {
-    NEWEST.store(epoch, Ordering::Relaxed);
-    PAGE.epoch.store(epoch, Ordering::Release);
-    PAGE.attention.store(epoch, Ordering::Release);
+/// Switches tracing on; everything of this process that it stands for must be in place.
+pub(crate) fn begin(fork_number: u32) {
+    NEWEST.store(fork_number, Ordering::Relaxed);
+    PAGE.fork_number.store(fork_number, Ordering::Release);
+    PAGE.attention.store(fork_number, Ordering::Release);
 }
 
 /// Makes the next span that starts or ends on any thread take its slow way, once. One that is ending at this moment may not.
 pub(crate) fn request_attention() {
-    let epoch = current();
-    if epoch != OFF {
-        let _ = PAGE
-            .attention
-            .compare_exchange(epoch, epoch | WAITING, Ordering::AcqRel, Ordering::Relaxed);
+    let fork_number = current();
+    if fork_number != OFF {
+        let _ =
+            PAGE.attention
+                .compare_exchange(fork_number, fork_number | WAITING, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
 /// On the slow way: whether somebody waits for a span, who is to be told by the caller.
 pub(crate) fn answer_attention() -> bool {
     let seen = attention();
-    let epoch = current();
-    seen != epoch
+    let fork_number = current();
+    seen != fork_number
         && PAGE
             .attention
-            .compare_exchange(seen, epoch, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(seen, fork_number, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
-        && seen == epoch | WAITING
+        && seen == fork_number | WAITING
 }
 
-/// A fresh epoch for a child in which the page was wiped.
+/// A fresh fork number for a child in which the page was wiped.
 #[cold]
 fn renew_if_wiped() -> bool {
     let newest = next(NEWEST.fetch_add(1, Ordering::Relaxed));
     // Of several threads of the child one wins.
     let _ = PAGE
-        .epoch
+        .fork_number
         .compare_exchange(OFF, newest, Ordering::AcqRel, Ordering::Relaxed);
     let _ = PAGE
         .attention
@@ -100,19 +100,19 @@ fn renew_if_wiped() -> bool {
     true
 }
 
-/// Epochs wrap, past `OFF` and below `WAITING`.
-fn next(epoch: u32) -> u32 {
-    epoch % (WAITING - 1) + 1
+/// Fork numbers wrap, past `OFF` and below `WAITING`.
+fn next(fork_number: u32) -> u32 {
+    fork_number % (WAITING - 1) + 1
 }
 
-/// From now on every child of a `fork` has another epoch.
+/// From now on every child of a `fork` has another fork number.
 fn watch_forks() {
     extern "C" fn in_child() {
         // Nothing but atomics may be touched here: other threads' locks are as the fork found them.
         if NEWEST.load(Ordering::Relaxed) != OFF {
-            let epoch = next(NEWEST.fetch_add(1, Ordering::Relaxed));
-            PAGE.epoch.store(epoch, Ordering::Relaxed);
-            PAGE.attention.store(epoch, Ordering::Relaxed);
+            let fork_number = next(NEWEST.fetch_add(1, Ordering::Relaxed));
+            PAGE.fork_number.store(fork_number, Ordering::Relaxed);
+            PAGE.attention.store(fork_number, Ordering::Relaxed);
         }
     }
 
