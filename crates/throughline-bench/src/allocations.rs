@@ -38,7 +38,7 @@ mod tests {
     use std::hint::black_box;
 
     #[test]
-    fn a_vector_that_grows_once_is_two_allocations() {
+    fn vector_that_grows_once_is_two_allocations() {
         let count = counted(|| {
             let mut vector = Vec::with_capacity(1);
             vector.extend(black_box([1, 2]));

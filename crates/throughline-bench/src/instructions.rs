@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_totals_of_a_report_count() {
+    fn last_totals_of_a_report_count() {
         let cases = [
             ("events: Ir\ntotals: 12\n0 3\ntotals: 345\n", Some(345)),
             ("events: Ir\nsummary: 12\n", None),

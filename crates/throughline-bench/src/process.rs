@@ -162,7 +162,7 @@ mod tests {
     use std::hint::black_box;
 
     #[test]
-    fn a_question_gets_an_answer_with_time_and_allocations() {
+    fn question_gets_an_answer_with_time_and_allocations() {
         let mut case = Case::new(|| drop(black_box(Box::new(1))));
         let mut answers = Vec::new();
         answer(&mut case, b"sample\nsample\n".as_slice(), &mut answers).expect("memory can be written");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_no_pair_of_numbers_is_refused() {
+    fn answer_that_is_no_pair_of_numbers_is_refused() {
         for answer in ["", "1", "1 ", "x 1", "1 2 3"] {
             assert!(parse(answer).is_none(), "{answer:?}");
         }

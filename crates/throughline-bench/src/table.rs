@@ -146,7 +146,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_peer_stands_beside_the_native_case_and_two_clock_reads() {
+    fn peer_stands_beside_the_native_case_and_two_clock_reads() {
         let table = table(&[
             (YARDSTICK, 20.0),
             ("native/bare child", 25.0),
@@ -162,7 +162,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_json_has_what_the_table_has() {
+    fn json_has_what_the_table_has() {
         let table = table(&[
             (YARDSTICK, 20.0),
             ("native/bare child", 25.0),

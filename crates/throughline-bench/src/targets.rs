@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_is_judged_only_when_its_cases_were_run() {
+    fn target_is_judged_only_when_its_cases_were_run() {
         let whats = |times: &[_]| -> Vec<_> {
             verdicts(&table(times))
                 .into_iter()

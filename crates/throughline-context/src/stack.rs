@@ -518,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn the_youngest_context_is_current_and_the_one_below_returns() {
+    fn youngest_context_is_current_and_the_one_below_returns() {
         assert_eq!(top(), 0);
         let outer = enter(span(1), None);
         let inner = enter(span(2), None);
@@ -572,7 +572,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_relay_is_none() {
+    fn empty_relay_is_none() {
         let _entered = enter(span(1), Some(Arc::new(Relay::default())));
         assert_eq!(current().relay(), None);
         assert!(!current().ids().has_relay());
@@ -598,7 +598,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leaked_guard_stays_current_until_a_scope_around_it_ends() {
+    fn leaked_guard_stays_current_until_a_scope_around_it_ends() {
         scope(span(1), None, || {
             let outer = enter(span(2), None);
             std::mem::forget(enter(span(3), None));
@@ -609,7 +609,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guard_held_over_two_scopes_leaks_into_neither_side() {
+    fn guard_held_over_two_scopes_leaks_into_neither_side() {
         let mut held = None;
         scope(span(1), None, || held = Some(enter(span(2), None)));
         assert_eq!(top(), 0, "as between two polls of a task that holds a guard");

@@ -7,7 +7,7 @@ use throughline_testkit::sample::{SPAN_ID, TRACE_ID, request};
 use throughline_testkit::{Collector, Jaeger, ToolError, client, require_tool};
 
 #[test]
-fn a_collector_gives_back_what_it_accepted() {
+fn collector_gives_back_what_it_accepted() {
     let Some(collector) = require_tool(Collector::start()) else {
         return;
     };
@@ -33,7 +33,7 @@ fn a_collector_gives_back_what_it_accepted() {
 }
 
 #[test]
-fn a_jaeger_gives_back_what_it_accepted() {
+fn jaeger_gives_back_what_it_accepted() {
     let Some(jaeger) = require_tool(Jaeger::start()) else {
         return;
     };
@@ -69,6 +69,6 @@ fn several_run_side_by_side() {
 
 #[test]
 #[should_panic(expected = "no such port")]
-fn a_tool_that_is_built_and_fails_is_not_skipped() {
+fn tool_that_is_built_and_fails_is_not_skipped() {
     require_tool::<()>(Err(ToolError::Failed(std::io::Error::other("no such port"))));
 }

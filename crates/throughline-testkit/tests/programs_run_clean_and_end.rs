@@ -107,7 +107,7 @@ fn kill9_kills_it_alone_and_waiting_the_rest() {
 }
 
 #[test]
-fn a_signal_reaches_it() {
+fn signal_reaches_it() {
     let spool = Spool::new().unwrap();
     let running = shell(
         &spool,

@@ -62,7 +62,7 @@ fn partial_success_says_how_many_and_takes_the_others() {
 }
 
 #[test]
-fn a_reset_connection_is_reset_and_not_just_closed() {
+fn reset_connection_is_reset_and_not_just_closed() {
     let (response, receiver) = post(Answer::reset());
     assert_eq!(response.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     assert_eq!(receiver.spans(), []);
@@ -76,14 +76,14 @@ fn spans_can_be_taken_and_the_answer_lost() {
 }
 
 #[test]
-fn an_answer_cut_short_promises_more_than_it_gives() {
+fn answer_cut_short_promises_more_than_it_gives() {
     let (response, receiver) = post(Answer::cut_short());
     assert_eq!(response.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     assert_eq!(receiver.spans(), []);
 }
 
 #[test]
-fn a_hanging_request_gets_no_answer() {
+fn hanging_request_gets_no_answer() {
     let receiver = Receiver::with(|_| Answer::hang()).unwrap();
     let patience = Duration::from_millis(100);
     let error = client::send(
@@ -102,14 +102,14 @@ fn a_hanging_request_gets_no_answer() {
 }
 
 #[test]
-fn a_huge_body_is_as_long_as_ordered() {
+fn huge_body_is_as_long_as_ordered() {
     let (response, _receiver) = post(Answer::huge(100 << 20));
     let response = response.unwrap();
     assert_eq!((response.status, response.body.len()), (200, 100 << 20));
 }
 
 #[test]
-fn a_delayed_answer_is_late_and_takes_nothing_from_a_client_that_gave_up() {
+fn delayed_answer_is_late_and_takes_nothing_from_a_client_that_gave_up() {
     let delay = Duration::from_millis(30);
     let start = Instant::now();
     let (response, receiver) = post(Answer::accept().delay(delay));

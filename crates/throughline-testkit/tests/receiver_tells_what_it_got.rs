@@ -17,7 +17,7 @@ type Headers<'a> = &'a [(&'a str, &'a str)];
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]
-fn a_span_comes_out_with_all_that_surrounded_it() {
+fn span_comes_out_with_all_that_surrounded_it() {
     let receiver = Receiver::start().unwrap();
     let headers = [
         ("content-type", "application/x-protobuf"),
@@ -92,7 +92,7 @@ fn waiting_ends_when_the_spans_come_and_not_later_than_said() {
 }
 
 #[test]
-fn a_stopped_receiver_refuses_and_comes_back_on_its_port_remembering() {
+fn stopped_receiver_refuses_and_comes_back_on_its_port_remembering() {
     let mut receiver = Receiver::start().unwrap();
     let url = format!("{}/v1/traces", receiver.endpoint());
     for round in 1..=5 {

@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_key_is_replaced_where_it_first_stood() {
+    fn repeated_key_is_replaced_where_it_first_stood() {
         let mut baggage = parse(&["a=1;p,b=2,a=3"]);
         assert_eq!(baggage.get("a").unwrap(), "3");
         baggage.insert("a", "4").unwrap();

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_gets_upper_case_names_and_nothing_stale() {
+    fn child_gets_upper_case_names_and_nothing_stale() {
         let mut child: BTreeMap<String, Option<String>> = BTreeMap::new();
         let mut carrier = EnvWriter(|name: &str, value: Option<&str>| {
             child.insert(name.to_owned(), value.map(str::to_owned));

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_bit_anywhere_makes_an_id() {
+    fn single_bit_anywhere_makes_an_id() {
         for bit in 0..128 {
             let bytes = (1u128 << bit).to_be_bytes();
             let id = TraceId::from_bytes(bytes).unwrap();

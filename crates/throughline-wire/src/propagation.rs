@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_map_can_be_read_with_all_its_repeated_names() {
+    fn header_map_can_be_read_with_all_its_repeated_names() {
         let mut headers = http::HeaderMap::new();
         headers.insert("Traceparent", PARENT.parse().unwrap());
         headers.append("tracestate", "a=1".parse().unwrap());
@@ -176,7 +176,7 @@ mod tests {
 
     /// Cases of the W3C harness (`test/test.py`) about headers rather than about their values.
     #[test]
-    fn the_w3c_harness_agrees() {
+    fn w3c_harness_agrees() {
         #[rustfmt::skip]
         let cases: [(&str, Pairs<'_>, bool, Option<&str>); 15] = [
             ("both missing", &[], false, None),

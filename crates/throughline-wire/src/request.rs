@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_without_spans_is_no_request() {
+    fn request_without_spans_is_no_request() {
         let mut out = Vec::new();
         append_resource_spans(&mut out, b"\x0a\x00", "url", &[]);
         append_resource_spans(&mut out, b"\x0a\x00", "url", &[ScopeSpans::new(b"\x0a\x01x", &[b""])]);

@@ -241,7 +241,7 @@ mod tests {
     /// `AdvancedTest`) that are a question of parsing, by the name of its test. What is expected
     /// to be sent, or nothing for a list that is discarded.
     #[test]
-    fn the_w3c_harness_agrees() {
+    fn w3c_harness_agrees() {
         let (z240, z14, long) = ("z".repeat(240), "v".repeat(14), "z".repeat(256));
         let (half, other) = (members(1..=16), members(17..=32));
         let all_keys = "abcdefghijklmnopqrstuvwxyz0123456789_-*/=value".to_owned();
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_member_comes_first_and_a_new_one_may_push_out_the_last() {
+    fn changed_member_comes_first_and_a_new_one_may_push_out_the_last() {
         let mut state: TraceState = members(1..=32).parse().unwrap();
         state.insert("bar07", "x").unwrap();
         assert_eq!(state.iter().count(), 32);

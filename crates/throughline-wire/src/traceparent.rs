@@ -77,7 +77,7 @@ mod tests {
     /// The cases of the W3C harness (`test/test.py`, class `TraceContextTest`) that are a
     /// question of parsing, by the name of its test.
     #[test]
-    fn the_w3c_harness_agrees() {
+    fn w3c_harness_agrees() {
         let zeros = "0".repeat(32);
         #[rustfmt::skip]
         let cases = [

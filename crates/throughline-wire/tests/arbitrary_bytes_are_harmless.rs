@@ -19,7 +19,7 @@ proptest! {
     }
 
     #[test]
-    fn a_span_that_was_cut_and_scribbled_on(
+    fn span_that_was_cut_and_scribbled_on(
         span in common::span(),
         scribbles in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         cut in any::<prop::sample::Index>(),

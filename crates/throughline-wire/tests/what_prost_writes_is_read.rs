@@ -21,7 +21,7 @@ proptest! {
     }
 
     #[test]
-    fn an_attribute_by_its_key(span in span()) {
+    fn attribute_by_its_key(span in span()) {
         let bytes = span.encode_to_vec();
         let view = SpanView::new(&bytes);
         for attribute in &span.attributes {
@@ -33,7 +33,7 @@ proptest! {
     }
 
     #[test]
-    fn a_span_as_json(span in span()) {
+    fn span_as_json(span in span()) {
         let mut text = String::new();
         json::write_span(&mut text, &SpanView::new(&span.encode_to_vec()));
         prop_assert_eq!(serde_json::from_str::<Span>(&text).unwrap(), span);

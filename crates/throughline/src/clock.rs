@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_error_is_slewed_away_within_a_second() {
+    fn small_error_is_slewed_away_within_a_second() {
         let mut anchor = anchor(5 * SECOND);
         for (second, wall) in [
             (1, 6 * SECOND + 80_000),
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_that_was_set_is_followed_at_once() {
+    fn wall_clock_that_was_set_is_followed_at_once() {
         for wall in [3 * 3600 * SECOND, SECOND] {
             let moved = anchor(5 * SECOND).moved(&sample(1, wall), Some(RATE), true);
             assert_eq!(moved.unix_nano_at(2 * SECOND), wall);
@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn the_source_changes_without_a_jump() {
+    fn source_changes_without_a_jump() {
         let monotonic = Anchor {
             source: Source::Monotonic,
             counter: 0,
@@ -620,7 +620,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_ends_after_it_started_however_the_wall_clock_is_set() {
+    fn span_ends_after_it_started_however_the_wall_clock_is_set() {
         start();
         let started = now();
         assert!(end(started.unix_nano, started.counter, started.source as u8) >= started.unix_nano);

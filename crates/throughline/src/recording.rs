@@ -512,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attribute_is_found_by_its_whole_key_whatever_its_length() {
+    fn attribute_is_found_by_its_whole_key_whatever_its_length() {
         let long = "k".repeat(300);
         let mut bytes = Vec::new();
         for key in ["a", "ab", long.as_str(), "b"] {

@@ -54,7 +54,7 @@ fn every_step_is_where_the_page_says_and_there_are_at_most_eight_files() {
 }
 
 #[test]
-fn a_span_is_open_then_committed_then_delivered() {
+fn span_is_open_then_committed_then_delivered() {
     let (spool, receiver) = (
         Spool::new().expect("a directory can be made"),
         Receiver::start().expect("a port is free"),

@@ -95,7 +95,7 @@ fn ignores(signal: Signal) -> bool {
 }
 
 #[test]
-fn a_collector_that_refuses_is_said_once_and_the_report_is_exact() {
+fn collector_that_refuses_is_said_once_and_the_report_is_exact() {
     let receiver = down();
     let said = format!(
         "throughline: cannot deliver to {}/v1/traces: connection refused: nothing listens on this port; spans are kept in \
@@ -119,7 +119,7 @@ fn a_collector_that_refuses_is_said_once_and_the_report_is_exact() {
 }
 
 #[test]
-fn a_collector_that_never_answers_lets_go_long_before_its_timeout() {
+fn collector_that_never_answers_lets_go_long_before_its_timeout() {
     let spool = Spool::new().expect("a private directory");
     let receiver = Receiver::with(|_| Answer::hang()).expect("loopback has a free port");
     let began = Instant::now();
@@ -144,7 +144,7 @@ fn a_collector_that_never_answers_lets_go_long_before_its_timeout() {
 }
 
 #[test]
-fn a_guard_dropped_at_once_twice_or_made_twice_loses_nothing() {
+fn guard_dropped_at_once_twice_or_made_twice_loses_nothing() {
     for (how, arguments, notices) in [
         ("let _ = init()", &["forget", "spans=3"][..], 0),
         ("dropped early", &["spans=2", "forget", "spans=1"], 0),

@@ -332,7 +332,7 @@ fn full_disk_keeps_spans_in_memory_says_so_and_files_are_used_again() {
 }
 
 #[test]
-fn a_full_spool_says_what_it_drops_and_counts_it_exactly() {
+fn full_spool_says_what_it_drops_and_counts_it_exactly() {
     let spool = Spool::new().expect("a private directory");
     let mut receiver = Receiver::start().expect("loopback has a free port");
     receiver.stop();
@@ -356,7 +356,7 @@ fn a_full_spool_says_what_it_drops_and_counts_it_exactly() {
 }
 
 #[test]
-fn a_spool_that_cannot_be_written_is_said_once_and_spans_are_delivered_from_memory() {
+fn spool_that_cannot_be_written_is_said_once_and_spans_are_delivered_from_memory() {
     let spool = Spool::new().expect("a private directory");
     let at = spool.path();
     let Some(mount) = Mount::new(&at, "ro,size=1m") else {

@@ -74,7 +74,7 @@ fn what_killed_processes_left_arrives_once_also_after_a_reboot() {
 }
 
 #[test]
-fn an_adopter_that_is_killed_too_doubles_at_most_one_batch() {
+fn adopter_that_is_killed_too_doubles_at_most_one_batch() {
     const BATCH: usize = 64;
     let mut random = Random::new();
     let spool = Spool::new().expect("a private directory");

@@ -154,7 +154,7 @@ fn each_wrong_setting_is_said_in_one_line_and_spans_are_kept() {
 }
 
 #[test]
-fn a_spool_that_cannot_be_used_is_said_in_one_line_and_spans_are_delivered_from_memory() {
+fn spool_that_cannot_be_used_is_said_in_one_line_and_spans_are_delivered_from_memory() {
     let nobody_there = Path::new("/proc/there/is/no/such/place");
     let made: [(&str, Option<Make>, &[&str]); 5] = [
         ("cannot be made", None, &[]),
@@ -210,7 +210,7 @@ fn a_spool_that_cannot_be_used_is_said_in_one_line_and_spans_are_delivered_from_
 type Make = fn(&Path) -> std::io::Result<()>;
 
 #[test]
-fn a_user_without_a_home_is_told_so_in_one_line() {
+fn user_without_a_home_is_told_so_in_one_line() {
     let spool = Spool::new().expect("a private directory");
     let receiver = Receiver::start().expect("loopback has a free port");
     let endpoint = receiver.endpoint();

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_is_subtracted_from_every_time() {
+    fn mark_is_subtracted_from_every_time() {
         let events = Events {
             faults: 2,
             preempted: 3,

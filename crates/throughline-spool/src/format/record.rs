@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_built_record_is_read_back_only_at_its_place_and_generation() {
+    fn built_record_is_read_back_only_at_its_place_and_generation() {
         let body = b"not a span, but nobody reads it here";
         let mut segment = vec![0; 256];
         let record = build(Kind::Finished, 3, body, 0x1_0000_0007, 64);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_frame_is_a_varint_that_any_protobuf_reader_takes() {
+    fn frame_is_a_varint_that_any_protobuf_reader_takes() {
         for (body, expected) in [
             (0, [0x12, 0x80, 0x80, 0]),
             (1, [0x12, 0x81, 0x80, 0]),

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_torn_record_cannot_smuggle_another_one_in() {
+    fn torn_record_cannot_smuggle_another_one_in() {
         let at = HEADER_LEN + HEADER + FRAME;
         // The body that begins at `at` holds, further on, a record that would verify at its place.
         let mut body = span(1, "");
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_cut_anywhere_gives_the_records_before_the_cut() {
+    fn file_cut_anywhere_gives_the_records_before_the_cut() {
         let bodies = bodies(100);
         let both = [
             segment(GENERATION, UNIT, &bodies[..64]),
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_is_walked_past_free_segments_and_lost_headers() {
+    fn chunk_is_walked_past_free_segments_and_lost_headers() {
         let one = segment(1, UNIT, &bodies(1));
         let free = Header::free(2 * UNIT).to_bytes();
         let free = [&free[..], &segment(2, 2 * UNIT, &bodies(5))[HEADER_LEN..]].concat();

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_cut_anywhere_keeps_its_whole_fields() {
+    fn body_cut_anywhere_keeps_its_whole_fields() {
         let whole = open();
         let ends: Vec<usize> = Fields(&whole)
             .scan(0, |end, field| {

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_prefix_says_what_the_span_started_with() {
+    fn prefix_says_what_the_span_started_with() {
         let (_region, slot) = slot();
         slot.write_prefix(&start(9));
         slot.write_end(0x2122_3344_5566_7788);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_says_whether_it_is_free_open_or_closing() {
+    fn slot_says_whether_it_is_free_open_or_closing() {
         let (region, slot) = slot();
         assert_eq!(read(&bytes(&region)), None);
         slot.write_prefix(&start(0));
@@ -302,7 +302,7 @@ mod loom_tests {
     }
 
     #[test]
-    fn a_copy_that_holds_together_is_of_one_span() {
+    fn copy_that_holds_together_is_of_one_span() {
         loom::model(|| {
             let slot = Arc::new((LoomU32::new(0), [LoomU32::new(0), LoomU32::new(0)]));
             let owner = slot.clone();

@@ -314,7 +314,7 @@ mod loom_tests {
     }
 
     #[test]
-    fn a_reader_sees_whole_records_or_none() {
+    fn reader_sees_whole_records_or_none() {
         loom::model(|| {
             // What an earlier generation has left, but for the first commit word.
             let words = (0..WORDS)

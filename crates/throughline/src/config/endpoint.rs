@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_base_url_gets_the_path_of_traces_and_an_exact_one_is_left_alone() {
+    fn base_url_gets_the_path_of_traces_and_an_exact_one_is_left_alone() {
         for (url, base, exact) in [
             ("http://h:4318", "/v1/traces", "/"),
             ("http://h:4318/", "/v1/traces", "/"),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_taken_apart() {
+    fn url_is_taken_apart() {
         for (url, tls, host, port, authority) in [
             ("http://h", false, "h", 80, "h"),
             ("https://h", true, "h", 443, "h"),

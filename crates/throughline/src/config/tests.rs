@@ -42,7 +42,7 @@ fn with_nothing_set_spans_stay_in_the_local_history() {
 }
 
 #[test]
-fn an_empty_variable_is_an_unset_one() {
+fn empty_variable_is_an_unset_one() {
     let names = [
         "OTEL_SDK_DISABLED",
         "OTEL_SERVICE_NAME",
@@ -166,7 +166,7 @@ fn spans_go_where_the_settings_say() {
 }
 
 #[test]
-fn an_unusable_value_is_named_with_what_is_used_instead() {
+fn unusable_value_is_named_with_what_is_used_instead() {
     for (name, value, line) in [
         (
             "OTEL_BSP_SCHEDULE_DELAY",
@@ -249,7 +249,7 @@ fn an_unusable_value_is_named_with_what_is_used_instead() {
 }
 
 #[test]
-fn a_bad_specific_value_gives_way_to_the_general_one() {
+fn bad_specific_value_gives_way_to_the_general_one() {
     let (config, said) = from_environment(&[
         ENDPOINT,
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "soon"),
@@ -266,7 +266,7 @@ fn a_bad_specific_value_gives_way_to_the_general_one() {
 }
 
 #[test]
-fn a_timeout_of_zero_is_no_limit() {
+fn timeout_of_zero_is_no_limit() {
     let of = |variables: &[(&str, &str)]| first(from_environment(variables).0).unwrap().timeout;
     assert_eq!(of(&[ENDPOINT]), Some(Duration::from_secs(10)));
     assert_eq!(of(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_TIMEOUT", "0")]), None);
@@ -432,7 +432,7 @@ fn propagators_are_a_list_without_order_or_repetition() {
 }
 
 #[test]
-fn the_service_is_named_by_the_strongest_source() {
+fn service_is_named_by_the_strongest_source() {
     let caller = Settings {
         service_name: Some("caller".into()),
         ..Settings::default()
@@ -470,7 +470,7 @@ fn the_service_is_named_by_the_strongest_source() {
 }
 
 #[test]
-fn the_resource_holds_each_key_once_and_code_beats_environment() {
+fn resource_holds_each_key_once_and_code_beats_environment() {
     let code = Settings {
         resource: Attribute::of("k", "code").into_iter().collect(),
         ..Settings::default()

@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_where_nobody_listens_does_not_hide_the_next_one() {
+    fn address_where_nobody_listens_does_not_hide_the_next_one() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let alive = listener.local_addr().unwrap();
         let dead = std::net::TcpListener::bind("127.0.0.1:0")

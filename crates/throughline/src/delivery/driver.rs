@@ -313,7 +313,7 @@ mod tests {
     use crate::delivery::outcome::Failure;
 
     #[test]
-    fn a_line_names_the_cause_and_the_cure() {
+    fn line_names_the_cause_and_the_cure() {
         let status = |code, message: &str| Outcome::Status {
             code,
             retry_after: None,

@@ -55,7 +55,7 @@ fn failure_of(outcome: &Outcome) -> Option<Failure> {
 }
 
 #[test]
-fn a_request_is_what_the_protocol_says() {
+fn request_is_what_the_protocol_says() {
     let receiver = Receiver::start().unwrap();
     let headers = [("x-key", "abc"), ("user-agent", "mine")];
     let headers = headers.map(|(k, v)| (k.parse().unwrap(), HeaderValue::from_static(v)));
@@ -191,7 +191,7 @@ fn every_fault_has_its_name() {
 }
 
 #[test]
-fn a_certificate_is_trusted_only_with_its_authority() {
+fn certificate_is_trusted_only_with_its_authority() {
     let receiver = Receiver::start_tls().unwrap();
     let stranger = Receiver::start_tls().unwrap();
     let trusting = |other: &Receiver| {
@@ -222,14 +222,14 @@ fn one_connection_serves_many_requests_and_a_new_one_follows_when_it_was_closed(
 }
 
 #[test]
-fn a_host_is_found_by_its_name() {
+fn host_is_found_by_its_name() {
     let receiver = Receiver::start().unwrap();
     let url = receiver.endpoint().replace("127.0.0.1", "localhost");
     assert_eq!(run(client(&url, Some(5 * SECOND)).send(body())), Outcome::success());
 }
 
 #[test]
-fn a_connection_whose_answer_was_not_read_to_its_end_is_not_used_again() {
+fn connection_whose_answer_was_not_read_to_its_end_is_not_used_again() {
     let answers = |request: &Request| match request.number {
         1 => Answer::status(503).body(vec![b'x'; 1 << 20]),
         _ => Answer::to(request),
@@ -244,7 +244,7 @@ fn a_connection_whose_answer_was_not_read_to_its_end_is_not_used_again() {
 }
 
 #[test]
-fn a_request_that_is_dropped_closes_its_connection() {
+fn request_that_is_dropped_closes_its_connection() {
     let receiver = Receiver::with(|_| Answer::hang()).unwrap();
     let mut client = client(&receiver.endpoint(), None);
     run(async {
@@ -255,7 +255,7 @@ fn a_request_that_is_dropped_closes_its_connection() {
 }
 
 #[test]
-fn a_real_collector_and_a_real_jaeger_take_what_is_sent() {
+fn real_collector_and_a_real_jaeger_take_what_is_sent() {
     if let Some(collector) = require_tool(Collector::start()) {
         let outcome = run(client(&collector.endpoint(), Some(10 * SECOND)).send(body()));
         assert_eq!(outcome, Outcome::success());

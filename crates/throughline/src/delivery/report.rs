@@ -291,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_says_all_in_one_line() {
+    fn report_says_all_in_one_line() {
         let to = || "http://h/v1/traces".to_owned();
         let all = Accounts {
             delivered: 10,

@@ -47,7 +47,7 @@ fn sends(scheduler: &mut Scheduler, now: Instant, own: Pending) -> bool {
 }
 
 #[test]
-fn a_batch_goes_when_it_is_full_or_old_or_awaited() {
+fn batch_goes_when_it_is_full_or_old_or_awaited() {
     for (own, waited, haste, expected) in [
         (spans(0), 10 * SECOND, true, false),
         (spans(1), SECOND, false, false),
@@ -78,7 +78,7 @@ fn a_batch_goes_when_it_is_full_or_old_or_awaited() {
 }
 
 #[test]
-fn the_first_request_goes_at_once() {
+fn first_request_goes_at_once() {
     let (mut scheduler, now) = scheduler();
     assert!(sends(&mut scheduler, now, spans(1)));
 }
@@ -232,7 +232,7 @@ fn every_answer_has_its_meaning() {
 }
 
 #[test]
-fn the_wait_after_failures_doubles_up_to_a_minute_with_full_jitter() {
+fn wait_after_failures_doubles_up_to_a_minute_with_full_jitter() {
     for (failures, chance, expected) in [
         (1, 0.5, Duration::from_millis(500)),
         (2, 0.5, SECOND),
@@ -278,7 +278,7 @@ fn what_the_receiver_asks_for_is_waited_out_even_by_a_flush() {
 }
 
 #[test]
-fn a_retry_after_of_zero_is_an_ordinary_failure() {
+fn retry_after_of_zero_is_an_ordinary_failure() {
     let (mut scheduler, now) = scheduler();
     scheduler.poll(now, spans(1), false);
     scheduler.answered(now, &throttled(503, Duration::ZERO), 1, 0.5, true);
@@ -287,7 +287,7 @@ fn a_retry_after_of_zero_is_an_ordinary_failure() {
 }
 
 #[test]
-fn a_flush_brings_one_attempt_forward_but_not_more_than_one_a_second() {
+fn flush_brings_one_attempt_forward_but_not_more_than_one_a_second() {
     let (mut scheduler, mut now) = scheduler();
     for _ in 0..8 {
         now += LONGEST_BACKOFF;
@@ -308,7 +308,7 @@ fn a_flush_brings_one_attempt_forward_but_not_more_than_one_a_second() {
 }
 
 #[test]
-fn a_batch_that_is_too_large_is_halved_until_it_passes_and_grows_again_below_that() {
+fn batch_that_is_too_large_is_halved_until_it_passes_and_grows_again_below_that() {
     let (mut scheduler, mut now) = met_scheduler();
     let mut sizes = Vec::new();
     for _ in 0..12 {
@@ -332,7 +332,7 @@ fn a_batch_that_is_too_large_is_halved_until_it_passes_and_grows_again_below_tha
 }
 
 #[test]
-fn a_single_span_that_is_too_large_is_rejected_and_the_next_ones_are_not_held_up() {
+fn single_span_that_is_too_large_is_rejected_and_the_next_ones_are_not_held_up() {
     let (mut scheduler, now) = met_scheduler();
     let mut size = 512;
     while size > 1 {
@@ -394,7 +394,7 @@ fn each_change_of_state_is_said_once_and_flapping_is_not_said_again_and_again() 
 
 /// A receiver of changing moods, a source of spans, and what must hold whatever they do.
 #[test]
-fn a_random_walk_loses_nothing_and_keeps_every_rule() {
+fn random_walk_loses_nothing_and_keeps_every_rule() {
     for seed in 1..=200_u64 {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let (mut scheduler, mut now) = scheduler();

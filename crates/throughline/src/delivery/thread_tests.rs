@@ -157,7 +157,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 #[test]
-fn a_flush_delivers_everything_with_and_without_any_runtime() {
+fn flush_delivers_everything_with_and_without_any_runtime() {
     let current = || tokio::runtime::Builder::new_current_thread().build().unwrap();
     let multi = |workers| {
         tokio::runtime::Builder::new_multi_thread()
@@ -227,7 +227,7 @@ fn delivery_started_inside_a_runtime_outlives_it() {
 }
 
 #[test]
-fn a_flush_does_not_hold_up_the_runtime_it_is_awaited_in() {
+fn flush_does_not_hold_up_the_runtime_it_is_awaited_in() {
     let receiver = Receiver::with(|request| Answer::to(request).delay(SECOND / 5)).unwrap();
     let delivery = delivery(&receiver.endpoint(), &List::of(1));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -261,7 +261,7 @@ fn spans_are_delivered_with_nobody_waiting() {
 }
 
 #[test]
-fn a_flush_ends_when_all_is_settled_not_when_its_time_is_up() {
+fn flush_ends_when_all_is_settled_not_when_its_time_is_up() {
     let receiver = Receiver::start().unwrap();
     let list = List::of(1000);
     let (report, took) = timed(|| delivery(&receiver.endpoint(), &list).flush(600 * SECOND).wait());
@@ -270,7 +270,7 @@ fn a_flush_ends_when_all_is_settled_not_when_its_time_is_up() {
 }
 
 #[test]
-fn a_flush_ends_by_its_deadline_whatever_the_backend_does() {
+fn flush_ends_by_its_deadline_whatever_the_backend_does() {
     let within = SECOND / 2;
     let silent = Receiver::with(|_| Answer::hang()).unwrap();
     let slow = Receiver::with(|request| Answer::to(request).delay(60 * SECOND)).unwrap();
@@ -301,7 +301,7 @@ fn a_flush_ends_by_its_deadline_whatever_the_backend_does() {
 }
 
 #[test]
-fn a_report_says_why_spans_are_pending() {
+fn report_says_why_spans_are_pending() {
     let endpoint = refusing();
     let delivery = delivery(&endpoint, &List::of(3));
     assert_eq!(
@@ -314,7 +314,7 @@ fn a_report_says_why_spans_are_pending() {
 }
 
 #[test]
-fn a_flush_waits_for_a_backend_that_comes_back_in_time() {
+fn flush_waits_for_a_backend_that_comes_back_in_time() {
     let mut receiver = Receiver::start().unwrap();
     receiver.stop();
     let delivery = delivery(&receiver.endpoint(), &List::of(10));
@@ -337,7 +337,7 @@ fn where_waiting_is_no_use_a_flush_does_not_wait() {
 }
 
 #[test]
-fn the_end_of_a_program_is_held_up_no_longer_than_is_worth_it() {
+fn end_of_a_program_is_held_up_no_longer_than_is_worth_it() {
     let healthy = Receiver::start().unwrap();
     let slow = Receiver::with(|request| Answer::to(request).delay(60 * SECOND)).unwrap();
     let failing = Receiver::with(|_| Answer::status(503)).unwrap();
@@ -394,7 +394,7 @@ fn what_the_backend_refuses_is_counted_and_kept_aside_and_does_not_block_the_res
 }
 
 #[test]
-fn a_batch_that_is_too_large_arrives_in_parts() {
+fn batch_that_is_too_large_arrives_in_parts() {
     let answers = |request: &Received| match request.body.len() {
         0..4000 => Answer::to(request),
         _ => Answer::status(413),
@@ -444,7 +444,7 @@ fn nothing_on_the_thread_is_traced() {
 }
 
 #[test]
-fn a_panic_on_the_thread_is_survived() {
+fn panic_on_the_thread_is_survived() {
     let receiver = Receiver::start().unwrap();
     let list = List::of(10);
     list.lock().panics = PANICS - 1;
@@ -469,7 +469,7 @@ fn when_every_attempt_panics_the_waiters_are_told_and_nobody_hangs() {
 }
 
 #[test]
-fn a_thread_that_is_stuck_does_not_keep_a_blocked_caller() {
+fn thread_that_is_stuck_does_not_keep_a_blocked_caller() {
     let receiver = Receiver::start().unwrap();
     let list = List::of(10);
     list.lock().stall = 2 * SECOND;

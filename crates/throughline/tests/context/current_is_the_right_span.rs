@@ -71,7 +71,7 @@ fn guards_dropped_in_any_order_leave_the_youngest_living_one_current() {
 }
 
 #[test]
-fn a_guard_that_is_leaked_harms_no_other_span() {
+fn guard_that_is_leaked_harms_no_other_span() {
     let mut outer = root("outer");
     let context = outer.context();
     outer.in_scope(|| {
@@ -164,7 +164,7 @@ impl fmt::Display for Tracing {
 impl std::error::Error for Tracing {}
 
 #[test]
-fn an_error_that_traces_while_it_is_displayed_is_recorded() {
+fn error_that_traces_while_it_is_displayed_is_recorded() {
     let outer = root("outer").enter();
     let context = outer.context();
     outer.error(&Tracing);

@@ -42,7 +42,7 @@ const A: &str = "a+x(after before inner(leaf))";
 const B: &str = "b+y(after before inner(leaf))";
 
 #[test]
-fn a_span_is_the_child_of_the_current_one_of_a_named_one_or_of_none() {
+fn span_is_the_child_of_the_current_one_of_a_named_one_or_of_none() {
     let outer = root("outer").enter();
     let context = outer.context();
     let other = span!("other");
@@ -66,7 +66,7 @@ fn a_span_is_the_child_of_the_current_one_of_a_named_one_or_of_none() {
 }
 
 #[test]
-fn a_span_that_merely_exists_is_nobodys_parent() {
+fn span_that_merely_exists_is_nobodys_parent() {
     let outer = root("outer").enter();
     let context = outer.context();
     let unused = span!("unused");
@@ -168,7 +168,7 @@ fn blocking_tasks_threads_and_a_pool_with_the_context_entered() {
 }
 
 #[test]
-fn a_thousand_tasks_on_two_workers_without_one_orphan() {
+fn thousand_tasks_on_two_workers_without_one_orphan() {
     let found = tree_of(|| async {
         let tasks: Vec<_> = (0..1000).map(|_| tokio::spawn(work("x").in_span(span!("a")))).collect();
         for task in tasks {

@@ -49,7 +49,7 @@ fn it_is_entered_on_two_threads_at_once_and_both_reach_it() {
 }
 
 #[test]
-fn an_explicit_end_is_the_only_one() {
+fn explicit_end_is_the_only_one() {
     let span = root("shared").share();
     let (context, other) = (span.context(), span.clone());
     let entered = other.enter();

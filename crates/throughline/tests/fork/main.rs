@@ -69,7 +69,7 @@ fn parent_and_child_each_send_their_own_spans_once() {
 }
 
 #[test]
-fn a_child_that_never_traces_makes_nothing() {
+fn child_that_never_traces_makes_nothing() {
     let (spans, processes) = run("silent");
     assert_eq!(processes, 1);
     assert_eq!(spans.len(), 103);

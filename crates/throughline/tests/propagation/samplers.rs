@@ -4,7 +4,7 @@ const REMOTE: &str = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
 
 /// What the sampler is, the flags of the caller, and what is recorded: the local root, the caller's child.
 #[test]
-fn an_unsampled_span_hands_its_ids_on_and_leaves_no_record() {
+fn unsampled_span_hands_its_ids_on_and_leaves_no_record() {
     #[rustfmt::skip]
     let cases = [
         ("always_on", "", "00", 3, true),

@@ -78,7 +78,7 @@ fn nothing_and_not_a_number_are_values_too() {
 }
 
 #[test]
-fn the_macro_and_the_builder_set_what_the_methods_set() {
+fn macro_and_the_builder_set_what_the_methods_set() {
     let root_context = Context::root();
     let size = 640_u32;
     traced();
@@ -106,7 +106,7 @@ fn the_macro_and_the_builder_set_what_the_methods_set() {
 const LENGTHS: [usize; 9] = [0, 1, 100, 127, 128, 700, 1000, 5000, 20_000];
 
 #[test]
-fn a_key_set_again_has_the_last_value_whatever_its_length() {
+fn key_set_again_has_the_last_value_whatever_its_length() {
     let mut made = Vec::new();
     for first in LENGTHS {
         for second in LENGTHS {
@@ -137,7 +137,7 @@ fn a_key_set_again_has_the_last_value_whatever_its_length() {
 }
 
 #[test]
-fn a_key_twice_in_the_macro_has_the_last_value_of_whatever_kind() {
+fn key_twice_in_the_macro_has_the_last_value_of_whatever_kind() {
     traced();
     let long = "x".repeat(3000);
     let span = span!(parent: &Context::root(), "twice", a = 1, b = "b", a = "two", b = &long, c = 0.5, a = false);

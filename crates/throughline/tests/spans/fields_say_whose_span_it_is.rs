@@ -28,7 +28,7 @@ fn each_kind_is_its_own() {
 }
 
 #[test]
-fn the_scope_is_the_crate_that_made_the_span_or_the_one_it_named() {
+fn scope_is_the_crate_that_made_the_span_or_the_one_it_named() {
     static OTHER: Scope = Scope::new("other", "7.0.0");
     let by_macro = traced().end(root("of this crate"));
     assert_eq!(by_macro.scope.name, env!("CARGO_PKG_NAME"));
@@ -52,7 +52,7 @@ fn the_scope_is_the_crate_that_made_the_span_or_the_one_it_named() {
 }
 
 #[test]
-fn the_resource_names_the_service_and_what_was_added() {
+fn resource_names_the_service_and_what_was_added() {
     let received = traced().end(root("resource"));
     let resource = pairs(&received.resource.attributes);
     assert!(resource.contains(&("service.name", text("under test"))), "{resource:?}");
@@ -120,7 +120,7 @@ fn parent_is_anything_that_has_a_context() {
 }
 
 #[test]
-fn the_state_of_the_trace_is_in_every_span_of_it() {
+fn state_of_the_trace_is_in_every_span_of_it() {
     let headers = [
         ("traceparent", "00-11f92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         ("tracestate", "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7"),
@@ -138,7 +138,7 @@ fn the_state_of_the_trace_is_in_every_span_of_it() {
 }
 
 #[test]
-fn a_child_lies_within_its_parent_and_no_span_ends_before_it_starts() {
+fn child_lies_within_its_parent_and_no_span_ends_before_it_starts() {
     let parent = root("parent").enter();
     let context = parent.context();
     for _ in 0..1000 {

@@ -25,7 +25,7 @@ fn of_130_attributes_events_and_links_128_come_and_2_are_counted() {
 }
 
 #[test]
-fn a_full_span_still_replaces_what_it_holds() {
+fn full_span_still_replaces_what_it_holds() {
     let mut span = root("full");
     for n in 0..128 {
         span.set(&format!("key.{n}"), n);
@@ -40,7 +40,7 @@ fn a_full_span_still_replaces_what_it_holds() {
 }
 
 #[test]
-fn an_attribute_without_a_key_is_dropped_and_counted() {
+fn attribute_without_a_key_is_dropped_and_counted() {
     traced();
     let mut span = throughline::span!(parent: &Context::root(), "no key", "" = 1, a = 2);
     span.set("", "x");
@@ -70,7 +70,7 @@ fn what_would_pass_the_longest_record_is_dropped_and_counted_alone() {
 }
 
 #[test]
-fn a_span_filled_to_the_last_byte_still_has_its_counts_and_its_status() {
+fn span_filled_to_the_last_byte_still_has_its_counts_and_its_status() {
     // Wherever exactly the longest record ends, some of these end just below it.
     let contexts: Vec<_> = (0..24)
         .map(|step| {

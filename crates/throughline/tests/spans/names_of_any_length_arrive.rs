@@ -11,7 +11,7 @@ fn names() -> Vec<String> {
 }
 
 #[test]
-fn a_span_has_the_name_it_started_with() {
+fn span_has_the_name_it_started_with() {
     let started: Vec<_> = names()
         .into_iter()
         .map(|name| {
@@ -28,7 +28,7 @@ fn a_span_has_the_name_it_started_with() {
 }
 
 #[test]
-fn a_renamed_span_has_the_last_name_and_all_else() {
+fn renamed_span_has_the_last_name_and_all_else() {
     let mut renamed = Vec::new();
     for first in names() {
         for second in names() {

@@ -105,7 +105,7 @@ impl Error for Circle {
 }
 
 #[test]
-fn an_error_is_recorded_with_all_its_sources() {
+fn error_is_recorded_with_all_its_sources() {
     let error = Failure(
         "cannot load",
         Some(Box::new(Failure(
@@ -203,7 +203,7 @@ fn error_type_is_that_of_the_error_itself_where_it_can_be_known() {
 }
 
 #[test]
-fn an_error_without_a_source_has_no_chain_and_may_be_a_trait_object() {
+fn error_without_a_source_has_no_chain_and_may_be_a_trait_object() {
     let error: Box<dyn Error> = Box::new(Failure("alone", None));
     let mut span = root("failing");
     span.error(&*error);
@@ -216,7 +216,7 @@ fn an_error_without_a_source_has_no_chain_and_may_be_a_trait_object() {
 }
 
 #[test]
-fn a_chain_that_is_a_circle_ends_and_a_display_that_fails_is_cut_short() {
+fn chain_that_is_a_circle_ends_and_a_display_that_fails_is_cut_short() {
     let mut span = root("failing");
     span.error(&Circle);
     let received = traced().end(span);
@@ -229,7 +229,7 @@ fn a_chain_that_is_a_circle_ends_and_a_display_that_fails_is_cut_short() {
 }
 
 #[test]
-fn a_span_that_is_open_when_its_thread_panics_says_so() {
+fn span_that_is_open_when_its_thread_panics_says_so() {
     type Panics = fn(Span);
     let cases: [(&str, Panics, StatusCode, &str); 8] = [
         ("owned", |_span| panic!("for a test"), Failed, "panicked"),
@@ -318,7 +318,7 @@ impl fmt::Display for Asked {
 impl Error for Asked {}
 
 #[test]
-fn an_error_is_not_asked_for_its_message_when_nothing_is_recorded() {
+fn error_is_not_asked_for_its_message_when_nothing_is_recorded() {
     traced();
     let unsampled = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")];
     let parent = throughline::extract(unsampled).expect("a valid traceparent");
@@ -331,7 +331,7 @@ fn an_error_is_not_asked_for_its_message_when_nothing_is_recorded() {
 }
 
 #[test]
-fn an_error_whose_message_panics_costs_its_message_and_nothing_else() {
+fn error_whose_message_panics_costs_its_message_and_nothing_else() {
     let mut span = root("its error panics");
     let context = span.context();
     let error = Asked::default();

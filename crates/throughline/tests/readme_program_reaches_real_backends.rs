@@ -20,7 +20,7 @@ fn orders(endpoint: &str) -> (Spool, Finished) {
 }
 
 #[test]
-fn an_opentelemetry_collector_gets_the_whole_trace() {
+fn opentelemetry_collector_gets_the_whole_trace() {
     let Some(collector) = require_tool(Collector::start()) else {
         return;
     };
