@@ -252,8 +252,8 @@ impl Builder {
             .as_deref()
             .and_then(|path| path.file_name())
             .and_then(|name| name.to_str());
-        let (config, notices) = config::read(&self.settings, &|name| std::env::var_os(name), executable);
-        for said in &notices {
+        let (config, wrong_settings) = config::read(&self.settings, &|name| std::env::var_os(name), executable);
+        for said in &wrong_settings {
             report_once(format_args!("{said}"));
         }
         tracer::set_propagators(config.propagators);

@@ -2,7 +2,7 @@
 //! [`read`] into a [`Config`] that cannot be wrong.
 //!
 //! Code beats environment. A value that cannot be used is replaced as the specification says, and
-//! each such case is a [`Notice`]; nothing here fails, waits, or touches the real environment.
+//! each such case is a [`WrongSetting`]; nothing here fails, waits, or touches the real environment.
 
 #[cfg(feature = "otlp")]
 mod destination;
@@ -33,7 +33,7 @@ use exporter::Choice;
 pub(crate) use exporter::Destination;
 pub(crate) use masked::masked;
 pub(crate) use resource::{Attribute, Resource};
-pub(crate) use variables::Notice;
+pub(crate) use variables::WrongSetting;
 use variables::{Variables, boolean, milliseconds, positive};
 
 use crate::sampler::Sampler;
@@ -108,7 +108,7 @@ pub(crate) fn read(
     settings: &Settings,
     environment: &dyn Fn(&str) -> Option<OsString>,
     executable: Option<&str>,
-) -> (Config, Vec<Notice>) {
+) -> (Config, Vec<WrongSetting>) {
     let mut variables = Variables::new(environment);
     // A switched-off library has nothing to say about its other settings, only about its switch
     // and what still works.
@@ -134,11 +134,11 @@ pub(crate) fn read(
             .or_else(|| rest.raw("THROUGHLINE_SPOOL_DIR").map(PathBuf::from)),
     };
     limits(&mut rest);
-    let mut notices = variables.notices;
+    let mut wrong_settings = variables.wrong_settings;
     if switched_on {
-        notices.append(&mut rest.notices);
+        wrong_settings.append(&mut rest.wrong_settings);
     }
-    (config, notices)
+    (config, wrong_settings)
 }
 
 impl Default for BatchSettings {

@@ -47,7 +47,7 @@
 //!
 //! gRPC, http/json and gzip; limits by variable; `#[traced]`; bridges to `tracing` and the OpenTelemetry API.
 #![forbid(unsafe_code)]
-// Flushes, reports and notices are made for delivery, and stay as they are without it.
+// Flushes, reports and diagnostics are made for delivery, and stay as they are without it.
 #![cfg_attr(not(feature = "otlp"), allow(dead_code))]
 
 mod accounts;

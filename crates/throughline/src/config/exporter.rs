@@ -173,14 +173,14 @@ fn chosen_endpoint(settings: &Settings, exporter: Option<Exporter>, variables: &
         }
     }
     let [of_traces, of_all] = ENDPOINT;
-    let said_before = variables.notices.len();
+    let said_before = variables.wrong_settings.len();
     let endpoint = variables
         .first(&[of_traces], instead, Endpoint::exact)
         .or_else(|| variables.first(&[of_all], instead, Endpoint::from_base));
-    for notice in &mut variables.notices[said_before..] {
-        notice.value = masked(&notice.value);
+    for wrong_setting in &mut variables.wrong_settings[said_before..] {
+        wrong_setting.value = masked(&wrong_setting.value);
         if let Some(endpoint) = &endpoint {
-            notice.instead = format!("using {endpoint}");
+            wrong_setting.instead = format!("using {endpoint}");
         }
     }
     if let Some((url, problem)) = from_code {

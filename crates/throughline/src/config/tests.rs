@@ -2,14 +2,14 @@ use std::collections::HashMap;
 
 use super::*;
 
-/// What `read` makes of `settings` and these variables, its notices as they are shown.
+/// What `read` makes of `settings` and these variables, and what it says of wrong ones.
 fn config(settings: &Settings, variables: &[(&str, &str)]) -> (Config, Vec<String>) {
     let variables: HashMap<&str, OsString> = variables
         .iter()
         .map(|(name, value)| (*name, OsString::from(value)))
         .collect();
-    let (config, notices) = read(settings, &|name| variables.get(name).cloned(), Some("app"));
-    (config, notices.iter().map(Notice::to_string).collect())
+    let (config, wrong_settings) = read(settings, &|name| variables.get(name).cloned(), Some("app"));
+    (config, wrong_settings.iter().map(WrongSetting::to_string).collect())
 }
 
 fn from_environment(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
@@ -24,7 +24,7 @@ fn first(config: Config) -> Option<Destination> {
 
 #[test]
 fn with_nothing_set_spans_stay_in_the_local_history() {
-    let (config, notices) = from_environment(&[]);
+    let (config, wrong_settings) = from_environment(&[]);
     assert!(config.enabled);
     assert!(config.destinations.is_empty());
     assert_eq!(config.batch, BatchSettings::default());
@@ -38,7 +38,7 @@ fn with_nothing_set_spans_stay_in_the_local_history() {
     );
     assert_eq!(config.resource.service_name(), "unknown_service:app");
     assert_eq!(config.spool_dir, None);
-    assert_eq!(notices, [""; 0]);
+    assert_eq!(wrong_settings, [""; 0]);
 }
 
 #[test]
@@ -62,9 +62,9 @@ fn empty_variable_is_an_unset_one() {
         "THROUGHLINE_SPOOL_DIR",
     ];
     let (unset, _) = from_environment(&[]);
-    let (empty, notices) = from_environment(&names.map(|name| (name, "")));
+    let (empty, wrong_settings) = from_environment(&names.map(|name| (name, "")));
     assert_eq!(format!("{empty:?}"), format!("{unset:?}"));
-    assert_eq!(notices, [""; 0]);
+    assert_eq!(wrong_settings, [""; 0]);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn spans_go_where_the_settings_say() {
     const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
     const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
     const TRACES_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
-    for (settings, variables, expected, notices) in [
+    for (settings, variables, expected, wrong_settings) in [
         (&none, vec![ENDPOINT], Some("http://h:4318/v1/traces"), 0),
         (&none, vec![(TRACES, "http://t/x")], Some("http://t/x"), 0),
         (&none, vec![ENDPOINT, (TRACES, "http://t")], Some("http://t/"), 0),
@@ -161,7 +161,7 @@ fn spans_go_where_the_settings_say() {
         let (config, said) = config(settings, &variables);
         let endpoint = first(config).map(|d| d.endpoint.to_string());
         assert_eq!(endpoint.as_deref(), expected, "{variables:?}");
-        assert_eq!(said.len(), notices, "{variables:?}: {said:?}");
+        assert_eq!(said.len(), wrong_settings, "{variables:?}: {said:?}");
     }
 }
 
@@ -378,7 +378,7 @@ fn limit_that_is_not_read_is_said() {
 #[test]
 fn samplers_are_named_as_the_specification_names_them() {
     let ratio = |share| Sampler::ratio(share).unwrap();
-    for (name, arg, expected, notices) in [
+    for (name, arg, expected, wrong_settings) in [
         ("always_on", None, Sampler::always_on(), 0),
         ("ALWAYS_OFF", None, Sampler::always_off(), 0),
         ("traceidratio", Some("0.25"), ratio(0.25), 0),
@@ -401,7 +401,7 @@ fn samplers_are_named_as_the_specification_names_them() {
         ];
         let (config, said) = from_environment(&variables);
         assert_eq!(shown(&config.sampler), shown(&expected), "{name} {arg:?}");
-        assert_eq!(said.len(), notices, "{name} {arg:?}: {said:?}");
+        assert_eq!(said.len(), wrong_settings, "{name} {arg:?}: {said:?}");
     }
     let code = Settings {
         sampler: Some(Sampler::always_off()),
@@ -415,7 +415,7 @@ fn samplers_are_named_as_the_specification_names_them() {
 
 #[test]
 fn propagators_are_a_list_without_order_or_repetition() {
-    for (text, trace_context, baggage, notices) in [
+    for (text, trace_context, baggage, wrong_settings) in [
         ("tracecontext", true, false, 0),
         ("baggage,tracecontext,baggage", true, true, 0),
         (" TraceContext , BAGGAGE ", true, true, 0),
@@ -427,7 +427,7 @@ fn propagators_are_a_list_without_order_or_repetition() {
     ] {
         let (config, said) = from_environment(&[("OTEL_PROPAGATORS", text)]);
         assert_eq!(config.propagators, Propagators { trace_context, baggage }, "{text}");
-        assert_eq!(said.len(), notices, "{text}: {said:?}");
+        assert_eq!(said.len(), wrong_settings, "{text}: {said:?}");
     }
 }
 
@@ -493,11 +493,11 @@ fn resource_holds_each_key_once_and_code_beats_environment() {
 fn what_is_not_utf8_is_reported_except_in_a_path() {
     use std::os::unix::ffi::OsStringExt;
     let bytes = OsString::from_vec(b"/tmp/\xff".to_vec());
-    let (config, notices) = read(&Settings::default(), &|_| Some(bytes.clone()), None);
+    let (config, wrong_settings) = read(&Settings::default(), &|_| Some(bytes.clone()), None);
     assert_eq!(config.spool_dir.as_deref(), Some(bytes.as_ref()));
     assert_eq!(config.resource.service_name(), "unknown_service");
-    assert!(notices.iter().all(|notice| notice.problem == "is not UTF-8"));
-    assert!(notices.iter().any(|notice| notice.setting == "OTEL_SERVICE_NAME"));
+    assert!(wrong_settings.iter().all(|wrong| wrong.problem == "is not UTF-8"));
+    assert!(wrong_settings.iter().any(|wrong| wrong.setting == "OTEL_SERVICE_NAME"));
 }
 
 #[test]

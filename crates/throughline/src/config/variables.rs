@@ -2,7 +2,7 @@
 //! "Environment variable specification" and "Common".
 //!
 //! Empty is unset. A value that cannot be used is never guessed at: it counts as not set, so that
-//! the next source applies, and a [`Notice`] says so.
+//! the next source applies, and a [`WrongSetting`] says so.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,12 +11,12 @@ use std::time::Duration;
 /// The reader: a lookup, and what there is to say about the values found so far.
 pub(super) struct Variables<'a> {
     lookup: &'a dyn Fn(&str) -> Option<OsString>,
-    pub(super) notices: Vec<Notice>,
+    pub(super) wrong_settings: Vec<WrongSetting>,
 }
 
 /// One setting that could not be used as it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Notice {
+pub(crate) struct WrongSetting {
     /// The variable, or the builder's method.
     pub(crate) setting: String,
     /// The value as it was given, secrets masked.
@@ -31,7 +31,7 @@ impl<'a> Variables<'a> {
     pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
         Self {
             lookup,
-            notices: Vec::new(),
+            wrong_settings: Vec::new(),
         }
     }
 
@@ -40,7 +40,7 @@ impl<'a> Variables<'a> {
         (self.lookup)(name).filter(|value| !value.is_empty())
     }
 
-    /// The trimmed text. Empty is unset; what is not UTF-8 too, with a notice.
+    /// The trimmed text. Empty is unset; what is not UTF-8 too, and said to be wrong.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
         match self.raw(name)?.into_string() {
             Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
@@ -60,7 +60,7 @@ impl<'a> Variables<'a> {
         otherwise: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let said_before = self.notices.len();
+        let said_before = self.wrong_settings.len();
         let mut found = None;
         for name in names {
             let Some(text) = self.text(name) else { continue };
@@ -73,15 +73,15 @@ impl<'a> Variables<'a> {
             }
         }
         if let Some((_, name)) = &found {
-            for notice in &mut self.notices[said_before..] {
-                notice.instead = format!("using {name}");
+            for wrong_setting in &mut self.wrong_settings[said_before..] {
+                wrong_setting.instead = format!("using {name}");
             }
         }
         found.map(|(value, _)| value)
     }
 
     pub(super) fn say(&mut self, setting: &str, value: &str, problem: &str, instead: &str) {
-        self.notices.push(Notice {
+        self.wrong_settings.push(WrongSetting {
             setting: setting.to_owned(),
             value: value.to_owned(),
             problem: problem.to_owned(),
@@ -124,7 +124,7 @@ fn digits(text: &str) -> Option<u64> {
     }
 }
 
-impl fmt::Display for Notice {
+impl fmt::Display for WrongSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={} {}; {}", self.setting, self.value, self.problem, self.instead)
     }
