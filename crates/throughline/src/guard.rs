@@ -1,7 +1,7 @@
 //! Tracing as long as it is wanted: the guard that `init` returns.
 
 use std::mem;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use throughline_spool::Recorder;
 
@@ -16,12 +16,12 @@ use crate::{deliveries, housekeeping};
 #[derive(Debug)]
 #[must_use = "dropping it flushes: keep it until the end of main, `let _tracing = throughline::init(..)`"]
 pub struct Tracing {
-    _private: (),
+    since: Instant,
 }
 
 impl Tracing {
     pub(crate) fn new() -> Self {
-        Self { _private: () }
+        Self { since: Instant::now() }
     }
 
     /// Sends all spans that have ended so far, and says what became of them.
@@ -31,7 +31,7 @@ impl Tracing {
     /// stays in the spool.
     ///
     /// ```no_run
-    /// # use std::time::Duration;
+    /// # use std::time::{Duration, Instant};
     /// # let tracing = throughline::init("orders");
     /// let report = tracing.flush(Duration::from_secs(2)).wait();
     /// println!("{report}");
@@ -76,6 +76,6 @@ impl Drop for Tracing {
         if let Some(exits) = deliveries::exit() {
             exits.into_iter().for_each(|exit| drop(exit.wait()));
         }
-        housekeeping::before_exit();
+        housekeeping::before_exit(self.since.elapsed());
     }
 }

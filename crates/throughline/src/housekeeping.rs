@@ -63,13 +63,18 @@ pub(crate) fn look_once_more() {
     }
 }
 
-/// Before a program ends: one look after what its ended predecessors left, so that many short programs do not leave more and
-/// more behind.
-pub(crate) fn before_exit() {
+/// Before a program ends that has run for so long: one look after what its ended predecessors left, so that many short
+/// programs do not leave more and more behind.
+pub(crate) fn before_exit(has_run: Duration) {
     if let Some(recorder) = Recorder::current() {
-        IS_EXIT.store(true, Ordering::Relaxed);
         let start = Instant::now();
-        recorder.maintain_now(EXIT);
+        if has_run < EVERY {
+            // That of the start is enough, and may be over.
+            recorder.wait_for_first_look(EXIT);
+        } else {
+            IS_EXIT.store(true, Ordering::Relaxed);
+            recorder.maintain_now(EXIT);
+        }
         while is_busy() && start.elapsed() < EXIT_WITH_BACKLOG {
             IS_EXIT.store(true, Ordering::Relaxed);
             recorder.maintain_now(EXIT_WITH_BACKLOG.saturating_sub(start.elapsed()));

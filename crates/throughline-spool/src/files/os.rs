@@ -32,12 +32,11 @@ struct OsFile {
 }
 
 impl OsFile {
-    fn new(file: File) -> io::Result<Self> {
-        let seen = file.metadata()?;
-        Ok(Self {
+    fn new(file: File, seen: &fs::Metadata) -> Self {
+        Self {
             file: ManuallyDrop::new(file),
             identity: (seen.dev(), seen.ino()),
-        })
+        }
     }
 
     /// The file, if the descriptor still is one of it.
@@ -97,8 +96,8 @@ impl Files for OsFiles {
         // Miri does not know it, and has no FIFOs.
         let flags = if cfg!(miri) { flags } else { flags | OFlags::NONBLOCK };
         let file = options.custom_flags(flags.bits() as i32).open(path)?;
+        let seen = file.metadata()?;
         if how != How::New {
-            let seen = file.metadata()?;
             if !seen.is_file() {
                 return Err(io::Error::other("it is no regular file"));
             }
@@ -106,7 +105,7 @@ impl Files for OsFiles {
                 return Err(io::Error::other(format!("it belongs to user {}", seen.uid())));
             }
         }
-        Ok(Arc::new(OsFile::new(file)?))
+        Ok(Arc::new(OsFile::new(file, &seen)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -250,7 +249,8 @@ mod tests {
         let file = File::create(&path).expect("it can be made");
         // As a child has it that was forked while the lock was held.
         let _copy = file.try_clone().expect("it can be copied");
-        let lock = OsFile::new(file).expect("it is open");
+        let seen = file.metadata().expect("it is open");
+        let lock = OsFile::new(file, &seen);
         let other = files().open(&path, How::Write).expect("it is there");
         assert!(lock.try_lock().expect("it can be asked"));
         assert!(!other.try_lock().expect("it can be asked"));

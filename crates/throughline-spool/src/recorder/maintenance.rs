@@ -70,16 +70,20 @@ impl Maintenance {
 
     /// Waits until the thread has looked once more, but no longer than that. Returns at once when there is no thread.
     pub fn wait_for_look(&self, within: Duration) {
-        let deadline = Instant::now() + within;
         let mut state = lock(&self.state);
-        if !state.runs {
-            return;
-        }
         // One that is under way may be past what the caller wants looked at.
         let wanted = state.looks + if state.sleeps { 1 } else { 2 };
         state.wake = true;
+        drop(state);
         self.changed.notify_all();
-        while state.looks < wanted {
+        self.wait_for_looks(wanted, within);
+    }
+
+    /// Waits until the thread has looked so many times, but no longer than that. Returns at once when there is no thread.
+    pub fn wait_for_looks(&self, wanted: u64, within: Duration) {
+        let deadline = Instant::now() + within;
+        let mut state = lock(&self.state);
+        while state.runs && state.looks < wanted {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;

@@ -288,6 +288,12 @@ impl Recorder {
         self.maintenance.wait_for_look(within);
     }
 
+    /// Waits until the maintenance thread has looked after things for the first time, as it does when tracing is switched on,
+    /// but no longer than that.
+    pub fn wait_for_first_look(&self, within: Duration) {
+        self.maintenance.wait_for_looks(1, within);
+    }
+
     /// What became of the spans so far, for one destination (by its number in the manifest).
     ///
     /// Without such a destination, of the local history.
