@@ -5,5 +5,6 @@ mod events_and_links_arrive_in_order;
 mod fields_say_whose_span_it_is;
 mod limits_are_counted;
 mod names_of_any_length_arrive;
+mod spans_last_as_long_as_they_do;
 mod statuses_follow_the_specification;
 mod traced;
