@@ -80,7 +80,17 @@ impl Receiver {
     ///
     /// As [`Receiver::start_tls`].
     pub fn with_tls(behaviour: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> io::Result<Self> {
-        Self::build(behaviour, Some(Certificate::new()?))
+        Self::build(behaviour, Some(Certificate::new(false)?))
+    }
+
+    /// As [`Receiver::start_tls`], and serves only clients that show the certificate made for them
+    /// ([`Receiver::client_pem`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::start_tls`].
+    pub fn start_mutual_tls() -> io::Result<Self> {
+        Self::build(Answer::to, Some(Certificate::new(true)?))
     }
 
     /// The base URL, such as `http://127.0.0.1:43210`: the value for `OTEL_EXPORTER_OTLP_ENDPOINT`.
@@ -98,6 +108,12 @@ impl Receiver {
     /// for a plain receiver. The certificate is for `127.0.0.1` and `localhost`.
     pub fn ca_pem(&self) -> Option<&Path> {
         self.certificate.as_ref().map(Certificate::ca_pem)
+    }
+
+    /// The files of a client's certificate and its private key, in PEM; nothing for a receiver that asks for none.
+    pub fn client_pem(&self) -> Option<(&Path, &Path)> {
+        let client = self.certificate.as_ref()?.client()?;
+        Some((&client.certificate, &client.key))
     }
 
     /// Every request that came in whole, in order, whatever it was answered.

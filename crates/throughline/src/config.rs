@@ -5,6 +5,8 @@
 //! each such case is a [`WrongSetting`]; nothing here fails, waits, or touches the real environment.
 
 #[cfg(feature = "otlp")]
+mod certificates;
+#[cfg(feature = "otlp")]
 mod destination;
 #[cfg(feature = "otlp")]
 mod endpoint;
@@ -24,6 +26,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "otlp")]
+pub(crate) use certificates::{Certificates, Identity, UnusableFile};
 #[cfg(feature = "otlp")]
 pub(crate) use destination::Destination;
 #[cfg(feature = "otlp")]

@@ -22,6 +22,8 @@ mod source;
 #[cfg(feature = "otlp")]
 mod thread;
 #[cfg(feature = "otlp")]
+mod tls;
+#[cfg(feature = "otlp")]
 mod waiting;
 
 pub(crate) use flush::DestinationFlush;

@@ -1,6 +1,7 @@
 //! A place that spans are sent to, as a program names it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A place that spans are sent to; for [`Builder::destination`](crate::Builder::destination).
@@ -19,6 +20,9 @@ pub struct Destination {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) protocol: Protocol,
+    pub(crate) authorities: Option<PathBuf>,
+    /// The files of the certificate and its key.
+    pub(crate) client: Option<(PathBuf, PathBuf)>,
 }
 
 /// How spans are sent.
@@ -40,6 +44,8 @@ impl Destination {
             headers: Vec::new(),
             timeout: None,
             protocol: Protocol::default(),
+            authorities: None,
+            client: None,
         }
     }
 
@@ -54,6 +60,26 @@ impl Destination {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Trusts the certificate authorities in this PEM file, instead of the system's, when the endpoint begins with `https://`.
+    ///
+    /// The file is read for each new connection: one that is replaced is used from then on. While it cannot be used, which is said
+    /// in one line, spans stay in the local spool.
+    #[must_use]
+    pub fn certificate(mut self, authorities: impl Into<PathBuf>) -> Self {
+        self.authorities = Some(authorities.into());
+        self
+    }
+
+    /// Shows the certificate of this PEM file, proven by the private key of that one, to a server that asks for it (mTLS).
+    ///
+    /// Behind the certificate may follow those of the authorities between it and one that the server trusts. Both files are read
+    /// for each new connection, so that certificates that live for hours can be replaced.
+    #[must_use]
+    pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.client = Some((certificate.into(), key.into()));
         self
     }
 
@@ -73,6 +99,8 @@ impl fmt::Debug for Destination {
             .field("headers", &headers)
             .field("timeout", &self.timeout)
             .field("protocol", &self.protocol)
+            .field("certificate", &self.authorities)
+            .field("client_certificate", &self.client)
             .finish()
     }
 }

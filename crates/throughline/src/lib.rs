@@ -40,7 +40,7 @@
 //!
 //! `OTEL_SDK_DISABLED`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_EXPORTER`, `OTEL_TRACES_SAMPLER` and its
 //! `_ARG`, `OTEL_PROPAGATORS`, `OTEL_BSP_*`, and of `OTEL_EXPORTER_OTLP_*` and `OTEL_EXPORTER_OTLP_TRACES_*` `ENDPOINT`, `HEADERS`,
-//! `TIMEOUT`, `PROTOCOL` and `COMPRESSION`; `THROUGHLINE_SPOOL_DIR`. Code beats environment. A value that cannot be used is said
+//! `TIMEOUT`, `PROTOCOL`, `COMPRESSION`, `CERTIFICATE`, `CLIENT_CERTIFICATE` and `CLIENT_KEY`; `THROUGHLINE_SPOOL_DIR`. Code beats environment. A value that cannot be used is said
 //! in one line on stderr, with what is used instead; telemetry never stops a program.
 //!
 //! # What it does not do yet

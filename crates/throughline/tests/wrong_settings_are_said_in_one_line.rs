@@ -57,6 +57,7 @@ fn each_wrong_setting_is_said_in_one_line_and_spans_are_kept() {
     let (up, nobody, locked) = (plain.endpoint(), closed.endpoint(), guarded.endpoint());
     let wrong_path = format!("{up}/otlp");
     let https_to_plain = up.replace("http:", "https:");
+    let over_tls = tls.endpoint();
     let http_to_tls = tls.endpoint().replace("https:", "http:");
     const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
     let cases = [
@@ -84,6 +85,19 @@ fn each_wrong_setting_is_said_in_one_line_and_spans_are_kept() {
             variables: &[(ENDPOINT, &http_to_tls)],
             says: &[&http_to_tls, "https://", "kept in the local spool"],
             spans: Spans::Kept,
+        },
+        Case {
+            variables: &[
+                (ENDPOINT, &over_tls),
+                ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
+            ],
+            says: &[&over_tls, "/nowhere/ca.pem: No such file", "kept in the local spool"],
+            spans: Spans::Kept,
+        },
+        Case {
+            variables: &[(ENDPOINT, &up), ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/nowhere/key.pem")],
+            says: &["OTEL_EXPORTER_OTLP_CLIENT_KEY", "/nowhere/key.pem", "https://"],
+            spans: Spans::Arrived,
         },
         Case {
             variables: &[(ENDPOINT, "http://nowhere.invalid:4318")],

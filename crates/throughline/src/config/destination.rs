@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, header};
 use ring::hmac;
 
+use super::certificates::Certificates;
 use super::endpoint::Endpoint;
 use super::pairs::percent_decoded;
 
@@ -17,6 +18,7 @@ pub(crate) struct Destination {
     pub(crate) headers: HeaderMap,
     /// For one request, connecting included; `None` is no limit.
     pub(crate) timeout: Option<Duration>,
+    pub(crate) certificates: Certificates,
 }
 
 impl Destination {
@@ -38,6 +40,7 @@ impl Destination {
             endpoint,
             headers,
             timeout,
+            certificates: Certificates::default(),
         }
     }
 

@@ -1,11 +1,13 @@
 //! Where spans are sent and how: `OTEL_TRACES_EXPORTER` and the `OTEL_EXPORTER_OTLP_*` variables.
 //! Specification, "OpenTelemetry Protocol Exporter".
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderMap;
 
 use super::Settings;
+use super::certificates::{Certificates, ClientFiles};
 use super::destination::Destination;
 use super::endpoint::Endpoint;
 use super::headers;
@@ -98,7 +100,14 @@ fn from_code(destination: &crate::destination::Destination, variables: &mut Vari
     match destination.protocol {
         Protocol::HttpProtobuf => {}
     }
-    Some(Destination::new(endpoint, all, time_limit(destination.timeout)))
+    let certificates = Certificates {
+        authorities: destination.authorities.clone(),
+        client: destination.client.clone().map(ClientFiles::from),
+    };
+    Some(Destination {
+        certificates,
+        ..Destination::new(endpoint, all, time_limit(destination.timeout))
+    })
 }
 
 /// Ten seconds unless set. "0 means no timeout (infinite)."
@@ -109,7 +118,6 @@ fn time_limit(set: Option<Duration>) -> Option<Duration> {
 
 /// The one that the environment and the builder's own methods name.
 fn choose_one(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
-    certificates(variables);
     let exporter = match settings.endpoint {
         Some(_) => Some(Exporter::Otlp),
         None => exporter(variables),
@@ -126,7 +134,11 @@ fn choose_one(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
     if exporter == Some(Exporter::Local) || !sendable {
         return Choice::StayLocal;
     }
-    Choice::Send(vec![Destination::new(endpoint, headers, time_limit(timeout))])
+    let certificates = certificates(&endpoint, variables);
+    Choice::Send(vec![Destination {
+        certificates,
+        ..Destination::new(endpoint, headers, time_limit(timeout))
+    }])
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -257,11 +269,33 @@ fn add_headers(all: &mut HeaderMap, given: &[(String, String)], variables: &mut 
     }
 }
 
-/// Nothing reads these yet: whoever sets one of them learns that it has no effect.
-fn certificates(variables: &mut Variables<'_>) {
-    for name in [CERTIFICATE, CLIENT_KEY, CLIENT_CERTIFICATE].concat() {
-        if let Some(value) = variables.text(name) {
-            variables.say(name, &value, "is not read yet", "the system's certificates are used");
+/// The files that the variables name. What is wrong in them shows when a connection is made.
+fn certificates(endpoint: &Endpoint, variables: &mut Variables<'_>) -> Certificates {
+    let path = |names: [&'static str; 2]| {
+        let set = names.into_iter().find_map(|name| Some((name, variables.raw(name)?)));
+        set.map(|(name, path)| (name, PathBuf::from(path)))
+    };
+    let [authorities, certificate, key] = [CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_KEY].map(path);
+    if !endpoint.is_tls() {
+        for (name, path) in [authorities, certificate, key].into_iter().flatten() {
+            let problem = format!("is for an endpoint with https://, and {endpoint} is none");
+            variables.say(name, &path.to_string_lossy(), &problem, "it is not used");
         }
+        return Certificates::default();
+    }
+    let mut useless = |(name, path): (&str, PathBuf), needs: &str| {
+        let problem = format!("is of no use without {needs}");
+        variables.say(name, &path.to_string_lossy(), &problem, "no certificate is shown");
+        None
+    };
+    let client = match (certificate, key) {
+        (Some((_, certificate)), Some((_, key))) => Some((certificate, key).into()),
+        (Some(alone), None) => useless(alone, CLIENT_KEY[1]),
+        (None, Some(alone)) => useless(alone, CLIENT_CERTIFICATE[1]),
+        (None, None) => None,
+    };
+    Certificates {
+        authorities: authorities.map(|(_, path)| path),
+        client,
     }
 }

@@ -224,8 +224,8 @@ fn unusable_value_is_named_with_what_is_used_instead() {
         (
             "OTEL_EXPORTER_OTLP_CERTIFICATE",
             "/ca.pem",
-            "OTEL_EXPORTER_OTLP_CERTIFICATE=/ca.pem is not read yet; the system's certificates \
-             are used",
+            "OTEL_EXPORTER_OTLP_CERTIFICATE=/ca.pem is for an endpoint with https://, and \
+             http://h:4318/v1/traces is none; it is not used",
         ),
         (
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",

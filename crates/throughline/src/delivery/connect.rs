@@ -3,7 +3,6 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,12 +11,12 @@ use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::rt::ReadBufCursor;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::outcome::{Failure, Outcome};
+use super::tls::{Tls, handshake_failure};
 use crate::config::Endpoint;
 
 /// Where a name has several addresses, each but the last gets so long: a dead first one must not
@@ -25,49 +24,19 @@ use crate::config::Endpoint;
 const EACH_ADDRESS: Duration = Duration::from_secs(3);
 
 /// Connects; the connection is driven by a task on the current runtime until it is dropped.
-///
-/// `tls` is filled when it is first needed: reading the system's certificates takes milliseconds.
-pub(super) async fn connect(
-    endpoint: &Endpoint,
-    tls: &mut Option<Arc<ClientConfig>>,
-) -> Result<SendRequest<Full<Bytes>>, Outcome> {
+pub(super) async fn connect(endpoint: &Endpoint, tls: &mut Tls) -> Result<SendRequest<Full<Bytes>>, Outcome> {
     let stream = tcp(endpoint).await?;
     if !endpoint.is_tls() {
         return http(stream).await;
     }
-    let config = match tls {
-        Some(config) => config.clone(),
-        None => tls.insert(system_tls()?).clone(),
-    };
+    let config = tls.config()?;
     let name =
         ServerName::try_from(endpoint.host().to_owned()).map_err(|error| Outcome::failed(Failure::Tls, error))?;
     let stream = TlsConnector::from(config)
         .connect(name, stream)
         .await
-        .map_err(|error| tls_failure(&error))?;
+        .map_err(|error| handshake_failure(&error))?;
     http(stream).await
-}
-
-/// The configuration that trusts `roots`.
-pub(super) fn tls_trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, Outcome> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Outcome::failed(Failure::Tls, error))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
-fn system_tls() -> Result<Arc<ClientConfig>, Outcome> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let problem = "no trusted certificates found on this system";
-        return Err(Outcome::failed(Failure::Tls, problem));
-    }
-    tls_trusting(roots)
 }
 
 async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, Outcome> {
@@ -128,19 +97,6 @@ fn tcp_failure(error: &io::Error) -> Outcome {
         io::ErrorKind::ConnectionRefused => Outcome::failed(Failure::Refused, ""),
         io::ErrorKind::TimedOut => Outcome::failed(Failure::TimedOut, "while connecting"),
         _ => Outcome::failed(Failure::Unreachable, error),
-    }
-}
-
-fn tls_failure(error: &io::Error) -> Outcome {
-    use rustls::Error::InvalidMessage;
-    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match cause {
-        Some(InvalidMessage(_)) => {
-            let hint = "the port does not speak TLS: should the endpoint begin with http://?";
-            Outcome::failed(Failure::Tls, hint)
-        }
-        Some(cause) => Outcome::failed(Failure::Tls, cause),
-        None => Outcome::failed(Failure::Tls, format_args!("{error}; does this port speak TLS?")),
     }
 }
 

@@ -2,7 +2,6 @@
 //! which is kept alive. Redirects are not followed: keys are for the host they were given for.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -11,11 +10,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
-use rustls::ClientConfig;
 use throughline_wire::response;
 
 use super::connect::connect;
 use super::outcome::{Failure, Outcome};
+use super::tls::{Tls, tls_failure};
 use crate::config::Destination;
 
 /// "After decompression, over = non-retryable."
@@ -33,7 +32,7 @@ pub(crate) struct Client {
     headers: HeaderMap,
     /// Between requests, while the backend keeps it open.
     connection: Option<SendRequest<Full<Bytes>>>,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Tls,
 }
 
 impl Client {
@@ -46,18 +45,11 @@ impl Client {
             .expect("a parsed authority has visible ASCII characters only");
         headers.insert(HOST, host);
         Self {
+            tls: Tls::new(destination.certificates.clone()),
             destination,
             headers,
             connection: None,
-            tls: None,
         }
-    }
-
-    /// Trusts these certificates instead of the system's.
-    #[cfg(test)]
-    pub(crate) fn trusting(mut self, roots: rustls::RootCertStore) -> Self {
-        self.tls = Some(super::connect::tls_trusting(roots).unwrap());
-        self
     }
 
     pub(crate) fn destination(&self) -> &Destination {
@@ -214,7 +206,12 @@ fn failure(error: &hyper::Error) -> Outcome {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    let io = cause.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
+    let io = cause.downcast_ref::<std::io::Error>();
+    // What a server thinks of our certificate it says only after the handshake.
+    if let Some(failure) = io.and_then(tls_failure) {
+        return failure;
+    }
+    let io = io.and_then(|io| io.get_ref());
     if let Some(failure) = io.and_then(|inner| inner.downcast_ref::<Failure>()) {
         return Outcome::failed(*failure, "");
     }

@@ -1,13 +1,10 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use throughline_testkit::{Answer, Collector, Jaeger, Receiver, Request, require_tool, sample};
 
 use super::*;
-use crate::config::Endpoint;
+use crate::config::{Certificates, Endpoint};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -17,6 +14,20 @@ fn client(url: &str, timeout: Option<Duration>) -> Client {
         HeaderMap::new(),
         timeout,
     ))
+}
+
+/// A client for `receiver` that trusts the authority of `other`, and shows the certificate that is for clients of `shown`.
+fn tls_client(receiver: &Receiver, other: &Receiver, shown: Option<&Receiver>) -> Client {
+    let client = shown.and_then(Receiver::client_pem);
+    let certificates = Certificates {
+        authorities: other.ca_pem().map(Into::into),
+        client: client.map(|(certificate, key)| (certificate, key).into()),
+    };
+    let endpoint = Endpoint::from_base(&receiver.endpoint()).unwrap();
+    Client::new(Destination {
+        certificates,
+        ..Destination::new(endpoint, HeaderMap::new(), Some(5 * SECOND))
+    })
 }
 
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -194,16 +205,49 @@ fn every_fault_has_its_name() {
 fn certificate_is_trusted_only_with_its_authority() {
     let receiver = Receiver::start_tls().unwrap();
     let stranger = Receiver::start_tls().unwrap();
-    let trusting = |other: &Receiver| {
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_file(other.ca_pem().unwrap()).unwrap())
-            .unwrap();
-        client(&receiver.endpoint(), Some(5 * SECOND)).trusting(roots)
-    };
-    assert_eq!(run(trusting(&receiver).send(body())), Outcome::success());
-    assert_eq!(failure_of(&run(trusting(&stranger).send(body()))), Some(Failure::Tls));
+    let sent = |other: &Receiver| run(tls_client(&receiver, other, None).send(body()));
+    assert_eq!(sent(&receiver), Outcome::success());
+    assert_eq!(failure_of(&sent(&stranger)), Some(Failure::Tls));
     assert_eq!(receiver.spans().len(), 1);
+}
+
+#[test]
+fn certificate_is_shown_to_a_server_that_asks_for_one() {
+    let receiver = Receiver::start_mutual_tls().unwrap();
+    let stranger = Receiver::start_mutual_tls().unwrap();
+    let sent = |shown: Option<&Receiver>| run(tls_client(&receiver, &receiver, shown).send(body()));
+    assert_eq!(sent(Some(&receiver)), Outcome::success());
+    for (shown, says) in [
+        (None, "the server asks for a certificate"),
+        (Some(&stranger), "received fatal alert"),
+    ] {
+        let outcome = sent(shown);
+        assert_eq!(failure_of(&outcome), Some(Failure::Tls), "{outcome}");
+        assert!(outcome.to_string().contains(says), "{outcome}");
+    }
+    assert_eq!(receiver.spans().len(), 1);
+}
+
+#[test]
+fn certificate_that_is_replaced_is_used_by_the_next_connection() {
+    let receiver = Receiver::start_tls().unwrap();
+    let stranger = Receiver::start_tls().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut client = tls_client(&receiver, &receiver, None);
+    client.tls = Tls::new(Certificates {
+        authorities: Some(file.path().to_owned()),
+        client: None,
+    });
+    for (authority, expected) in [
+        (None, Some(Failure::Tls)),
+        (Some(&stranger), Some(Failure::Tls)),
+        (Some(&receiver), None),
+    ] {
+        if let Some(authority) = authority {
+            std::fs::copy(authority.ca_pem().unwrap(), file.path()).unwrap();
+        }
+        assert_eq!(failure_of(&run(client.send(body()))), expected);
+    }
 }
 
 #[test]
