@@ -20,6 +20,7 @@ pub struct Destination {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) protocol: Protocol,
+    pub(crate) compression: Compression,
     pub(crate) authorities: Option<PathBuf>,
     /// The files of the certificate and its key.
     pub(crate) client: Option<(PathBuf, PathBuf)>,
@@ -34,6 +35,17 @@ pub enum Protocol {
     HttpProtobuf,
 }
 
+/// Whether requests are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// They are sent as they are.
+    #[default]
+    None,
+    /// By gzip (RFC 1952), at its fastest level.
+    Gzip,
+}
+
 impl Destination {
     /// A backend that speaks OTLP at a base URL, to which `/v1/traces` is appended. One that is no such URL is said in one line when
     /// tracing is switched on, and left out.
@@ -44,6 +56,7 @@ impl Destination {
             headers: Vec::new(),
             timeout: None,
             protocol: Protocol::default(),
+            compression: Compression::default(),
             authorities: None,
             client: None,
         }
@@ -60,6 +73,13 @@ impl Destination {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Whether requests are compressed. Default [`Compression::None`]: within one machine or network it costs more than it saves.
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
         self
     }
 
@@ -99,6 +119,7 @@ impl fmt::Debug for Destination {
             .field("headers", &headers)
             .field("timeout", &self.timeout)
             .field("protocol", &self.protocol)
+            .field("compression", &self.compression)
             .field("certificate", &self.authorities)
             .field("client_certificate", &self.client)
             .finish()

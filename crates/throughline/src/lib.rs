@@ -45,7 +45,7 @@
 //!
 //! # What it does not do yet
 //!
-//! gRPC, http/json and gzip; limits by variable; `#[traced]`; bridges to `tracing` and the OpenTelemetry API.
+//! gRPC and http/json; limits by variable; `#[traced]`; bridges to `tracing` and the OpenTelemetry API.
 #![forbid(unsafe_code)]
 // Flushes, reports and diagnostics are made for delivery, and stay as they are without it.
 #![cfg_attr(not(feature = "otlp"), allow(dead_code))]
@@ -87,7 +87,7 @@ mod value;
 pub use builder::{Builder, builder, init};
 pub use context::{Context, EnteredContext};
 pub use delivery::{DestinationReport, Flush, Report};
-pub use destination::{Destination, Protocol};
+pub use destination::{Compression, Destination, Protocol};
 pub use future::{InContext, InSpan, InSpanExt, SpanHandle};
 pub use guard::Tracing;
 pub use propagation::{Propagator, extract, inject};

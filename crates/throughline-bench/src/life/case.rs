@@ -10,6 +10,8 @@ use super::{delivery, disk, idle, outage, start};
 pub enum Case {
     /// A million spans over HTTP to a process of its own.
     Delivery,
+    /// The same, compressed.
+    Gzip,
     /// The time that `init` takes, beside what dead processes have left.
     Init,
     /// Processes that have a maintenance thread.
@@ -33,8 +35,9 @@ pub struct Figure {
 
 impl Case {
     /// Every case.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Delivery,
+        Self::Gzip,
         Self::Init,
         Self::Threads,
         Self::Idle,
@@ -47,6 +50,7 @@ impl Case {
     pub fn name(self) -> &'static str {
         match self {
             Self::Delivery => "delivery",
+            Self::Gzip => "gzip",
             Self::Init => "init",
             Self::Threads => "threads",
             Self::Idle => "idle",
@@ -62,7 +66,8 @@ impl Case {
     /// If a process cannot be started, fails, or does not end in time.
     pub fn run(self, home: &Path, quick: bool) -> io::Result<Vec<Figure>> {
         match self {
-            Self::Delivery => delivery::run(home, if quick { 1 } else { 5 }),
+            Self::Delivery => delivery::run(home, if quick { 1 } else { 5 }, &delivery::PLAIN),
+            Self::Gzip => delivery::run(home, if quick { 1 } else { 3 }, &delivery::GZIP),
             Self::Init => start::init(home, if quick { 10 } else { 30 }),
             Self::Threads => start::threads(home, if quick { 100 } else { 1000 }),
             Self::Idle => idle::run(home, quick),

@@ -12,19 +12,46 @@ use crate::measure::median;
 /// How many spans are delivered.
 pub const SPANS: u32 = 1_000_000;
 
-/// Processor time of the tracing process, less that of an empty one.
-pub const CPU: &str = "1,000,000 spans over HTTP, CPU s beyond an empty program";
-/// Peak memory of the tracing process.
-pub const PEAK: &str = "1,000,000 spans over HTTP, peak resident MiB";
-/// Spans that the backend has counted.
-pub const ARRIVED: &str = "1,000,000 spans over HTTP, spans that arrive";
+/// How the spans are sent, and what is measured of that.
+#[derive(Debug)]
+pub struct Way {
+    gzip: bool,
+    /// Processor time of the tracing process, less that of an empty one.
+    pub cpu: &'static str,
+    /// Peak memory of the tracing process.
+    pub peak: &'static str,
+    /// Spans that the backend has counted.
+    pub arrived: &'static str,
+    made: &'static str,
+    ended: &'static str,
+}
+
+/// As they are.
+pub const PLAIN: Way = Way {
+    gzip: false,
+    cpu: "1,000,000 spans over HTTP, CPU s beyond an empty program",
+    peak: "1,000,000 spans over HTTP, peak resident MiB",
+    arrived: "1,000,000 spans over HTTP, spans that arrive",
+    made: "1,000,000 spans over HTTP, s to make them",
+    ended: "1,000,000 spans over HTTP, s until the flush ends",
+};
+
+/// Compressed.
+pub const GZIP: Way = Way {
+    gzip: true,
+    cpu: "1,000,000 spans by gzip, CPU s beyond an empty program",
+    peak: "1,000,000 spans by gzip, peak resident MiB",
+    arrived: "1,000,000 spans by gzip, spans that arrive",
+    made: "1,000,000 spans by gzip, s to make them",
+    ended: "1,000,000 spans by gzip, s until the flush ends",
+};
 
 /// Runs the case so many times; the figures are the medians, but of arrivals the fewest.
 ///
 /// # Errors
 ///
 /// If a process fails.
-pub fn run(home: &Path, rounds: u32) -> io::Result<Vec<Figure>> {
+pub fn run(home: &Path, rounds: u32, way: &Way) -> io::Result<Vec<Figure>> {
     let (mut cpu, mut peak, mut make, mut all) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut arrived = u64::MAX;
     for round in 0..rounds {
@@ -33,6 +60,7 @@ pub fn run(home: &Path, rounds: u32) -> io::Result<Vec<Figure>> {
         let setting = Setting {
             root: Some(root.clone()),
             endpoint: Some(receiver.endpoint()),
+            gzip: way.gzip,
             spans: SPANS,
             ..Setting::default()
         };
@@ -50,10 +78,10 @@ pub fn run(home: &Path, rounds: u32) -> io::Result<Vec<Figure>> {
         value: value.unwrap_or_default(),
     };
     Ok(vec![
-        figure(CPU, median(cpu)),
-        figure(PEAK, median(peak)),
-        figure(ARRIVED, Some(arrived as f64)),
-        figure("1,000,000 spans over HTTP, s to make them", median(make)),
-        figure("1,000,000 spans over HTTP, s until the flush ends", median(all)),
+        figure(way.cpu, median(cpu)),
+        figure(way.peak, median(peak)),
+        figure(way.arrived, Some(arrived as f64)),
+        figure(way.made, median(make)),
+        figure(way.ended, median(all)),
     ])
 }

@@ -10,6 +10,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
+use flate2::read::GzDecoder;
+
 use super::otlp;
 use super::role::Role;
 use crate::process;
@@ -117,7 +119,11 @@ fn converse(connection: &TcpStream) -> io::Result<()> {
     connection.set_nodelay(true)?;
     let mut requests = BufReader::with_capacity(256 << 10, connection);
     let mut body = Vec::new();
-    while read_request(&mut requests, &mut body)? {
+    while let Some(is_gzip) = read_request(&mut requests, &mut body)? {
+        if is_gzip {
+            let compressed = std::mem::take(&mut body);
+            GzDecoder::new(&*compressed).take(LONGEST_BODY).read_to_end(&mut body)?;
+        }
         let Some(spans) = otlp::spans(&body) else {
             write!(
                 &mut &*connection,
@@ -132,18 +138,20 @@ fn converse(connection: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads a request's body; false where there is no further request.
-fn read_request(requests: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<bool> {
+const LONGEST_BODY: u64 = 64 << 20;
+
+/// Reads a request's body, and says whether it is compressed; nothing where there is no further request.
+fn read_request(requests: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<Option<bool>> {
     const LONGEST_HEAD: u64 = 64 << 10;
-    const LONGEST_BODY: u64 = 64 << 20;
     let refuse = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
 
     let mut head = requests.by_ref().take(LONGEST_HEAD);
     let mut line = String::new();
     if head.read_line(&mut line)? == 0 {
-        return Ok(false);
+        return Ok(None);
     }
     let mut length = None;
+    let mut is_gzip = false;
     loop {
         line.clear();
         if head.read_line(&mut line)? == 0 {
@@ -152,6 +160,9 @@ fn read_request(requests: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<b
         match line.trim_end().split_once(':') {
             Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
                 length = value.trim().parse::<u64>().ok();
+            }
+            Some((name, value)) if name.eq_ignore_ascii_case("content-encoding") => {
+                is_gzip = value.trim() == "gzip";
             }
             None if line.trim_end().is_empty() => break,
             _ => {}
@@ -164,7 +175,7 @@ fn read_request(requests: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<b
     if requests.take(length).read_to_end(body)? as u64 != length {
         return refuse("a body that is cut");
     }
-    Ok(true)
+    Ok(Some(is_gzip))
 }
 
 #[cfg(test)]
@@ -174,7 +185,7 @@ mod tests {
     fn read(mut bytes: &[u8]) -> io::Result<Vec<Vec<u8>>> {
         let mut bodies = Vec::new();
         let mut body = Vec::new();
-        while read_request(&mut bytes, &mut body)? {
+        while read_request(&mut bytes, &mut body)?.is_some() {
             bodies.push(body.clone());
         }
         Ok(bodies)

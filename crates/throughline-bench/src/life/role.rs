@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use throughline::{Tracing, span};
+use throughline::{Compression, Destination, Tracing, span};
 
 use super::{proc, receiver};
 use crate::cases::{Order, native};
@@ -46,6 +46,10 @@ pub struct Setting {
     /// The backend, if there is one
     #[arg(long, hide = true)]
     pub endpoint: Option<String>,
+
+    /// Whether requests are compressed
+    #[arg(long, hide = true)]
+    pub gzip: bool,
 
     /// How many spans to make
     #[arg(long, hide = true, default_value_t = 0)]
@@ -136,6 +140,9 @@ impl Setting {
         if let Some(endpoint) = &self.endpoint {
             arguments.extend(["--endpoint".into(), endpoint.into()]);
         }
+        if self.gzip {
+            arguments.push("--gzip".into());
+        }
         if let Some(quota) = self.quota {
             arguments.extend(["--quota".into(), quota.to_string().into()]);
         }
@@ -156,7 +163,11 @@ fn start(setting: &Setting) -> io::Result<Tracing> {
     let root = root.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "this role needs --root"))?;
     let mut builder = throughline::builder("life").spool_dir(root);
     if let Some(endpoint) = &setting.endpoint {
-        builder = builder.endpoint(endpoint);
+        let compression = match setting.gzip {
+            true => Compression::Gzip,
+            false => Compression::None,
+        };
+        builder = builder.destination(Destination::otlp(endpoint).compression(compression));
     }
     if let Some(quota) = setting.quota {
         builder = builder.spool_bytes(quota).history_bytes(0);
@@ -220,6 +231,7 @@ mod tests {
         let setting = Setting {
             root: Some("/spool".into()),
             endpoint: Some("http://127.0.0.1:4318".to_owned()),
+            gzip: true,
             spans: 2000,
             quota: Some(1 << 20),
             settle: 10,

@@ -55,16 +55,16 @@ impl fmt::Display for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::life::delivery::PEAK;
+    use crate::life::delivery::PLAIN;
 
     #[test]
     fn figure_stands_in_table_and_json_with_its_verdict() {
         let table = Table::new(vec![Figure {
-            what: PEAK,
+            what: PLAIN.peak,
             value: 210.25,
         }]);
         let text = table.to_string();
-        let lines: Vec<_> = text.lines().filter(|line| line.starts_with(PEAK)).collect();
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with(PLAIN.peak)).collect();
         assert!(lines[0].ends_with(" 210.25"), "{text}");
         assert!(lines[1].ends_with("NOT MET"), "{text}");
         let document: Value = serde_json::from_str(&table.json()).expect("valid JSON");

@@ -43,14 +43,16 @@ pub(super) enum Ending {
 
 impl Answer {
     /// What a Collector answers: full success if all is right, else 404 for another path than
-    /// `/v1/traces`, 405 for another method than POST, 415 for another type than protobuf (or a
-    /// compressed body, which this receiver does not read), 400 for a body that cannot be decoded.
+    /// `/v1/traces`, 405 for another method than POST, 415 for another type than protobuf or another
+    /// compression than gzip, 400 for a body that cannot be decoded.
     pub fn to(request: &Request) -> Self {
         if request.path != "/v1/traces" {
             Self::status(404)
         } else if request.method != Method::POST {
             Self::status(405)
-        } else if request.header("content-type") != Some(PROTOBUF) || request.headers.contains_key("content-encoding") {
+        } else if request.header("content-type") != Some(PROTOBUF)
+            || request.header("content-encoding").is_some_and(|name| name != "gzip")
+        {
             Self::status(415)
         } else if let Err(error) = request.export() {
             Self::status(400).message(&error.to_string())

@@ -1,10 +1,12 @@
 //! What a receiver got: requests as they came, and the spans in them.
 
 use std::fmt::Write as _;
+use std::io::{self, Read as _};
 use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flate2::read::GzDecoder;
 use http::{HeaderMap, Method};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -12,6 +14,9 @@ use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
+
+/// More is not decompressed.
+const LONGEST_BODY: u64 = 64 << 20;
 
 /// A request as it came in.
 #[derive(Debug, Clone)]
@@ -34,13 +39,22 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body, decoded.
+    /// The body, decompressed and decoded.
     ///
     /// # Errors
     ///
-    /// When the body is not an `ExportTraceServiceRequest` in protobuf.
-    pub fn export(&self) -> Result<ExportTraceServiceRequest, prost::DecodeError> {
-        ExportTraceServiceRequest::decode(self.body.clone())
+    /// When the body is not an `ExportTraceServiceRequest` in protobuf, or not what its `Content-Encoding` says.
+    pub fn export(&self) -> io::Result<ExportTraceServiceRequest> {
+        let body = match self.header("content-encoding") {
+            None => self.body.clone(),
+            Some("gzip") => {
+                let mut body = Vec::new();
+                GzDecoder::new(&*self.body).take(LONGEST_BODY).read_to_end(&mut body)?;
+                body.into()
+            }
+            Some(other) => return Err(io::Error::other(format!("there is no content encoding {other} here"))),
+        };
+        ExportTraceServiceRequest::decode(body).map_err(io::Error::other)
     }
 }
 
@@ -64,7 +78,7 @@ pub struct ReceivedSpan {
 
 impl ReceivedSpan {
     /// The spans of a request, in order.
-    pub(super) fn of(request: &Request) -> Result<Vec<Self>, prost::DecodeError> {
+    pub(super) fn of(request: &Request) -> io::Result<Vec<Self>> {
         let headers = Arc::new(request.headers.clone());
         let mut spans = Vec::new();
         for group in request.export()?.resource_spans {

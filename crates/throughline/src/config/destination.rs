@@ -9,6 +9,7 @@ use ring::hmac;
 use super::certificates::Certificates;
 use super::endpoint::Endpoint;
 use super::pairs::percent_decoded;
+use crate::destination::Compression;
 
 /// A backend that speaks OTLP as `http/protobuf`.
 #[derive(Clone)]
@@ -18,6 +19,7 @@ pub(crate) struct Destination {
     pub(crate) headers: HeaderMap,
     /// For one request, connecting included; `None` is no limit.
     pub(crate) timeout: Option<Duration>,
+    pub(crate) compression: Compression,
     pub(crate) certificates: Certificates,
 }
 
@@ -40,6 +42,7 @@ impl Destination {
             endpoint,
             headers,
             timeout,
+            compression: Compression::None,
             certificates: Certificates::default(),
         }
     }

@@ -13,7 +13,7 @@ use super::endpoint::Endpoint;
 use super::headers;
 use super::masked::masked;
 use super::variables::{Variables, milliseconds};
-use crate::destination::Protocol;
+use crate::destination::{Compression, Protocol};
 
 /// The two names of an option, the stronger one first: the variable of traces and that of all
 /// signals.
@@ -105,6 +105,7 @@ fn from_code(destination: &crate::destination::Destination, variables: &mut Vari
         client: destination.client.clone().map(ClientFiles::from),
     };
     Some(Destination {
+        compression: destination.compression,
         certificates,
         ..Destination::new(endpoint, all, time_limit(destination.timeout))
     })
@@ -126,7 +127,7 @@ fn choose_one(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
     let timeout = settings
         .timeout
         .or_else(|| variables.first(&TIMEOUT, "using 10000", milliseconds));
-    compression(variables);
+    let compression = compression(variables);
     let Some(endpoint) = chosen_endpoint(settings, exporter, variables) else {
         return Choice::NothingChosen;
     };
@@ -136,6 +137,7 @@ fn choose_one(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
     }
     let certificates = certificates(&endpoint, variables);
     Choice::Send(vec![Destination {
+        compression,
         certificates,
         ..Destination::new(endpoint, headers, time_limit(timeout))
     }])
@@ -226,20 +228,14 @@ fn protocol(variables: &mut Variables<'_>) -> bool {
     }
 }
 
-fn compression(variables: &mut Variables<'_>) {
-    let gzip_is_not_built = |text: &str| match text.to_ascii_lowercase().as_str() {
-        "none" => Ok(()),
-        "gzip" => Err("is not built yet".to_owned()),
+fn compression(variables: &mut Variables<'_>) -> Compression {
+    let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
+        "none" => Ok(Compression::None),
+        "gzip" => Ok(Compression::Gzip),
         _ => Err("is not gzip or none".to_owned()),
     };
-    let names = COMPRESSION;
-    for name in names {
-        if variables.text(name).is_some() {
-            // The first that is set decides; both ways nothing is compressed.
-            variables.first(&[name], "requests are sent uncompressed", gzip_is_not_built);
-            return;
-        }
-    }
+    let found = variables.first(&COMPRESSION, "requests are sent uncompressed", parse);
+    found.unwrap_or_default()
 }
 
 fn request_headers(settings: &Settings, variables: &mut Variables<'_>) -> HeaderMap {

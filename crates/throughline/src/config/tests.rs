@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::destination::Compression;
 
 /// What `read` makes of `settings` and these variables, and what it says of wrong ones.
 fn config(settings: &Settings, variables: &[(&str, &str)]) -> (Config, Vec<String>) {
@@ -218,8 +219,8 @@ fn unusable_value_is_named_with_what_is_used_instead() {
         ),
         (
             "OTEL_EXPORTER_OTLP_COMPRESSION",
-            "gzip",
-            "OTEL_EXPORTER_OTLP_COMPRESSION=gzip is not built yet; requests are sent uncompressed",
+            "zstd",
+            "OTEL_EXPORTER_OTLP_COMPRESSION=zstd is not gzip or none; requests are sent uncompressed",
         ),
         (
             "OTEL_EXPORTER_OTLP_CERTIFICATE",
@@ -263,6 +264,23 @@ fn bad_specific_value_gives_way_to_the_general_one() {
           OTEL_EXPORTER_OTLP_TIMEOUT"
         ]
     );
+}
+
+#[test]
+fn compression_of_traces_beats_that_of_all_signals() {
+    const ALL: &str = "OTEL_EXPORTER_OTLP_COMPRESSION";
+    const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION";
+    for (variables, expected) in [
+        (&[][..], Compression::None),
+        (&[(ALL, "gzip")], Compression::Gzip),
+        (&[(ALL, "none")], Compression::None),
+        (&[(ALL, "gzip"), (TRACES, "none")], Compression::None),
+        (&[(ALL, "none"), (TRACES, "GZIP")], Compression::Gzip),
+    ] {
+        let (config, said) = from_environment(&[&[ENDPOINT][..], variables].concat());
+        assert_eq!(first(config).unwrap().compression, expected, "{variables:?}");
+        assert_eq!(said, [""; 0]);
+    }
 }
 
 #[test]

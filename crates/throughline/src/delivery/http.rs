@@ -2,10 +2,12 @@
 //! which is kept alive. Redirects are not followed: keys are for the host they were given for.
 
 use std::error::Error;
+use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
+use flate2::write::GzEncoder;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -16,6 +18,7 @@ use super::connect::connect;
 use super::outcome::{Failure, Outcome};
 use super::tls::{Tls, tls_failure};
 use crate::config::Destination;
+use crate::destination::Compression;
 
 /// "After decompression, over = non-retryable."
 const LONGEST_ANSWER: usize = 4 << 20;
@@ -33,6 +36,8 @@ pub(crate) struct Client {
     /// Between requests, while the backend keeps it open.
     connection: Option<SendRequest<Full<Bytes>>>,
     tls: Tls,
+    /// What was compressed last, and what it became: a request that failed comes again.
+    compressed: Option<(Bytes, Bytes)>,
 }
 
 impl Client {
@@ -41,6 +46,9 @@ impl Client {
         headers.insert(USER_AGENT, OURSELVES);
         headers.extend(destination.headers.clone());
         headers.insert(CONTENT_TYPE, OTLP);
+        if destination.compression == Compression::Gzip {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         let host = HeaderValue::from_str(destination.endpoint.authority())
             .expect("a parsed authority has visible ASCII characters only");
         headers.insert(HOST, host);
@@ -49,6 +57,7 @@ impl Client {
             destination,
             headers,
             connection: None,
+            compressed: None,
         }
     }
 
@@ -59,11 +68,27 @@ impl Client {
     /// Posts `body`. Ends within the destination's timeout; may be dropped at any point, which
     /// closes the connection.
     pub(crate) async fn send(&mut self, body: Bytes) -> Outcome {
-        match self.destination.timeout {
+        let body = self.encoded(body);
+        let outcome = match self.destination.timeout {
             None => self.attempt(body).await,
             Some(limit) => match tokio::time::timeout(limit, self.attempt(body)).await {
                 Ok(outcome) => outcome,
                 Err(_) => Outcome::failed(Failure::TimedOut, format_args!("{limit:?}")),
+            },
+        };
+        if let Outcome::Accepted { .. } = outcome {
+            self.compressed = None;
+        }
+        outcome
+    }
+
+    /// The body as it goes over the wire.
+    fn encoded(&mut self, body: Bytes) -> Bytes {
+        match self.destination.compression {
+            Compression::None => body,
+            Compression::Gzip => match &self.compressed {
+                Some((last, compressed)) if *last == body => compressed.clone(),
+                _ => self.compressed.insert((body.clone(), gzip(&body))).1.clone(),
             },
         }
     }
@@ -108,6 +133,13 @@ impl Client {
             Err(error) => failure(&error),
         }
     }
+}
+
+fn gzip(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::fast());
+    let written = encoder.write_all(body);
+    let compressed = written.and_then(|()| encoder.finish());
+    compressed.expect("memory takes whatever is written").into()
 }
 
 /// The outcome, and whether the answer was read to its end.

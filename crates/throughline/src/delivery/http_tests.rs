@@ -16,6 +16,14 @@ fn client(url: &str, timeout: Option<Duration>) -> Client {
     ))
 }
 
+fn gzip_client(url: &str) -> Client {
+    let endpoint = Endpoint::from_base(url).unwrap();
+    Client::new(Destination {
+        compression: Compression::Gzip,
+        ..Destination::new(endpoint, HeaderMap::new(), Some(10 * SECOND))
+    })
+}
+
 /// A client for `receiver` that trusts the authority of `other`, and shows the certificate that is for clients of `shown`.
 fn tls_client(receiver: &Receiver, other: &Receiver, shown: Option<&Receiver>) -> Client {
     let client = shown.and_then(Receiver::client_pem);
@@ -202,6 +210,37 @@ fn every_fault_has_its_name() {
 }
 
 #[test]
+fn request_is_compressed_once_however_often_it_is_sent() {
+    let answers = |request: &Request| match request.number {
+        1 => Answer::status(503),
+        _ => Answer::to(request),
+    };
+    let receiver = Receiver::with(answers).unwrap();
+    let mut client = gzip_client(&receiver.endpoint());
+    let compressed = |client: &Client| client.compressed.as_ref().map(|(_, sent)| sent.as_ptr());
+    run(async {
+        let one = body();
+        let refused = client.send(one.clone()).await;
+        assert!(matches!(refused, Outcome::Status { code: 503, .. }), "{refused}");
+        let first = compressed(&client).expect("it is kept");
+        // As it is read from the spool again.
+        let again = Bytes::copy_from_slice(&one);
+        assert_eq!(client.encoded(again.clone()).as_ptr(), first);
+        assert_eq!(client.send(again).await, Outcome::success());
+        // It is kept for no longer than it may be needed.
+        assert_eq!(compressed(&client), None);
+        let other: Bytes = sample::request(&["another"]).into();
+        assert_eq!(client.send(other).await, Outcome::success());
+    });
+    let names: Vec<_> = receiver.spans().iter().map(|span| span.name.clone()).collect();
+    assert_eq!(names, ["one", "another"]);
+    for request in receiver.requests() {
+        assert_eq!(request.header("content-encoding"), Some("gzip"));
+        assert_eq!(request.body[..2], [0x1f, 0x8b], "RFC 1952, section 2.3.1");
+    }
+}
+
+#[test]
 fn certificate_is_trusted_only_with_its_authority() {
     let receiver = Receiver::start_tls().unwrap();
     let stranger = Receiver::start_tls().unwrap();
@@ -304,6 +343,9 @@ fn real_collector_and_a_real_jaeger_take_what_is_sent() {
         let outcome = run(client(&collector.endpoint(), Some(10 * SECOND)).send(body()));
         assert_eq!(outcome, Outcome::success());
         assert_eq!(collector.wait_for(1, 10 * SECOND).unwrap()[0].name, "one");
+        let outcome = run(gzip_client(&collector.endpoint()).send(sample::request(&["compressed"]).into()));
+        assert_eq!(outcome, Outcome::success());
+        assert_eq!(collector.wait_for(2, 10 * SECOND).unwrap()[1].name, "compressed");
         let wrong_path = format!("{}/nowhere", collector.endpoint());
         let outcome = run(client(&wrong_path, Some(10 * SECOND)).send(body()));
         assert!(matches!(outcome, Outcome::Status { code: 404, .. }), "{outcome:?}");
@@ -315,6 +357,8 @@ fn real_collector_and_a_real_jaeger_take_what_is_sent() {
     }
     if let Some(jaeger) = require_tool(Jaeger::start()) {
         let outcome = run(client(&jaeger.endpoint(), Some(10 * SECOND)).send(body()));
+        assert_eq!(outcome, Outcome::success());
+        let outcome = run(gzip_client(&jaeger.endpoint()).send(body()));
         assert_eq!(outcome, Outcome::success());
         assert!(jaeger.trace(sample::TRACE_ID).is_ok());
     }
