@@ -9,6 +9,15 @@ pub(crate) enum Case {
     Lower,
 }
 
+/// Reads any number of pairs of digits of either case.
+pub(crate) fn decode_any(text: &[u8]) -> Option<Vec<u8>> {
+    let pairs = text.chunks(2).map(|pair| match pair {
+        [high, low] => Some(digit(*high, Case::Any)? << 4 | digit(*low, Case::Any)?),
+        _ => None,
+    });
+    pairs.collect()
+}
+
 /// Reads exactly `2 * N` digits, nothing before, between or after them.
 pub(crate) fn decode<const N: usize>(text: &[u8], case: Case) -> Option<[u8; N]> {
     if text.len() != 2 * N {

@@ -1,6 +1,6 @@
-//! OTLP/JSON: spans as text that backends and people can read.
+//! OTLP/JSON: spans as text that backends and people can read, written and read.
 //!
-//! The proto3 JSON mapping with the deviations of OTLP: ids are lower-case hexadecimal, enums are
+//! What is written: the proto3 JSON mapping with the deviations of OTLP: ids are lower-case hexadecimal, enums are
 //! integers. 64-bit numbers are strings, NaN and the infinities too, bytes are base64. Fields with
 //! their default value are left out, apart from ids, name, kind and times of a span, and from the
 //! values of an empty array or map, without which some readers refuse it. What OTLP may
@@ -8,8 +8,12 @@
 //!
 //! Everything is on one line, so that a request is a line of a JSONL file.
 
+mod fields;
+mod parser;
+mod read;
 mod syntax;
 
+pub use read::{InvalidJson, read_request, read_response, read_span, read_status};
 use syntax::{Object, base64, double, list, push, quoted, string};
 
 use crate::any_value::{AnyValueView, KeyValues};
