@@ -77,7 +77,9 @@ pub struct Batch<'a> {
     span: Recording<'a>,
     keys: u64,
     attributes: u32,
-    /// Where the next field goes in the span's bytes, which count it only when all is written.
+    /// Where the span's bytes end that count.
+    counted: usize,
+    /// Where the next field goes. The span's bytes count it only when all is written.
     at: usize,
     end: usize,
 }
@@ -90,6 +92,7 @@ impl<'a> Batch<'a> {
         Self {
             keys: notes.keys,
             attributes: notes.attributes,
+            counted: at,
             at,
             end,
             span,
@@ -118,6 +121,7 @@ impl<'a> Batch<'a> {
         let notes = self.span.notes();
         (self.keys, self.attributes) = (notes.keys, notes.attributes);
         (_, self.at, self.end) = self.span.room();
+        self.counted = self.at;
     }
 
     /// The same, where the kind of value is known only when the program runs.
@@ -136,7 +140,8 @@ impl<'a> Batch<'a> {
         let notes = self.span.notes_mut();
         notes.keys = self.keys;
         notes.attributes = self.attributes;
-        if self.at < self.end {
+        // In a span that has outgrown its slot there is no room, and nothing was written here.
+        if self.at != self.counted {
             self.span.wrote_to(self.at);
         }
     }

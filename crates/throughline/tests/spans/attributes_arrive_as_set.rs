@@ -312,3 +312,43 @@ fn value_may_have_any_name() {
     };
     assert_eq!(pairs(&traced().end(hidden).attributes), [("none", number(1))]);
 }
+
+#[test]
+fn attributes_arrive_whatever_room_they_leave() {
+    // One of these lengths fills the memory that a span begins in to its last byte, whatever came before.
+    let lengths = 0..1200_usize;
+    let spans: Vec<_> = lengths
+        .clone()
+        .flat_map(|len| {
+            let long = "x".repeat(len);
+            let mut one_by_one = root("one by one");
+            one_by_one.set("number", len);
+            one_by_one.set("long", &*long);
+            let mut together = span!(parent: &Context::root(), "together", number = len, long = &*long);
+            let contexts = [one_by_one.context(), together.context()];
+            one_by_one.end();
+            together.set("more", true);
+            together.set("long", "again");
+            together.end();
+            contexts
+        })
+        .collect();
+    let received = traced().spans(&spans);
+    for (len, pair) in lengths.zip(received.chunks(2)) {
+        let number = number(i64::try_from(len).expect("it is small"));
+        assert_eq!(
+            pairs(&pair[0].attributes),
+            [("number", number.clone()), ("long", text(&"x".repeat(len)))],
+            "{len}"
+        );
+        assert_eq!(
+            pairs(&pair[1].attributes),
+            [
+                ("number", number),
+                ("long", text("again")),
+                ("more", Any::BoolValue(true))
+            ],
+            "{len}"
+        );
+    }
+}
