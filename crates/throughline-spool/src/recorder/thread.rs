@@ -290,11 +290,15 @@ impl Thread {
     #[cold]
     fn attach(&self) -> Option<&'static Recorder> {
         let recorder = Recorder::current()?;
-        if self.fork_number.get() != recorder.fork_number() {
-            // What is at hand belongs to the parent of a fork: forget it, it is not ours to give back.
+        let before = self.fork_number.get();
+        if before != recorder.fork_number() {
+            // What is at hand belongs to the parent of a fork: forget it, it is not ours to give back. A thread that is new here
+            // has nothing at hand, but may have entered a span that was made on another.
             self.loaded.set(0);
             self.refill.set(1);
-            self.entered.set(None);
+            if before != fork_number::NEVER {
+                self.entered.set(None);
+            }
             self.lease_size.set(0);
             // Forgotten, not dropped into the parent's recorder.
             std::mem::forget(self.swap_lease(None));

@@ -1,7 +1,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use throughline::{Context, Entered, Span, current, span};
+use throughline::{Context, Entered, InSpanExt as _, Span, current, span};
 
 use crate::traced::{root, traced};
 use crate::tree::tree;
@@ -250,4 +250,34 @@ fn guards_that_end_out_of_order_leave_the_youngest_reachable() {
         (tree(&inside_context), tree(&scope_context)),
         ("inside+third+fourth".into(), "scope".into())
     );
+}
+
+#[test]
+fn span_that_came_from_another_thread_stays_current_when_that_thread_makes_its_first_span() {
+    /// Makes a span current on the thread it has come to.
+    type Way = fn(Span, &dyn Fn());
+    let ways: [(&str, Way); 3] = [
+        ("guard", |span, f| {
+            let _entered = span.enter();
+            f();
+        }),
+        ("scope", |mut span, f| span.in_scope(f)),
+        ("future", |span, f| {
+            futures::executor::block_on(async { f() }.in_span(span))
+        }),
+    ];
+    for (way, make_current) in ways {
+        let span = root(way);
+        let context = span.context();
+        std::thread::spawn(move || {
+            make_current(span, &|| {
+                assert!(say("before"), "{way}");
+                span!("first").end();
+                assert!(say("after"), "{way}");
+            });
+        })
+        .join()
+        .unwrap();
+        assert_eq!(tree(&context), format!("{way}+before+after(first)"));
+    }
 }
