@@ -243,6 +243,16 @@ fn signal_that_kills_the_command_kills_run() {
 }
 
 #[test]
+fn signal_without_a_name_that_kills_the_command_kills_run() {
+    // STKFLT, IO, PWR, and the real-time signals.
+    for number in [16, 29, 30, 34, 64] {
+        let spool = Spool::new().unwrap();
+        let finished = run(&spool, &["run", "sh", "-c", &format!("kill -{number} $$")]);
+        assert_eq!((finished.code, finished.signal), (None, Some(number)), "{finished}");
+    }
+}
+
+#[test]
 fn signals_to_run_reach_the_command() {
     for (signal, name) in [
         (Signal::TERM, "TERM"),
@@ -291,6 +301,24 @@ fn run_stops_and_continues_with_the_command() {
     running.signal(Signal::TERM).unwrap();
     // The shell is dead, and with it what is asked of us; its child holds the pipes until the group is killed.
     wait_until("our end", || state(running.id()) == 'Z');
+}
+
+#[test]
+fn run_goes_on_when_somebody_stops_and_continues_the_command_alone() {
+    let spool = Spool::new().unwrap();
+    // The subshell is one who knows of the command only.
+    let script = "(sleep 0.2; kill -CONT $$) & kill -STOP $$; exit 7";
+    let running = throughline(&spool, &["run", "sh", "-c", script]).spawn().unwrap();
+    assert_eq!(running.wait().unwrap().code, Some(7));
+    // A script has no job control: nobody continues what stops in it.
+    let binary = env!("CARGO_BIN_EXE_throughline");
+    let script =
+        format!("{binary} run sh -c '(sleep 0.2; kill -CONT $$) & kill -TSTP $$; exit 7'; echo \"ended by $?\"");
+    let finished = throughline_testkit::Program::at("/bin/sh", &spool)
+        .args(["-c", &script])
+        .run()
+        .unwrap();
+    assert_eq!(finished.stdout, "ended by 7\n", "{finished}");
 }
 
 #[test]

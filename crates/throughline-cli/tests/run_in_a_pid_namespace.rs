@@ -68,11 +68,12 @@ fn process_one_reaps_orphans() {
 #[test]
 fn run_stops_with_the_command_in_a_session_from_outside() {
     let spool = Spool::new().unwrap();
-    // In here the session, and its id, are 0: `unshare` starts none of its own.
-    let script = "\"$0\" run sh -c 'kill -STOP $$; exit 7' & run=$!; \
+    // In here the session, and its id, are 0: `unshare` starts none of its own. With -m each job has a group of its own.
+    let script = "set -m; \"$0\" run sh -c 'kill -TSTP $$; exit 7' & run=$!; \
                   until grep -q '^State:.T' /proc/$run/status; do sleep 0.01; done; \
-                  kill -CONT $run; wait $run; echo \"ended by $?\"";
-    let Some(finished) = as_process_one(&spool, &["sh", "-c", script, THROUGHLINE]) else {
+                  kill -CONT $run; code=147; while [ $code = 147 ]; do wait $run; code=$?; done; \
+                  echo \"ended by $code\"";
+    let Some(finished) = as_process_one(&spool, &["bash", "-c", script, THROUGHLINE]) else {
         return;
     };
     assert_eq!(finished.stdout, "ended by 7\n", "{finished}");

@@ -96,6 +96,8 @@ fn script_without_an_interpreter_line_is_run_by_sh() {
     for script in [
         "$RUN ./script x",
         "PATH=$PWD:$PATH; $RUN script x",
+        "PATH=:$PATH; $RUN true x",
+        "PATH=no-such-directory::$PATH; $RUN true x",
         "PATH=first:no-such-directory::$PATH; $RUN script x",
         "$RUN ./empty",
     ] {

@@ -263,7 +263,7 @@ fn span_that_came_from_another_thread_stays_current_when_that_thread_makes_its_f
         }),
         ("scope", |mut span, f| span.in_scope(f)),
         ("future", |span, f| {
-            futures::executor::block_on(async { f() }.in_span(span))
+            futures::executor::block_on(async { f() }.in_span(span));
         }),
     ];
     for (way, make_current) in ways {

@@ -101,6 +101,7 @@ fn places(program: &OsStr) -> Vec<PathBuf> {
 /// Becomes the command, as execvp(3) does: what may not be executed is passed over while there are other places, and a
 /// file that is no program and does not name its interpreter is a script for `/bin/sh`. Not all C libraries do the latter.
 fn execute(command: &[CString], environment: &[CString]) -> Errno {
+    let is_searched_for = !command[0].as_bytes().contains(&b'/');
     let mut result = Errno::ENOENT;
     for place in places(OsStr::from_bytes(command[0].as_bytes())) {
         let Ok(place) = CString::new(place.into_os_string().into_vec()) else {
@@ -108,7 +109,7 @@ fn execute(command: &[CString], environment: &[CString]) -> Errno {
         };
         let Err(error) = execve(&place, command, environment);
         match error {
-            Errno::ENOENT | Errno::ENOTDIR if command[0] != place => {}
+            Errno::ENOENT | Errno::ENOTDIR if is_searched_for => {}
             Errno::EACCES => result = error,
             Errno::ENOEXEC => {
                 let shell = c"/bin/sh";

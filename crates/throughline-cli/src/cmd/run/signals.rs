@@ -10,11 +10,13 @@ use rustix::io::retry_on_intr;
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, setrlimit, waitid,
 };
-use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH};
+use signal_hook::consts::{
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
+};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::origin::WithOrigin;
 use signal_hook::low_level::siginfo::{Cause, Origin};
-use signal_hook::low_level::{emulate_default_handler, signal_name};
+use signal_hook::low_level::{emulate_default_handler, raise, signal_name};
 
 use super::child::reap;
 use crate::inherited::Inherited;
@@ -72,6 +74,8 @@ enum Change {
     /// It is left to be reaped: until then its id is nobody else's, and can be sent signals.
     Exited,
     None,
+    /// By what a terminal's user or the program itself does, not by SIGSTOP: whoever sends that to a process alone, as
+    /// cpulimit(1) does, continues that one alone, and we could not see it go on.
     Stopped,
 }
 
@@ -83,7 +87,10 @@ impl Change {
         Ok(match look(options)? {
             Some(status) if status.stopped() => {
                 let _ = look(WaitIdOptions::STOPPED); // seen: not told again
-                Self::Stopped
+                match status.stopping_signal() {
+                    Some(SIGSTOP) => Self::None,
+                    _ => Self::Stopped,
+                }
             }
             Some(_) => Self::Exited,
             None => Self::None,
@@ -114,12 +121,13 @@ fn has_it_already(child: Pid, signal: &Origin) -> bool {
     }
 }
 
-/// Whether a shell may be watching us as a job: our parent is of the same session. The first process of a session, of a
-/// service or of a container would stop for good, since nobody knows that it has to be continued.
+/// Whether a shell may be watching us as a job: our parent is of the same session, and of another process group. The first
+/// process of a session, of a service or of a container, and the child of a script, would stop for good, since nobody knows
+/// that it has to be continued; where a whole group stops, the shell sees that of its first process.
 fn is_a_shells_job() -> bool {
     // What lies outside our PID namespace has the id 0, which rustix takes for impossible.
-    let session = getsid(None);
-    session != Ok(nix::unistd::getpid()) && getsid(Some(getppid())) == session
+    let (session, parent) = (getsid(None), Some(getppid()));
+    session != Ok(nix::unistd::getpid()) && getsid(parent) == session && getpgid(parent) != Ok(getpgrp())
 }
 
 /// Orphans become children of process 1, which is to reap them. Gives the child's end, if that was reaped with them.
@@ -149,6 +157,8 @@ pub fn die_by(number: i32) -> u8 {
     };
     let _ = setrlimit(Resource::Core, no_core);
     let _ = emulate_default_handler(number);
+    // It does not know real-time signals and a few others; nothing here has changed what these do.
+    let _ = raise(number);
     code
 }
 
