@@ -124,15 +124,46 @@ const SHORT_OPTIONS: [ShortOptions; 15] = [
 
 impl Scanner {
     fn argument(&mut self, argument: &str) -> String {
-        if self.next == Next::Secret && !is_option(argument) {
+        if let Some(shown) = self.whole(argument) {
             self.next = Next::Plain;
-            return REDACTED.to_owned();
+            return shown;
         }
         let without_pem = match argument.find(PEM) {
             Some(at) => format!("{}{REDACTED}", &argument[..at]),
             None => argument.to_owned(),
         };
         self.words(&without_assignments(&without_user_info(&without_pem)))
+    }
+
+    /// What is shown of an argument of which all, or all behind its name, is a secret, whatever characters that has.
+    fn whole(&mut self, argument: &str) -> Option<String> {
+        match self.next {
+            Next::Secret if !is_option(argument) => return Some(REDACTED.to_owned()),
+            Next::User if !is_option(argument) => {
+                let (user, _) = argument.split_once(':')?;
+                return Some(format!("{user}:{REDACTED}"));
+            }
+            _ => {}
+        }
+        if let Some((option @ ("--user" | "--proxy-user"), value)) = argument.split_once('=') {
+            let (user, _) = value.split_once(':')?;
+            return Some(format!("{option}={user}:{REDACTED}"));
+        }
+        if let Some((name, value)) = argument.split_once('=') {
+            let is_begin = |c: char| c.is_alphabetic() || matches!(c, '-' | '_');
+            let is_name = name.starts_with(is_begin) && name_at_end(name.trim_end()).0 == name.trim_end();
+            // What begins with a quote is a script's: there the quotes tell where it ends.
+            let is_all = !value.is_empty() && !value.trim_start().starts_with(['"', '\'', '\\']);
+            if is_name && is_all && is_telling(name.trim_end()) {
+                return Some(format!("{name}={REDACTED}"));
+            }
+        }
+        // A value of its own follows in the next argument.
+        if argument.len() > 2 {
+            self.short_option(argument)
+        } else {
+            None
+        }
     }
 
     /// The text without secrets that are words, as in `sh -c 'x --token y'`.
@@ -262,13 +293,32 @@ fn name_at_end(text: &str) -> (&str, bool) {
     (text.rsplit(|c| !is_of_name(c)).next().unwrap_or_default(), is_quoted)
 }
 
-/// Where a value ends: behind its quotes, if it has any, else where it `is_end`.
+/// Where a value ends: at the first place that `is_end`, but for what is quoted or escaped. One that begins with a bracket or
+/// with a command of a shell goes on to the end of the text.
 fn value_end(text: &str, is_end: impl Fn(char) -> bool) -> usize {
-    let plain = text.find(is_end).unwrap_or(text.len());
+    if text.starts_with(['{', '[', '(', '`']) || text.starts_with("$(") {
+        return text.len();
+    }
+    let mut at = 0;
+    while let Some(next) = text[at..].chars().next() {
+        let rest = &text[at..];
+        match quoted_len(rest) {
+            Some(len) => at += len,
+            None if is_end(next) => return at,
+            None => at += next.len_utf8(),
+        }
+    }
+    text.len()
+}
+
+/// The length of what is quoted at the start of this, quotes included, or of a character behind a backslash.
+fn quoted_len(text: &str) -> Option<usize> {
     let unescaped = text.trim_start_matches('\\');
     let escapes = text.len() - unescaped.len();
-    let Some(quote) = unescaped.chars().next().filter(|c| matches!(c, '"' | '\'' | '`')) else {
-        return plain;
+    let first = unescaped.chars().next();
+    let Some(quote) = first.filter(|c| matches!(c, '"' | '\'' | '`')) else {
+        // A backslash keeps the character behind it from ending anything.
+        return (escapes > 0).then(|| escapes + first.map_or(0, char::len_utf8));
     };
     let closing = format!("{}{quote}", &text[..escapes]);
     let mut at = escapes + 1;
@@ -276,11 +326,11 @@ fn value_end(text: &str, is_end: impl Fn(char) -> bool) -> usize {
         at += found + closing.len();
         let is_escaped = text[..at - closing.len()].ends_with('\\');
         if !is_escaped {
-            return at;
+            return Some(at);
         }
     }
     // It never closes.
-    text.len()
+    Some(text.len())
 }
 
 /// Where a header's value ends: with the quote that its name began with, or at the end.
@@ -297,8 +347,16 @@ fn without_user_info(argument: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
         out.push_str(before);
-        let authority = after.find(['/', '?', '#', ' ']).unwrap_or(after.len());
-        rest = match after[..authority].rfind('@') {
+        let end_of = |is_end: fn(char) -> bool| after.find(is_end).unwrap_or(after.len());
+        let authority = end_of(|c| matches!(c, '/' | '?' | '#') || c.is_whitespace());
+        // A password may hold what would end the authority, had it been encoded.
+        let word = end_of(|c| matches!(c, '"' | '\'' | '`') || c.is_whitespace());
+        let has_password = after[..authority].contains(':');
+        let user_info = after[..authority].rfind('@').or_else(|| match has_password {
+            true => after[..word].rfind('@'),
+            false => None,
+        });
+        rest = match user_info {
             Some(user_info) => {
                 out.push_str(REDACTED);
                 &after[user_info..]
@@ -389,7 +447,27 @@ mod tests {
                 "-eDB_PASS=hunter2|-DdbPass=hunter2",
                 "-eDB_PASS=[redacted]|-DdbPass=[redacted]",
             ),
-            ("a|password=hunter2;user=y", "a|password=[redacted];user=y"),
+            // A password may hold whatever separates things elsewhere.
+            ("a|password=x;hunter2", "a|password=[redacted]"),
+            ("--password=x&hunter2", "--password=[redacted]"),
+            ("--password=x, hunter2)", "--password=[redacted]"),
+            ("env|PGPASSWORD=correct hunter2|true", "env|PGPASSWORD=[redacted]|true"),
+            ("password = hunter2", "password =[redacted]"),
+            ("user=y;password=hunter2;q=1", "user=y;password=[redacted];q=1"),
+            ("PASSWORD=\"x\"\"hunter2\" y", "PASSWORD=[redacted] y"),
+            ("password='x'hunter2", "password=[redacted]"),
+            ("--set-json=auth={\"a\":\"hunter2\"}", "--set-json=auth=[redacted]"),
+            ("-u|me:x hunter2", "-u|me:[redacted]"),
+            ("--user=me:x hunter2", "--user=me:[redacted]"),
+            ("sshpass|-px hunter2|true", "sshpass|-p[redacted]|true"),
+            (
+                "sh|-c|export TOKEN=$(echo hunter2); true",
+                "sh|-c|export TOKEN=[redacted]",
+            ),
+            (
+                "sh|-c|x; PASSWORD=x\\ hunter2 true",
+                "sh|-c|x; PASSWORD=[redacted] true",
+            ),
             ("a|password=\"x hunter2\" user=y", "a|password=[redacted] user=y"),
             // URLs.
             ("https://h/p?api_key=hunter2&q=1", "https://h/p?api_key=[redacted]&q=1"),
@@ -403,6 +481,9 @@ mod tests {
                 "git|clone|https://[redacted]@h/r.git",
             ),
             ("a|http://h/x@y|http://hunter2@h", "a|http://h/x@y|http://[redacted]@h"),
+            ("postgres://u:x/hunter2@h/d", "postgres://[redacted]@h/d"),
+            ("postgres://u:x?hunter2#@h/d", "postgres://[redacted]@h/d"),
+            ("http://h:80/p http://h:80/q", "http://h:80/p http://h:80/q"),
             // Headers.
             ("-H|Authorization: Bearer hunter2 y", "-H|Authorization:[redacted]"),
             ("X-Api-Key:hunter2|Host: h:80", "X-Api-Key:[redacted]|Host: h:80"),
