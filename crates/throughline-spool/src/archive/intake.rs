@@ -295,7 +295,7 @@ impl<'l, 'a> Intake<'l, 'a> {
         trim(&sources)
     }
 
-    /// Keeps what nothing can be made of.
+    /// Keeps what nothing can be made of, all of one file in one.
     fn quarantine(&self, bytes: &[u8], found: &Segments, segments: &[Trimmed]) -> Result<(), Trouble> {
         let torn = found.placed.iter().zip(segments).flat_map(|(placed, trimmed)| {
             let start = placed.range.start;
@@ -304,10 +304,10 @@ impl<'l, 'a> Intake<'l, 'a> {
                 .iter()
                 .map(move |torn| start + torn.start..start + torn.end)
         });
-        for range in found.damaged.iter().cloned().chain(torn) {
-            let layout = self.locked.layout;
-            kept::quarantine(&*layout.files, layout.root.path(), &bytes[range])?;
-        }
+        let parts = found.damaged.iter().cloned().chain(torn);
+        let parts = parts.map(|range| kept::without_zeroes(&bytes[range]));
+        let layout = self.locked.layout;
+        kept::quarantine(&*layout.files, layout.root.path(), &parts.collect::<Vec<_>>().concat())?;
         Ok(())
     }
 

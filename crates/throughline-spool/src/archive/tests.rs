@@ -669,6 +669,24 @@ fn damaged_files_cost_what_they_held_and_are_not_removed_unread() {
 }
 
 #[test]
+fn damaged_records_of_one_file_are_kept_in_one_file() {
+    const NAME: &[u8] = b"a span";
+    let fixture = Fixture::new();
+    let file = fixture.dead(1, 1..=300).path().join("segments-0000");
+    let mut bytes = fs::read(&file).expect("it is there");
+    let marked: Vec<_> = (0..bytes.len() - NAME.len())
+        .filter(|at| bytes[*at..].starts_with(NAME))
+        .collect();
+    assert_eq!(marked.len(), 300);
+    marked.iter().for_each(|at| bytes[*at] ^= 1);
+    fs::write(&file, bytes).expect("it can be written");
+    let archive = fixture.archive_all();
+    assert!(delivered(&archive, 0).is_empty());
+    assert_eq!(ledger(&fixture).dropped[Dropped::Damaged as usize], 300);
+    assert_eq!(fixture.quarantined(), 1);
+}
+
+#[test]
 fn lost_manifest_is_replaced_by_the_process_record_of_a_segment() {
     for change in [zero, flip, truncate, remove] {
         let fixture = Fixture::new();
