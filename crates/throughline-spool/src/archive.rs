@@ -159,9 +159,9 @@ impl Archive {
             return Ok(progress);
         }
         let Some(mut locked) = Locked::take(&self.layout)? else {
+            // The other one takes care, or whoever looks next: asking again and again would keep a processor busy for as long as
+            // the other one is stopped, or waits for a slow disk.
             progress.is_busy = true;
-            // Of a few the other one takes care.
-            progress.has_more = found.dead.len() >= budget;
             return Ok(progress);
         };
         progress.has_more = self.candidates.has_more();

@@ -156,9 +156,17 @@ pub(crate) fn start(recorder: &'static Recorder) -> io::Result<()> {
     started.map(drop)
 }
 
+/// How long until what has ended meanwhile is to be synced, so long after it was last.
+fn until_sync(every: Duration, since_last: Duration) -> Duration {
+    // Never at once again, should a sync fail.
+    every.saturating_sub(since_last).max(every.min(CHORES))
+}
+
 fn run(recorder: &'static Recorder) {
     let maintenance = recorder.maintenance();
     let mut synced = Instant::now();
+    // Whether a span has ended since, as far as is known.
+    let mut needs_sync = false;
     let mut pause = FIRST;
     while fork_number::current() == recorder.fork_number() {
         let now = Instant::now();
@@ -167,12 +175,14 @@ fn run(recorder: &'static Recorder) {
         if let Some(every) = sync_every {
             if now.saturating_duration_since(synced) >= every {
                 synced = now;
+                needs_sync = false;
                 recorder.sync_in_background();
             }
         }
         // One look without a span since the last one, and the program rests.
         fork_number::request_attention();
         let is_active = maintenance.is_active.swap(false, Ordering::AcqRel);
+        needs_sync |= is_active;
         let is_due = recorder.needs_another_look();
         let mut next = match (is_due, is_active) {
             (true, _) => CHORES,
@@ -188,8 +198,8 @@ fn run(recorder: &'static Recorder) {
                 }
             }
         };
-        if let Some(every) = sync_every.filter(|_| is_active) {
-            next = next.min(every);
+        if let Some(every) = sync_every.filter(|_| needs_sync) {
+            next = next.min(until_sync(every, now.saturating_duration_since(synced)));
         }
         // A file that could not be made is tried again.
         if let Some(retry_at) = recorder.store().retry_at() {
@@ -198,5 +208,25 @@ fn run(recorder: &'static Recorder) {
         maintenance.sleep(next);
         maintenance.resting.fetch_and(!MAINTENANCE, Ordering::AcqRel);
         pause = BUSY;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sync_is_due_when_the_period_is_over_and_not_all_the_time_when_it_fails() {
+        let millis = Duration::from_millis;
+        for (every, since_last, expected) in [
+            (5000, 0, 5000),
+            (5000, 3000, 2000),
+            (5000, 5000, 50),
+            (5000, 9000, 50),
+            (20, 0, 20),
+            (20, 30, 20),
+        ] {
+            assert_eq!(until_sync(millis(every), millis(since_last)), millis(expected));
+        }
     }
 }
