@@ -139,6 +139,8 @@ struct Calibration {
     /// The counter's rate, once it may be used.
     rate: Option<u64>,
     is_invariant: bool,
+    /// The rate between the last two looks, if they found a break between them.
+    suspected: Option<u64>,
 }
 
 thread_local! {
@@ -154,6 +156,7 @@ impl Calibration {
             last: first,
             rate: None,
             is_invariant,
+            suspected: None,
         }
     }
 
@@ -170,16 +173,24 @@ impl Calibration {
         if self.has_break(now) {
             // The rate that is known is still right: it is the processor's. What is measured anew has to be better than it.
             self.first = *now;
+            let suspected = std::mem::replace(&mut self.suspected, rate_between(&self.last, now));
+            // Unless it is off twice by the same: that is no suspend, but the counter of another machine, to which this one has moved.
+            if let (Some(_), Some(before), Some(rate)) = (self.rate, suspected, self.suspected) {
+                if rate.abs_diff(before) <= before / 1000 {
+                    self.rate = Some(rate);
+                }
+            }
+        } else {
+            self.suspected = None;
         }
         self.last = *now;
-        let elapsed = now.monotonic.saturating_sub(self.first.monotonic);
-        let ticks = now.tsc.saturating_sub(self.first.tsc);
         let long_enough = match self.rate {
             None => CALIBRATION,
             Some(_) => RECALIBRATION,
         };
-        if self.is_invariant && ticks > 0 && elapsed >= long_enough.as_nanos() as u64 {
-            self.rate = Some(((u128::from(elapsed) << 32) / u128::from(ticks)) as u64);
+        let elapsed = now.monotonic.saturating_sub(self.first.monotonic);
+        if self.is_invariant && elapsed >= long_enough.as_nanos() as u64 {
+            self.rate = rate_between(&self.first, now).or(self.rate);
         }
         self.rate
     }
@@ -191,12 +202,21 @@ impl Calibration {
             return true;
         };
         let elapsed = now.monotonic.saturating_sub(self.last.monotonic);
-        self.rate.is_some_and(|rate| {
-            let difference = scale(ticks, rate).abs_diff(elapsed);
-            // One part in a thousand, or what it takes to lose the processor between two readings.
-            difference > (elapsed / 1000).max(10_000_000)
-        })
+        let other = match self.rate {
+            Some(rate) => scale(ticks, rate),
+            // As long as there is no rate, the wall clock tells: it goes on while the machine sleeps.
+            None => now.wall.saturating_sub(self.last.wall),
+        };
+        // One part in a thousand, or what it takes to lose the processor between two readings.
+        other.abs_diff(elapsed) > (elapsed / 1000).max(10_000_000)
     }
+}
+
+/// The counter's rate from one moment to another; nothing if it has not moved on.
+fn rate_between(first: &Sample, now: &Sample) -> Option<u64> {
+    let elapsed = now.monotonic.saturating_sub(first.monotonic);
+    let ticks = now.tsc.checked_sub(first.tsc).filter(|ticks| *ticks > 0)?;
+    Some(((u128::from(elapsed) << 32) / u128::from(ticks)) as u64)
 }
 
 /// All clocks at one moment.
@@ -492,10 +512,18 @@ mod tests {
         now: Sample,
         calibration: Calibration,
         anchor: Anchor,
+        ticks_per_second: u64,
     }
 
     impl Machine {
+        /// It runs, and knows its rate.
         fn started() -> Self {
+            let mut machine = Self::begun();
+            machine.run(SECOND);
+            machine
+        }
+
+        fn begun() -> Self {
             let now = Sample {
                 tsc: 1_000,
                 monotonic: 500,
@@ -508,18 +536,17 @@ mod tests {
                 rate: Anchor::ONE,
                 steady_rate: Anchor::ONE,
             };
-            let mut machine = Self {
+            Self {
                 now,
                 calibration: Calibration::new(now, true),
                 anchor,
-            };
-            machine.run(SECOND);
-            machine
+                ticks_per_second: 2 * SECOND,
+            }
         }
 
         fn run(&mut self, nanos: u64) {
             for _ in 0..nanos / (SECOND / 2) {
-                self.now.tsc += SECOND;
+                self.now.tsc += self.ticks_per_second / 2;
                 self.now.monotonic += SECOND / 2;
                 self.now.wall += SECOND / 2;
                 self.tick();
@@ -584,6 +611,24 @@ mod tests {
                     machine.wall_error()
                 );
             }
+        }
+    }
+
+    #[test]
+    fn rate_that_is_wrong_is_found_out() {
+        // Restored on a machine whose counter is 5 % faster.
+        let mut moved = Machine::started();
+        moved.run(60 * SECOND);
+        moved.ticks_per_second = 2 * SECOND + SECOND / 10;
+        moved.run(5 * SECOND);
+        // Asleep for an hour while the rate was measured for the first time, and the counter went on.
+        let mut slept = Machine::begun();
+        slept.now.tsc += 3600 * 2 * SECOND;
+        slept.now.wall += 3600 * SECOND;
+        slept.run(5 * SECOND);
+        for (name, mut machine) in [("moved", moved), ("slept", slept)] {
+            let lasted = machine.span(|machine| machine.run(10 * SECOND));
+            assert!(lasted.abs_diff(10 * SECOND) < 10_000, "{name}: {lasted}");
         }
     }
 
