@@ -625,6 +625,8 @@ mod tests {
         let mut slept = Machine::begun();
         slept.now.tsc += 3600 * 2 * SECOND;
         slept.now.wall += 3600 * SECOND;
+        slept.run(SECOND / 2);
+        assert_eq!(slept.anchor.source, Source::Monotonic, "nothing is known of the counter yet");
         slept.run(5 * SECOND);
         for (name, mut machine) in [("moved", moved), ("slept", slept)] {
             let lasted = machine.span(|machine| machine.run(10 * SECOND));
