@@ -626,7 +626,11 @@ mod tests {
         slept.now.tsc += 3600 * 2 * SECOND;
         slept.now.wall += 3600 * SECOND;
         slept.run(SECOND / 2);
-        assert_eq!(slept.anchor.source, Source::Monotonic, "nothing is known of the counter yet");
+        assert_eq!(
+            slept.anchor.source,
+            Source::Monotonic,
+            "nothing is known of the counter yet"
+        );
         slept.run(5 * SECOND);
         for (name, mut machine) in [("moved", moved), ("slept", slept)] {
             let lasted = machine.span(|machine| machine.run(10 * SECOND));

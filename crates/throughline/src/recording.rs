@@ -225,14 +225,16 @@ pub(crate) struct Details<'a> {
     pub encoded: &'a [u8],
 }
 
-/// `time_unix_nano`: now, where it is not given.
+/// `time_unix_nano`: now, where it is not given, by the clock that the span's end will be read from: else a wall clock that was
+/// set meanwhile would put the event before the span's start or behind its end.
 pub(crate) fn event(span: &mut Recording<'_>, name: &str, time_unix_nano: Option<u64>, details: Details<'_>) {
     if !span.is_recording() {
         return;
     }
     let event = encode::Event {
         name,
-        time_unix_nano: time_unix_nano.unwrap_or_else(|| clock::now().unix_nano),
+        time_unix_nano: time_unix_nano
+            .unwrap_or_else(|| clock::end(span.start_unix_nano(), span.notes().started, span.notes().clock)),
         attributes: details.attributes,
         encoded_attributes: details.encoded,
         dropped_attributes: 0,

@@ -137,10 +137,7 @@ impl DestinationFlush {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 drop(answer);
-                return self
-                    .waiter
-                    .known()
-                    .outdated("the delivery thread did not answer in time");
+                return self.waiter.unanswered();
             }
             let waited = self.waiter.reported.wait_timeout(answer, left);
             answer = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -152,7 +149,11 @@ impl DestinationFlush {
         if let Some(report) = &answer.report {
             return Poll::Ready(report.clone());
         }
-        // The delivery thread keeps the deadline, and reports when it ends, however it ends.
+        // The delivery thread keeps the deadline, and reports when it ends, however it ends. Should it be stuck all the same,
+        // whoever asks again learns what is known.
+        if Instant::now() >= self.deadline + GRACE {
+            return Poll::Ready(self.waiter.unanswered());
+        }
         answer.waker = Some(cx.waker().clone());
         Poll::Pending
     }
@@ -188,11 +189,38 @@ impl Waiter {
         }
     }
 
-    fn known(&self) -> DestinationReport {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What is known without the thread.
+    fn unanswered(&self) -> DestinationReport {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        known.outdated("the delivery thread did not answer in time")
     }
 
     fn lock(&self) -> MutexGuard<'_, Answer> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flush_that_nobody_answers_ends_when_it_is_polled_after_its_deadline() {
+        let known = || {
+            Arc::new(Mutex::new(DestinationReport::new(
+                "E".to_owned(),
+                Default::default(),
+                None,
+            )))
+        };
+        let now = Instant::now();
+        let mut task = Context::from_waker(Waker::noop());
+        let (early, _waiter) = DestinationFlush::new(now + Duration::from_secs(3600), known());
+        assert!(early.poll(&mut task).is_pending());
+        let (late, _waiter) = DestinationFlush::new(now.checked_sub(Duration::from_secs(1)).unwrap(), known());
+        match late.poll(&mut task) {
+            Poll::Ready(report) => assert!(!report.is_complete(), "{report}"),
+            Poll::Pending => panic!("it is over"),
+        }
     }
 }
