@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, OnceLock, TryLockError};
 
@@ -61,10 +60,10 @@ fn write_line(text: &str) {
         let _ = catch_unwind(AssertUnwindSafe(|| handler(&escaped(text))));
         return;
     }
-    // One write, so that lines of several processes on one terminal do not mix. `eprintln!` would
-    // panic where stderr is closed.
+    // One write, so that lines of several processes on one terminal do not mix. Not the standard library's stream: another
+    // thread of the process that this one was forked from may have held its lock, and then nobody would ever give it back.
     let line = format!("throughline: {}\n", escaped(text));
-    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    let _ = rustix::io::write(rustix::stdio::stderr(), line.as_bytes());
 }
 
 #[cfg(test)]

@@ -214,11 +214,11 @@ mod tests {
             )))
         };
         let now = Instant::now();
-        let mut task = Context::from_waker(Waker::noop());
+        let task = Context::from_waker(Waker::noop());
         let (early, _waiter) = DestinationFlush::new(now + Duration::from_secs(3600), known());
-        assert!(early.poll(&mut task).is_pending());
+        assert!(early.poll(&task).is_pending());
         let (late, _waiter) = DestinationFlush::new(now.checked_sub(Duration::from_secs(1)).unwrap(), known());
-        match late.poll(&mut task) {
+        match late.poll(&task) {
             Poll::Ready(report) => assert!(!report.is_complete(), "{report}"),
             Poll::Pending => panic!("it is over"),
         }
