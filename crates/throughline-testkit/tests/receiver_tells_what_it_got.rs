@@ -47,11 +47,12 @@ fn requests_are_kept_as_they_came_and_only_right_ones_are_taken() {
     let body = request(&["one"]);
     let protobuf = ("content-type", "application/x-protobuf");
     #[rustfmt::skip]
-    let cases: [(&str, &str, Headers<'_>, &[u8], u16); 7] = [
+    let cases: [(&str, &str, Headers<'_>, &[u8], u16); 8] = [
         ("POST", "/v1/traces", &[protobuf], &body, 200),
         ("POST", "/v1/trace", &[protobuf], &body, 404),
         ("GET", "/v1/traces", &[protobuf], b"", 405),
-        ("POST", "/v1/traces", &[("content-type", "application/json")], b"{}", 415),
+        ("POST", "/v1/traces", &[("content-type", "application/json")], b"{}", 200),
+        ("POST", "/v1/traces", &[("content-type", "application/xml")], b"{}", 415),
         ("POST", "/v1/traces", &[protobuf, ("content-encoding", "zstd")], &body, 415),
         ("POST", "/v1/traces", &[protobuf, ("content-encoding", "gzip")], &body, 400),
         ("POST", "/v1/traces", &[protobuf], b"\x0a\xff", 400),

@@ -33,6 +33,8 @@ pub enum Protocol {
     /// OTLP over HTTP/1.1, as protobuf.
     #[default]
     HttpProtobuf,
+    /// OTLP over HTTP/1.1, as JSON: for backends that take nothing else. It is about three times as long.
+    HttpJson,
 }
 
 /// Whether requests are compressed.

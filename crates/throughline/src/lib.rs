@@ -45,7 +45,7 @@
 //!
 //! # What it does not do yet
 //!
-//! gRPC and http/json; limits by variable; `#[traced]`; bridges to `tracing` and the OpenTelemetry API.
+//! gRPC; limits by variable; `#[traced]`; bridges to `tracing` and the OpenTelemetry API.
 #![forbid(unsafe_code)]
 // Flushes, reports and diagnostics are made for delivery, and stay as they are without it.
 #![cfg_attr(not(feature = "otlp"), allow(dead_code))]

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 
 use super::Request;
+use super::request::JSON;
 
 /// The answer to one request, made from one of the constructors and refined by the methods.
 ///
@@ -43,19 +44,23 @@ pub(super) enum Ending {
 
 impl Answer {
     /// What a Collector answers: full success if all is right, else 404 for another path than
-    /// `/v1/traces`, 405 for another method than POST, 415 for another type than protobuf or another
+    /// `/v1/traces`, 405 for another method than POST, 415 for another type than protobuf or JSON, or another
     /// compression than gzip, 400 for a body that cannot be decoded.
     pub fn to(request: &Request) -> Self {
         if request.path != "/v1/traces" {
             Self::status(404)
         } else if request.method != Method::POST {
             Self::status(405)
-        } else if request.header("content-type") != Some(PROTOBUF)
+        } else if !matches!(request.header("content-type"), Some(PROTOBUF | JSON))
             || request.header("content-encoding").is_some_and(|name| name != "gzip")
         {
             Self::status(415)
         } else if let Err(error) = request.export() {
             Self::status(400).message(&error.to_string())
+        } else if request.header("content-type") == Some(JSON) {
+            Self::status(200)
+                .header(CONTENT_TYPE.as_str(), JSON)
+                .body(b"{}".to_vec())
         } else {
             Self::accept()
         }

@@ -15,6 +15,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 
+pub(super) const JSON: &str = "application/json";
+
 /// More is not decompressed.
 const LONGEST_BODY: u64 = 64 << 20;
 
@@ -43,7 +45,8 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// When the body is not an `ExportTraceServiceRequest` in protobuf, or not what its `Content-Encoding` says.
+    /// When the body is not an `ExportTraceServiceRequest` in what its `Content-Type` and `Content-Encoding` say, protobuf where
+    /// they say nothing.
     pub fn export(&self) -> io::Result<ExportTraceServiceRequest> {
         let body = match self.header("content-encoding") {
             None => self.body.clone(),
@@ -54,7 +57,10 @@ impl Request {
             }
             Some(other) => return Err(io::Error::other(format!("there is no content encoding {other} here"))),
         };
-        ExportTraceServiceRequest::decode(body).map_err(io::Error::other)
+        match self.header("content-type") {
+            Some(JSON) => serde_json::from_slice(&body).map_err(io::Error::other),
+            _ => ExportTraceServiceRequest::decode(body).map_err(io::Error::other),
+        }
     }
 }
 

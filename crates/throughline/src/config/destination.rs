@@ -9,9 +9,9 @@ use ring::hmac;
 use super::certificates::Certificates;
 use super::endpoint::Endpoint;
 use super::pairs::percent_decoded;
-use crate::destination::Compression;
+use crate::destination::{Compression, Protocol};
 
-/// A backend that speaks OTLP as `http/protobuf`.
+/// A backend that speaks OTLP.
 #[derive(Clone)]
 pub(crate) struct Destination {
     pub(crate) endpoint: Endpoint,
@@ -19,14 +19,12 @@ pub(crate) struct Destination {
     pub(crate) headers: HeaderMap,
     /// For one request, connecting included; `None` is no limit.
     pub(crate) timeout: Option<Duration>,
+    pub(crate) protocol: Protocol,
     pub(crate) compression: Compression,
     pub(crate) certificates: Certificates,
 }
 
 impl Destination {
-    /// The kind's name, as `ls` and `doctor` show it.
-    pub(crate) const KIND: &'static str = "otlp/http/protobuf";
-
     /// User and password in the URL become an `Authorization` header, unless there is one.
     pub(crate) fn new(endpoint: Endpoint, mut headers: HeaderMap, timeout: Option<Duration>) -> Self {
         let user_info = endpoint
@@ -42,6 +40,7 @@ impl Destination {
             endpoint,
             headers,
             timeout,
+            protocol: Protocol::default(),
             compression: Compression::None,
             certificates: Certificates::default(),
         }
@@ -56,7 +55,12 @@ impl Destination {
 
     /// How later processes know it: by what tells it from others, without its secrets. Without a key it is known to nobody.
     pub(crate) fn known_as(&self, key: Option<&[u8; 32]>) -> throughline_spool::Destination {
-        let mut name = format!("{} {}", Self::KIND, self.endpoint);
+        // As `ls` and `recover --list` show it.
+        let protocol = match self.protocol {
+            Protocol::HttpProtobuf => "otlp/http/protobuf",
+            Protocol::HttpJson => "otlp/http/json",
+        };
+        let mut name = format!("{protocol} {}", self.endpoint);
         let headers = self.header_names();
         if !headers.is_empty() {
             name = format!("{name} ({})", headers.join(", "));

@@ -97,14 +97,12 @@ fn from_code(destination: &crate::destination::Destination, variables: &mut Vari
     };
     let mut all = HeaderMap::new();
     add_headers(&mut all, &destination.headers, variables);
-    match destination.protocol {
-        Protocol::HttpProtobuf => {}
-    }
     let certificates = Certificates {
         authorities: destination.authorities.clone(),
         client: destination.client.clone().map(ClientFiles::from),
     };
     Some(Destination {
+        protocol: destination.protocol,
         compression: destination.compression,
         certificates,
         ..Destination::new(endpoint, all, time_limit(destination.timeout))
@@ -131,12 +129,13 @@ fn choose_one(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
     let Some(endpoint) = chosen_endpoint(settings, exporter, variables) else {
         return Choice::NothingChosen;
     };
-    let sendable = protocol(variables);
-    if exporter == Some(Exporter::Local) || !sendable {
+    let protocol = protocol(variables);
+    let (Some(protocol), false) = (protocol, exporter == Some(Exporter::Local)) else {
         return Choice::StayLocal;
-    }
+    };
     let certificates = certificates(&endpoint, variables);
     Choice::Send(vec![Destination {
+        protocol,
         compression,
         certificates,
         ..Destination::new(endpoint, headers, time_limit(timeout))
@@ -209,21 +208,22 @@ fn chosen_endpoint(settings: &Settings, exporter: Option<Exporter>, variables: &
     endpoint.or_else(|| last_resort().filter(|_| asked_for))
 }
 
-/// Whether spans may be sent in the protocol that was asked for.
-fn protocol(variables: &mut Variables<'_>) -> bool {
+/// The protocol that was asked for, if spans can be sent in it.
+fn protocol(variables: &mut Variables<'_>) -> Option<Protocol> {
     let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
         name @ ("grpc" | "http/json" | "http/protobuf") => Ok(name.to_owned()),
         _ => Err("is not grpc, http/protobuf or http/json".to_owned()),
     };
     let names = PROTOCOL;
     match variables.first(&names, "using http/protobuf", parse).as_deref() {
-        None | Some("http/protobuf") => true,
+        None | Some("http/protobuf") => Some(Protocol::HttpProtobuf),
+        Some("http/json") => Some(Protocol::HttpJson),
         Some(name) => {
             let set = |variable: &&&str| variables.text(variable).is_some();
             let variable = names.iter().find(set).unwrap_or(&names[1]);
             let instead = "spans stay in the local spool; set http/protobuf to send them";
             variables.say(variable, name, "is not built yet", instead);
-            false
+            None
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::destination::Compression;
+use crate::destination::{Compression, Protocol};
 
 /// What `read` makes of `settings` and these variables, and what it says of wrong ones.
 fn config(settings: &Settings, variables: &[(&str, &str)]) -> (Config, Vec<String>) {
@@ -144,7 +144,12 @@ fn spans_go_where_the_settings_say() {
             0,
         ),
         (&none, vec![ENDPOINT, (PROTOCOL, "grpc")], None, 1),
-        (&none, vec![ENDPOINT, (PROTOCOL, "http/json")], None, 1),
+        (
+            &none,
+            vec![ENDPOINT, (PROTOCOL, "http/json")],
+            Some("http://h:4318/v1/traces"),
+            0,
+        ),
         (
             &none,
             vec![ENDPOINT, (PROTOCOL, "grpc"), (TRACES_PROTOCOL, "http/protobuf")],
@@ -264,6 +269,22 @@ fn bad_specific_value_gives_way_to_the_general_one() {
           OTEL_EXPORTER_OTLP_TIMEOUT"
         ]
     );
+}
+
+#[test]
+fn protocol_of_traces_beats_that_of_all_signals() {
+    const ALL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    const TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
+    for (variables, expected) in [
+        (&[][..], Protocol::HttpProtobuf),
+        (&[(ALL, "http/json")], Protocol::HttpJson),
+        (&[(ALL, "http/json"), (TRACES, "http/protobuf")], Protocol::HttpProtobuf),
+        (&[(ALL, "grpc"), (TRACES, "HTTP/JSON")], Protocol::HttpJson),
+    ] {
+        let (config, said) = from_environment(&[&[ENDPOINT][..], variables].concat());
+        assert_eq!(first(config).unwrap().protocol, expected, "{variables:?}");
+        assert_eq!(said, [""; 0]);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! OTLP over HTTP/1.1: posts a body, reads the answer. One request at a time over one connection,
 //! which is kept alive. Redirects are not followed: keys are for the host they were given for.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
@@ -12,13 +13,14 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
+use throughline_wire::json::{self, InvalidJson};
 use throughline_wire::response;
 
 use super::connect::connect;
 use super::outcome::{Failure, Outcome};
 use super::tls::{Tls, tls_failure};
 use crate::config::Destination;
-use crate::destination::Compression;
+use crate::destination::{Compression, Protocol};
 
 /// "After decompression, over = non-retryable."
 const LONGEST_ANSWER: usize = 4 << 20;
@@ -26,6 +28,7 @@ const LONGEST_ANSWER: usize = 4 << 20;
 const LONGEST_REFUSAL: usize = 64 << 10;
 
 const OTLP: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION")));
 
 /// A client of one destination.
@@ -36,8 +39,8 @@ pub(crate) struct Client {
     /// Between requests, while the backend keeps it open.
     connection: Option<SendRequest<Full<Bytes>>>,
     tls: Tls,
-    /// What was compressed last, and what it became: a request that failed comes again.
-    compressed: Option<(Bytes, Bytes)>,
+    /// What was encoded last, and what it became: a request that failed comes again.
+    encoded: Option<(Bytes, Bytes)>,
 }
 
 impl Client {
@@ -45,7 +48,13 @@ impl Client {
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, OURSELVES);
         headers.extend(destination.headers.clone());
-        headers.insert(CONTENT_TYPE, OTLP);
+        headers.insert(
+            CONTENT_TYPE,
+            match destination.protocol {
+                Protocol::HttpProtobuf => OTLP,
+                Protocol::HttpJson => JSON,
+            },
+        );
         if destination.compression == Compression::Gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
@@ -57,7 +66,7 @@ impl Client {
             destination,
             headers,
             connection: None,
-            compressed: None,
+            encoded: None,
         }
     }
 
@@ -68,7 +77,10 @@ impl Client {
     /// Posts `body`. Ends within the destination's timeout; may be dropped at any point, which
     /// closes the connection.
     pub(crate) async fn send(&mut self, body: Bytes) -> Outcome {
-        let body = self.encoded(body);
+        let body = match self.encoded(body) {
+            Ok(body) => body,
+            Err(outcome) => return outcome,
+        };
         let outcome = match self.destination.timeout {
             None => self.attempt(body).await,
             Some(limit) => match tokio::time::timeout(limit, self.attempt(body)).await {
@@ -77,20 +89,31 @@ impl Client {
             },
         };
         if let Outcome::Accepted { .. } = outcome {
-            self.compressed = None;
+            self.encoded = None;
         }
         outcome
     }
 
     /// The body as it goes over the wire.
-    fn encoded(&mut self, body: Bytes) -> Bytes {
-        match self.destination.compression {
-            Compression::None => body,
-            Compression::Gzip => match &self.compressed {
-                Some((last, compressed)) if *last == body => compressed.clone(),
-                _ => self.compressed.insert((body.clone(), gzip(&body))).1.clone(),
-            },
+    fn encoded(&mut self, body: Bytes) -> Result<Bytes, Outcome> {
+        let Destination {
+            protocol, compression, ..
+        } = self.destination;
+        if (protocol, compression) == (Protocol::HttpProtobuf, Compression::None) {
+            return Ok(body);
         }
+        if let Some((_, encoded)) = self.encoded.as_ref().filter(|(last, _)| *last == body) {
+            return Ok(encoded.clone());
+        }
+        let mut encoded = match protocol {
+            Protocol::HttpProtobuf => body.clone(),
+            Protocol::HttpJson => as_json(&body)?,
+        };
+        if compression == Compression::Gzip {
+            encoded = gzip(&encoded);
+        }
+        self.encoded = Some((body, encoded.clone()));
+        Ok(encoded)
     }
 
     async fn attempt(&mut self, body: Bytes) -> Outcome {
@@ -135,6 +158,19 @@ impl Client {
     }
 }
 
+fn as_json(body: &[u8]) -> Result<Bytes, Outcome> {
+    let mut text = String::with_capacity(3 * body.len());
+    match json::write_request(&mut text, body) {
+        Ok(()) => Ok(text.into()),
+        // As if the backend had said so: it would.
+        Err(error) => Err(Outcome::Status {
+            code: 400,
+            retry_after: None,
+            message: format!("the spans cannot be written as JSON: {error}"),
+        }),
+    }
+}
+
 fn gzip(body: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::fast());
     let written = encoder.write_all(body);
@@ -168,23 +204,37 @@ async fn read(response: Response<Incoming>, over_tls: bool) -> (Outcome, bool) {
 
 fn acceptance(kind: &[u8], body: &[u8]) -> Outcome {
     // Success is said by the status. Some backends add a text of their own.
-    let partial = if kind.starts_with(OTLP.as_bytes()) {
-        response::partial_success(body).ok().flatten().unwrap_or_default()
-    } else {
-        Default::default()
-    };
+    let body = as_protobuf(kind, body, json::read_response);
+    let partial = body.and_then(|body| response::partial_success(&body).ok().flatten());
+    let partial = partial.unwrap_or_default();
     Outcome::Accepted {
         rejected: u64::try_from(partial.rejected_spans).unwrap_or(0),
         message: partial.error_message,
     }
 }
 
+/// What was answered, where it is OTLP: `read` is for JSON.
+fn as_protobuf<'a>(
+    kind: &[u8],
+    body: &'a [u8],
+    read: fn(&[u8]) -> Result<Vec<u8>, InvalidJson>,
+) -> Option<Cow<'a, [u8]>> {
+    if kind.starts_with(OTLP.as_bytes()) {
+        Some(body.into())
+    } else if kind.starts_with(JSON.as_bytes()) {
+        read(body).ok().map(Cow::Owned)
+    } else {
+        None
+    }
+}
+
 fn refusal(code: u16, headers: &HeaderMap, kind: &[u8], body: &[u8], over_tls: bool) -> Outcome {
-    let message = if kind.starts_with(OTLP.as_bytes()) {
-        response::rpc_status(body)
-            .map(|status| status.message)
-            .unwrap_or_default()
-    } else if kind.starts_with(b"text/html") {
+    let status = as_protobuf(kind, body, json::read_status).and_then(|body| response::rpc_status(&body).ok());
+    // What is neither a text nor what it is said to be is shown to nobody.
+    let is_text = !kind.starts_with(OTLP.as_bytes()) && !kind.starts_with(b"text/html");
+    let message = if let Some(status) = status {
+        status.message
+    } else if !is_text {
         String::new()
     } else {
         String::from_utf8_lossy(body)

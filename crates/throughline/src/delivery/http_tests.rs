@@ -16,10 +16,22 @@ fn client(url: &str, timeout: Option<Duration>) -> Client {
     ))
 }
 
-fn gzip_client(url: &str) -> Client {
+/// One for every way in which a body is encoded.
+fn encoding_clients(url: &str) -> [Client; 4] {
+    [
+        (Protocol::HttpProtobuf, Compression::None),
+        (Protocol::HttpProtobuf, Compression::Gzip),
+        (Protocol::HttpJson, Compression::None),
+        (Protocol::HttpJson, Compression::Gzip),
+    ]
+    .map(|(protocol, compression)| encoding_client(url, protocol, compression))
+}
+
+fn encoding_client(url: &str, protocol: Protocol, compression: Compression) -> Client {
     let endpoint = Endpoint::from_base(url).unwrap();
     Client::new(Destination {
-        compression: Compression::Gzip,
+        protocol,
+        compression,
         ..Destination::new(endpoint, HeaderMap::new(), Some(10 * SECOND))
     })
 }
@@ -210,14 +222,77 @@ fn every_fault_has_its_name() {
 }
 
 #[test]
+fn request_is_the_same_however_it_is_encoded() {
+    let receiver = Receiver::start().unwrap();
+    let body = body();
+    for mut client in encoding_clients(&receiver.endpoint()) {
+        assert_eq!(run(client.send(body.clone())), Outcome::success());
+    }
+    let requests = receiver.requests();
+    let said: Vec<_> = requests
+        .iter()
+        .map(|request| {
+            (
+                request.header("content-type").unwrap(),
+                request.header("content-encoding"),
+            )
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("application/x-protobuf", None),
+            ("application/x-protobuf", Some("gzip")),
+            ("application/json", None),
+            ("application/json", Some("gzip")),
+        ]
+    );
+    let exports: Vec<_> = requests.iter().map(|request| request.export().unwrap()).collect();
+    assert!(exports.iter().all(|export| *export == exports[0]), "{exports:?}");
+}
+
+#[test]
+fn answer_in_json_is_read() {
+    let json = |status, body: &'static str| {
+        let answer = Answer::status(status).header("content-type", "application/json");
+        let answer = answer.body(body.as_bytes().to_vec());
+        Receiver::with(move |_| answer.clone()).unwrap()
+    };
+    let partial = json(200, r#"{"partialSuccess":{"rejectedSpans":"1","errorMessage":"late"}}"#);
+    let refused = json(400, r#"{"code":3,"message":"bad ids"}"#);
+    let odd = json(200, r#"{"partialSuccess":"#);
+    for (receiver, expected) in [
+        (
+            partial,
+            Outcome::Accepted {
+                rejected: 1,
+                message: "late".to_owned(),
+            },
+        ),
+        (
+            refused,
+            Outcome::Status {
+                code: 400,
+                retry_after: None,
+                message: "bad ids".to_owned(),
+            },
+        ),
+        (odd, Outcome::success()),
+    ] {
+        let mut client = encoding_client(&receiver.endpoint(), Protocol::HttpJson, Compression::None);
+        assert_eq!(run(client.send(body())), expected);
+    }
+}
+
+#[test]
 fn request_is_compressed_once_however_often_it_is_sent() {
     let answers = |request: &Request| match request.number {
         1 => Answer::status(503),
         _ => Answer::to(request),
     };
     let receiver = Receiver::with(answers).unwrap();
-    let mut client = gzip_client(&receiver.endpoint());
-    let compressed = |client: &Client| client.compressed.as_ref().map(|(_, sent)| sent.as_ptr());
+    let mut client = encoding_client(&receiver.endpoint(), Protocol::HttpProtobuf, Compression::Gzip);
+    let compressed = |client: &Client| client.encoded.as_ref().map(|(_, sent)| sent.as_ptr());
     run(async {
         let one = body();
         let refused = client.send(one.clone()).await;
@@ -225,7 +300,7 @@ fn request_is_compressed_once_however_often_it_is_sent() {
         let first = compressed(&client).expect("it is kept");
         // As it is read from the spool again.
         let again = Bytes::copy_from_slice(&one);
-        assert_eq!(client.encoded(again.clone()).as_ptr(), first);
+        assert_eq!(client.encoded(again.clone()).unwrap().as_ptr(), first);
         assert_eq!(client.send(again).await, Outcome::success());
         // It is kept for no longer than it may be needed.
         assert_eq!(compressed(&client), None);
@@ -343,9 +418,12 @@ fn real_collector_and_a_real_jaeger_take_what_is_sent() {
         let outcome = run(client(&collector.endpoint(), Some(10 * SECOND)).send(body()));
         assert_eq!(outcome, Outcome::success());
         assert_eq!(collector.wait_for(1, 10 * SECOND).unwrap()[0].name, "one");
-        let outcome = run(gzip_client(&collector.endpoint()).send(sample::request(&["compressed"]).into()));
-        assert_eq!(outcome, Outcome::success());
-        assert_eq!(collector.wait_for(2, 10 * SECOND).unwrap()[1].name, "compressed");
+        for (mut client, count) in encoding_clients(&collector.endpoint()).into_iter().zip(2..) {
+            let outcome = run(client.send(sample::request(&["encoded"]).into()));
+            assert_eq!(outcome, Outcome::success());
+            let spans = collector.wait_for(count, 10 * SECOND).unwrap();
+            assert_eq!(spans[count - 1].name, "encoded");
+        }
         let wrong_path = format!("{}/nowhere", collector.endpoint());
         let outcome = run(client(&wrong_path, Some(10 * SECOND)).send(body()));
         assert!(matches!(outcome, Outcome::Status { code: 404, .. }), "{outcome:?}");
@@ -358,8 +436,9 @@ fn real_collector_and_a_real_jaeger_take_what_is_sent() {
     if let Some(jaeger) = require_tool(Jaeger::start()) {
         let outcome = run(client(&jaeger.endpoint(), Some(10 * SECOND)).send(body()));
         assert_eq!(outcome, Outcome::success());
-        let outcome = run(gzip_client(&jaeger.endpoint()).send(body()));
-        assert_eq!(outcome, Outcome::success());
+        for mut client in encoding_clients(&jaeger.endpoint()) {
+            assert_eq!(run(client.send(body())), Outcome::success());
+        }
         assert!(jaeger.trace(sample::TRACE_ID).is_ok());
     }
 }
