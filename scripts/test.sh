@@ -16,7 +16,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/cargo-tool.sh
 
 # Each crate alone: features unify in a workspace, and would hide one that is missing.
-published=(throughline-context throughline-wire throughline-spool throughline throughline-cli)
+published=(throughline-context throughline-macros throughline-wire throughline-spool throughline throughline-cli)
 crates=("${published[@]}" throughline-testkit throughline-bench)
 oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1.0/p' Cargo.toml)
 fuzz_seconds=${FUZZ_SECONDS:-8}

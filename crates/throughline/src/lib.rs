@@ -33,7 +33,7 @@
 //!
 //! # Libraries
 //!
-//! A library that is traced depends on this crate with `default-features = false`: spans, context and propagation, 14 crates, no
+//! A library that is traced depends on this crate with `default-features = false`: spans, context and propagation, 15 crates, no
 //! network, TLS or runtime. An application that has the feature `otlp`, which is on by default, shares all of it with its libraries.
 //!
 //! # Variables
@@ -45,7 +45,7 @@
 //!
 //! # What it does not do yet
 //!
-//! gRPC; limits by variable; `#[traced]`; bridges to `tracing` and the OpenTelemetry API.
+//! gRPC; limits by variable; bridges to `tracing` and the OpenTelemetry API.
 #![forbid(unsafe_code)]
 // Flushes, reports and diagnostics are made for delivery, and stay as they are without it.
 #![cfg_attr(not(feature = "otlp"), allow(dead_code))]
@@ -71,6 +71,7 @@ mod future;
 mod guard;
 mod housekeeping;
 mod macros;
+mod outcome;
 mod propagation;
 mod random;
 mod recording;
@@ -95,6 +96,42 @@ pub use sampler::{Decision, InvalidRatio, ParentBased, Sampler, SamplingInput, S
 pub use scope::Scope;
 pub use span::{Current, Entered, EnteredShared, LinkAttributes, Parent, SharedSpan, Span, SpanBuilder, current};
 pub use spool_dir::default_spool_dir;
+/// Runs a function in a span of its own.
+///
+/// The span has the function's name, is current in its body, and ends with it; one that panics is an error. An `Err` that is
+/// returned becomes the span's status, and an `exception` event when it is an [`Error`](std::error::Error), in a box or not. No
+/// argument is recorded unless it is named.
+///
+/// | option | what it is |
+/// |---|---|
+/// | `name = "charge"` | the span's name, instead of the function's |
+/// | `kind = Client` | its [`Kind`] |
+/// | `parent = &context` | its [`Parent`], instead of the current span |
+/// | `fields(order.id = order.id, ?card)` | attributes, as in [`span!`]; they see the arguments |
+/// | `err = false` | an `Err` is no failure here |
+///
+/// It stands before functions and methods, `async` or not, generic or not, also those that return an `impl Future` or a
+/// `Pin<Box<dyn Future>>` (`#[async_trait]` goes first, above the `impl`): the span is then that of the future. The future holds the
+/// span from the call on, so that time before the first poll counts. What a function lends of its arguments it may return.
+///
+/// ```
+/// use throughline::traced;
+///
+/// #[traced(fields(order.id = order, ?items))]
+/// fn check(order: u64, items: &[&str]) -> Result<usize, std::num::ParseIntError> {
+///     throughline::current(|span| span.set("items", items.len()));
+///     let first: usize = items[0].parse()?;
+///     Ok(first)
+/// }
+///
+/// #[traced(name = "POST /charge", kind = Client, err = false)]
+/// async fn charge(order: u64) -> Result<(), String> {
+///     Err(format!("{order} is paid already"))
+/// }
+///
+/// assert!(check(7, &["1", "2"]).is_ok());
+/// ```
+pub use throughline_macros::traced;
 pub use throughline_wire::propagation::{Carrier, Pair};
 pub use throughline_wire::{
     Baggage, InvalidBaggage, InvalidId, InvalidTraceState, SpanContext, SpanId, SpanKind as Kind, TraceFlags, TraceId,
@@ -107,9 +144,18 @@ pub use value::{Debugged, Displayed, ToValue, debug, display};
 pub mod __private {
     pub use std::option::Option::{None, Some};
 
+    pub mod outcome {
+        pub use crate::outcome::*;
+    }
     pub use crate::recording::{key, key_bit};
     pub use crate::scope::crate_name;
     pub use crate::span::{ParentRef, start_with_attributes};
+
+    /// Calls it at once. A closure that is called where it stands may not return what it has been given.
+    #[inline(always)]
+    pub fn call<R>(f: impl FnOnce() -> R) -> R {
+        f()
+    }
 
     /// The parent that somebody named.
     #[inline]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What somebody writes, and what the compiler's messages must hold.
-const CASES: [(&str, &str, &[&str]); 14] = [
+const CASES: [(&str, &str, &[&str]); 22] = [
     (
         "value_of_no_kind",
         r#"struct Order; fn main() { let _span = throughline::span!("x", order = Order); }"#,
@@ -84,6 +84,46 @@ const CASES: [(&str, &str, &[&str]); 14] = [
         "span_used_after_its_guard_was_made",
         r#"fn main() { let mut span = throughline::span!("x"); let _entered = span.enter(); span.set("a", 1); }"#,
         &["borrow of moved value: `span`"],
+    ),
+    (
+        "traced_struct",
+        "#[throughline::traced] struct Order; fn main() {}",
+        &["`#[traced]` stands before a function"],
+    ),
+    (
+        "traced_const_fn",
+        "#[throughline::traced] const fn f() {} fn main() {}",
+        &["a `const fn` cannot be traced"],
+    ),
+    (
+        "traced_without_a_body",
+        "trait Pay { #[throughline::traced] fn pay(&self); } fn main() {}",
+        &["a function without a body cannot be traced"],
+    ),
+    (
+        "traced_with_skip",
+        "#[throughline::traced(skip(card))] fn f(card: u8) {} fn main() { f(1); }",
+        &["no argument is recorded unless it is named in `fields(…)`"],
+    ),
+    (
+        "traced_with_an_unknown_option",
+        "#[throughline::traced(level = 7)] fn f() {} fn main() { f(); }",
+        &["`#[traced]` takes `name = \\\"…\\\"`, `kind = Client`"],
+    ),
+    (
+        "traced_with_a_name_alone",
+        "#[throughline::traced(name)] fn f() {} fn main() { f(); }",
+        &["`name` takes a value: `name = …`"],
+    ),
+    (
+        "traced_with_fields_without_parentheses",
+        "#[throughline::traced(fields = 7)] fn f() {} fn main() { f(); }",
+        &["fields stand in parentheses"],
+    ),
+    (
+        "traced_field_of_no_kind",
+        "struct Card; #[throughline::traced(fields(card))] fn f(card: Card) { drop(card); } fn main() { f(Card); }",
+        &["`Card` cannot be the value of an attribute"],
     ),
 ];
 

@@ -6,4 +6,5 @@ mod shared_spans_end_once;
 #[path = "../spans/traced.rs"]
 #[allow(dead_code, reason = "other test programs use the rest")]
 mod traced;
+mod traced_functions_run_in_spans;
 mod tree;

@@ -1,0 +1,126 @@
+//! What stands in the brackets: `#[traced(name = "charge", kind = Client, fields(order.id = order.id), err = false)]`.
+
+use proc_macro::{Delimiter, Literal, Span, TokenStream, TokenTree};
+
+use crate::template::{Problem, fill};
+
+/// The options as they were given.
+pub struct Options {
+    name: Option<TokenStream>,
+    kind: Option<TokenStream>,
+    parent: Option<TokenStream>,
+    fields: Option<TokenStream>,
+    pub records_errors: bool,
+}
+
+const ALL: &str = "`#[traced]` takes `name = \"…\"`, `kind = Client`, `parent = &context`, `fields(key = value, …)` and `err = false`";
+
+impl Options {
+    pub fn read(attribute: TokenStream) -> Result<Self, Problem> {
+        let mut options = Self {
+            name: None,
+            kind: None,
+            parent: None,
+            fields: None,
+            records_errors: true,
+        };
+        for option in split_at_commas(attribute) {
+            options.add(option)?;
+        }
+        Ok(options)
+    }
+
+    fn add(&mut self, option: Vec<TokenTree>) -> Result<(), Problem> {
+        let at = option.first().map_or_else(Span::call_site, TokenTree::span);
+        let mut tokens = option.into_iter();
+        let Some(TokenTree::Ident(name)) = tokens.next() else {
+            return Err(Problem::new(at, ALL));
+        };
+        let name = name.to_string();
+        let value = match (tokens.next(), &*name) {
+            (Some(TokenTree::Group(fields)), "fields") if fields.delimiter() == Delimiter::Parenthesis => {
+                if let Some(more) = tokens.next() {
+                    return Err(Problem::new(more.span(), "a comma belongs behind `fields(…)`"));
+                }
+                fields.stream()
+            }
+            (_, "fields") => {
+                return Err(Problem::new(
+                    at,
+                    "fields stand in parentheses: `fields(order.id = order.id, ?card)`",
+                ));
+            }
+            (_, "skip" | "skip_all") => {
+                return Err(Problem::new(
+                    at,
+                    "no argument is recorded unless it is named in `fields(…)`: there is nothing to skip",
+                ));
+            }
+            (Some(TokenTree::Punct(sign)), "name" | "kind" | "parent" | "err") if sign.as_char() == '=' => {
+                tokens.collect()
+            }
+            (_, "name" | "kind" | "parent" | "err") => {
+                return Err(Problem::new(at, format!("`{name}` takes a value: `{name} = …`")));
+            }
+            _ => return Err(Problem::new(at, ALL)),
+        };
+        if value.is_empty() && name != "fields" {
+            return Err(Problem::new(at, format!("`{name}` takes a value: `{name} = …`")));
+        }
+        let slot = match &*name {
+            "name" => &mut self.name,
+            "kind" => &mut self.kind,
+            "parent" => &mut self.parent,
+            "fields" => &mut self.fields,
+            _ => {
+                self.records_errors = match &*value.to_string() {
+                    "true" => true,
+                    "false" => false,
+                    _ => return Err(Problem::new(at, "`err` is `true` or `false`")),
+                };
+                return Ok(());
+            }
+        };
+        if slot.replace(value).is_some() {
+            return Err(Problem::new(at, format!("`{name}` is given twice")));
+        }
+        Ok(())
+    }
+
+    /// The call that starts the span of a function of this name.
+    pub fn span(&self, function: &str) -> TokenStream {
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => TokenTree::Literal(Literal::string(function)).into(),
+        };
+        let option = |template: &str, value: &Option<TokenStream>| match value {
+            Some(value) => fill(template, &[("VALUE", value.clone())]),
+            None => TokenStream::new(),
+        };
+        fill(
+            "::throughline::span!(PARENT KIND NAME, FIELDS)",
+            &[
+                ("PARENT", option("parent: VALUE,", &self.parent)),
+                ("KIND", option("kind: VALUE,", &self.kind)),
+                ("NAME", name),
+                ("FIELDS", option("VALUE", &self.fields)),
+            ],
+        )
+    }
+}
+
+/// The parts between the commas; what is in parentheses is one token.
+fn split_at_commas(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
+    let mut parts = vec![Vec::new()];
+    for token in tokens {
+        match &token {
+            TokenTree::Punct(sign) if sign.as_char() == ',' => parts.push(Vec::new()),
+            _ => parts.last_mut().expect("there is one from the start").push(token),
+        }
+    }
+    // Behind the last comma.
+    if parts.last().is_some_and(Vec::is_empty) {
+        parts.pop();
+    }
+    parts
+}
