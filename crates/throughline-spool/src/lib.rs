@@ -41,7 +41,7 @@ pub use format::record::{Kind, MAX_BODY};
 pub use format::source::Source;
 pub use reader::{Contents, Place, ProcessReport, Reader, State, StoredSpan};
 pub use recorder::entered::{EnteredHandle, EnteredSpan, with_entered};
-pub use recorder::open::{Notes, OpenSpan, Rare, Recording, Start};
+pub use recorder::open::{LONGEST_TEXT, Notes, OpenSpan, Rare, Recording, Start, shortened};
 pub use recorder::own_thread::spawn_without_signals;
 pub use recorder::tsc;
 pub use recorder::{Recorder, Settings};

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-use throughline_spool::{MAX_BODY, OpenSpan, Recording};
+use throughline_spool::{MAX_BODY, OpenSpan, Recording, shortened};
 use throughline_wire::encode::{self, KeyValue, tag};
 use throughline_wire::{StatusCode, Value, varint};
 
@@ -200,6 +200,7 @@ pub(crate) fn rename(span: &mut Recording<'_>, new: &str) {
     if !span.is_recording() {
         return;
     }
+    let new = shortened(new);
     let old = fields(span.fields())
         .find(|(tag, _)| *tag == tag::NAME)
         .map_or(0..0, |(_, range)| range);
@@ -286,7 +287,7 @@ pub(crate) fn status(span: &mut Recording<'_>, code: StatusCode, message: &str) 
     if is_said {
         let kept = &mut span.rare_mut().message;
         kept.clear();
-        kept.push_str(message);
+        kept.push_str(shortened(message));
     }
 }
 

@@ -446,7 +446,7 @@ macro_rules! recording_methods {
                 $self.with(|span| recording::status(span, StatusCode::Ok, ""));
             }
 
-            /// Says that the operation failed, and why. A later error replaces this one.
+            /// Says that the operation failed, and why. A later error replaces this one. A message of more than 64 KiB is cut.
             pub fn status_error($($receiver)+, message: &str) {
                 $self.with(|span| recording::status(span, StatusCode::Error, message));
             }
@@ -465,7 +465,7 @@ macro_rules! recording_methods {
                 }
             }
 
-            /// Gives the span another name.
+            /// Gives the span another name. One of more than 64 KiB is cut, as it is at the start.
             pub fn rename($($receiver)+, name: &str) {
                 $self.with(|span| recording::rename(span, name));
             }

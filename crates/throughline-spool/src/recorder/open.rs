@@ -210,6 +210,19 @@ unsafe impl Sync for OpenSpan {}
 /// ```
 pub struct Recording<'a>(&'a mut State);
 
+/// The longest name or message of a span, in bytes: what is longer would leave too little room for the rest, or none.
+pub const LONGEST_TEXT: usize = 64 << 10;
+
+/// As much of a name or a message as a span may have, cut between two characters.
+#[must_use]
+pub fn shortened(text: &str) -> &str {
+    let fits = |end: &usize| text.is_char_boundary(*end);
+    match text.len() <= LONGEST_TEXT {
+        true => text,
+        false => &text[..(0..=LONGEST_TEXT).rev().find(fits).unwrap_or(0)],
+    }
+}
+
 impl OpenSpan {
     /// Starts a span that will be recorded. `None` when tracing is off.
     #[inline]
@@ -228,6 +241,7 @@ impl OpenSpan {
             state.slot.open(state.used, len);
         } else {
             state.slot.open(state.used, span_prefix::LEN);
+            let name = shortened(name);
             state.append(encode::text_len(name), |out| {
                 encode::write_text(out, encode::tag::NAME, name);
             });

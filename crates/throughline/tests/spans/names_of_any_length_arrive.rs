@@ -48,3 +48,22 @@ fn renamed_span_has_the_last_name_and_all_else() {
         assert_eq!(received.events.len(), 1);
     }
 }
+
+#[test]
+fn text_that_is_too_long_is_cut_between_two_characters() {
+    let long = format!("x{}", "ü".repeat(2 << 20));
+    let cut = &long[..(64 << 10) - 1];
+    let started = root(&long);
+    let mut renamed = root("renamed");
+    renamed.set("after", 1);
+    renamed.rename(&long);
+    let mut failed = root("failed");
+    failed.status_error(&long);
+    let contexts = [started.context(), renamed.context(), failed.context()];
+    drop((started, renamed, failed));
+    let received = traced().spans(&contexts);
+    assert!(received[0].name == cut && received[1].name == cut);
+    assert_eq!(pairs(&received[1].attributes), [("after", number(1))]);
+    let status = received[2].status.clone().expect("it failed");
+    assert!(status.code == 2 && status.message == cut);
+}
