@@ -4,6 +4,8 @@ use throughline_wire::Value;
 use throughline_wire::any_value::KeyValues;
 use throughline_wire::encode::{self, KeyValue, tag};
 
+use crate::recording::{ATTRIBUTES, Details, find_field};
+
 /// Whose attributes they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Of {
@@ -28,6 +30,9 @@ impl Of {
 pub struct Encoded {
     of: Of,
     bytes: Vec<u8>,
+    /// Of an event or a link: how many there are, and how many found no place.
+    count: u32,
+    dropped: u32,
     /// Of a span's: each key, and where its field ends.
     keys: Vec<(Box<str>, usize)>,
 }
@@ -37,6 +42,8 @@ impl Encoded {
         Self {
             of,
             bytes: Vec::new(),
+            count: 0,
+            dropped: 0,
             keys: Vec::new(),
         }
     }
@@ -45,11 +52,23 @@ impl Encoded {
     pub fn put(&mut self, key: &str, _bit: u64, value: &Value<'_>) {
         let attribute = KeyValue::new(key, value);
         let at = self.bytes.len();
-        self.bytes.resize(at + attribute.len(), 0);
-        attribute.write(&mut self.bytes[at..], self.of.tag());
         if self.of == Of::Span {
+            // The span sees to its limits and to keys that come again.
+            self.bytes.resize(at + attribute.len(), 0);
+            attribute.write(&mut self.bytes[at..], self.of.tag());
             self.keys.push((key.into(), self.bytes.len()));
+            return;
         }
+        let before = find_field(&self.bytes, self.of.tag(), key);
+        if key.is_empty() || before.is_none() && self.count >= ATTRIBUTES {
+            self.dropped += 1;
+            return;
+        }
+        // A key that comes again has its last value, where it first stood.
+        self.count += u32::from(before.is_none());
+        let mut field = vec![0; attribute.len()];
+        attribute.write(&mut field, self.of.tag());
+        self.bytes.splice(before.unwrap_or(at..at), field);
     }
 
     /// For the macros: there is one way only.
@@ -57,8 +76,13 @@ impl Encoded {
         self.put(key, bit, value);
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// Those of an event or a link.
+    pub(crate) fn details(&self) -> Details<'_> {
+        Details {
+            attributes: &[],
+            encoded: &self.bytes,
+            dropped: self.dropped,
+        }
     }
 
     /// Those of a span, each with its key.

@@ -12,12 +12,13 @@ use throughline_spool::{MAX_BODY, OpenSpan, Recording, shortened};
 use throughline_wire::encode::{self, KeyValue, tag};
 use throughline_wire::{StatusCode, Value, varint};
 
+use crate::attributes::{Encoded, Of};
 use crate::clock;
 use crate::context::Context;
 use crate::value::write_safely;
 
 /// The most attributes, events and links of one span (OpenTelemetry specification, trace SDK, "Span Limits").
-const ATTRIBUTES: u32 = 128;
+pub(crate) const ATTRIBUTES: u32 = 128;
 const EVENTS: u32 = 128;
 const LINKS: u32 = 128;
 
@@ -219,11 +220,34 @@ fn splice(span: &mut Recording<'_>, range: std::ops::Range<usize>, len: usize, w
     span.fields().len() - range.len() + len <= MOST_FIELDS && span.splice(range, len, write)
 }
 
-/// Those of an event or a link: as values, encoded, or both.
+/// Those of an event or a link: as values, or encoded.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Details<'a> {
     pub attributes: &'a [(&'a str, Value<'a>)],
     pub encoded: &'a [u8],
+    /// How many of them found no place.
+    pub dropped: u32,
+}
+
+impl Details<'_> {
+    /// Whether each key is there once, none is empty, and there are not too many.
+    fn are_plain(&self) -> bool {
+        let all = self.attributes;
+        let is_first = |(at, (key, _)): (usize, &(&str, Value<'_>))| {
+            !key.is_empty() && all[..at].iter().all(|(other, _)| other != key)
+        };
+        all.len() <= ATTRIBUTES as usize && all.iter().enumerate().all(is_first)
+    }
+
+    /// The same where they are not plain: later values replace earlier ones, and what is too much is counted.
+    #[cold]
+    fn cleaned(&self, of: Of) -> Encoded {
+        let mut encoded = Encoded::new(of);
+        for (key, value) in self.attributes {
+            encoded.put(key, 0, value);
+        }
+        encoded
+    }
 }
 
 /// `time_unix_nano`: now, where it is not given, by the clock that the span's end will be read from: else a wall clock that was
@@ -232,13 +256,16 @@ pub(crate) fn event(span: &mut Recording<'_>, name: &str, time_unix_nano: Option
     if !span.is_recording() {
         return;
     }
+    if !details.are_plain() {
+        return event(span, name, time_unix_nano, details.cleaned(Of::Event).details());
+    }
     let event = encode::Event {
         name,
         time_unix_nano: time_unix_nano
             .unwrap_or_else(|| clock::end(span.start_unix_nano(), span.notes().started, span.notes().clock)),
         attributes: details.attributes,
         encoded_attributes: details.encoded,
-        dropped_attributes: 0,
+        dropped_attributes: details.dropped,
     };
     let rare = span.rare_mut();
     let is_kept = rare.events < EVENTS && {
@@ -253,12 +280,15 @@ pub(crate) fn event(span: &mut Recording<'_>, name: &str, time_unix_nano: Option
 /// A link to nothing that says nothing is none ("implementations SHOULD record links containing SpanContext with empty TraceId or
 /// SpanId as long as either the attribute set or TraceState is non-empty": trace API, "Link").
 pub(crate) fn link(span: &mut Recording<'_>, to: &Context, details: Details<'_>) {
+    if !details.are_plain() {
+        return link(span, to, details.cleaned(Of::Link).details());
+    }
     let link = encode::Link {
         context: to.span_context(),
         trace_state: to.trace_state(),
         attributes: details.attributes,
         encoded_attributes: details.encoded,
-        dropped_attributes: 0,
+        dropped_attributes: details.dropped,
     };
     let says_nothing = link.context.is_none()
         && link.trace_state.is_empty()
@@ -486,6 +516,11 @@ fn is_delimited(tag: u8) -> bool {
 }
 
 fn find_attribute(bytes: &[u8], key: &str) -> Option<std::ops::Range<usize>> {
+    find_field(bytes, tag::ATTRIBUTE, key)
+}
+
+/// The attribute of this key, tag included, among fields with this tag.
+pub(crate) fn find_field(bytes: &[u8], wanted: u8, key: &str) -> Option<std::ops::Range<usize>> {
     let has_key = |range: &std::ops::Range<usize>| match bytes[range.clone()] {
         [_, ..0x80, 0x0a, len @ ..0x80, ref rest @ ..] => {
             usize::from(len) == key.len() && rest.starts_with(key.as_bytes())
@@ -498,7 +533,7 @@ fn find_attribute(bytes: &[u8], key: &str) -> Option<std::ops::Range<usize>> {
         [] => false,
     };
     fields(bytes)
-        .find(|(tag, range)| *tag == tag::ATTRIBUTE && has_key(range))
+        .find(|(tag, range)| *tag == wanted && has_key(range))
         .map(|(_, range)| range)
 }
 

@@ -425,7 +425,7 @@ macro_rules! recording_methods {
                 if $self.is_recording() {
                     let mut attributes = Encoded::new(Of::Event);
                     fill(&mut attributes);
-                    let details = Details { encoded: attributes.bytes(), ..Details::default() };
+                    let details = attributes.details();
                     $self.with(|span| recording::event(span, name, None, details));
                 }
             }
@@ -436,7 +436,7 @@ macro_rules! recording_methods {
                 if $self.is_recording() {
                     let mut attributes = Encoded::new(Of::Link);
                     fill(&mut attributes);
-                    let details = Details { encoded: attributes.bytes(), ..Details::default() };
+                    let details = attributes.details();
                     $self.with(|span| recording::link(span, to, details));
                 }
             }

@@ -9,7 +9,7 @@ use throughline_wire::{SpanKind, TraceId};
 use super::{HAS_IS_REMOTE, IS_REMOTE, ParentRef, RANDOM, SAMPLED, Span, inherit_relay};
 use crate::attributes::{Encoded, Of};
 use crate::context::Context;
-use crate::recording::{self, Details};
+use crate::recording;
 use crate::sampler::{Decision, SamplingInput};
 use crate::scope::Scope;
 use crate::{clock, random, tracer};
@@ -102,11 +102,7 @@ impl Span {
             add_attributes(&mut span, &request.attributes);
             add_attributes(&mut span, &sampled.attributes);
             for (to, attributes) in request.links.0.iter().zip(&request.links.1) {
-                let details = Details {
-                    encoded: attributes.bytes(),
-                    ..Details::default()
-                };
-                recording::link(&mut span, to, details);
+                recording::link(&mut span, to, attributes.details());
             }
         }
         Self { open: Some(open) }

@@ -1,4 +1,4 @@
-use throughline::Context;
+use throughline::{Context, Value};
 use throughline_testkit::otlp::trace::v1::status::StatusCode;
 
 use crate::traced::{number, pairs, root, text, traced};
@@ -93,4 +93,49 @@ fn span_filled_to_the_last_byte_still_has_its_counts_and_its_status() {
             (StatusCode::Error, "it is full")
         );
     }
+}
+
+#[test]
+fn event_or_link_has_each_key_once_and_128_of_them() {
+    let many: Vec<_> = (0..130).map(|n| format!("key.{n}")).collect();
+    let mut many: Vec<(&str, Value<'_>)> = many.iter().map(|key| (key.as_str(), Value::I64(1))).collect();
+    many.push(("", Value::I64(2)));
+    many.push(("key.0", Value::I64(3)));
+    let again = [("a", Value::I64(1)), ("b", Value::Str("x")), ("a", Value::I64(2))];
+    let other = Context::root();
+    let mut span = root("keys");
+    span.event("many", &many);
+    span.event("again", again);
+    throughline::event!(span: span, "again", a = 1, b = "x", a = 2);
+    span.link(&other, &many);
+    span.link(&other, again);
+    throughline::link!(span: span, &other, a = 1, b = "x", a = 2);
+    let received = traced().end(span);
+    let expected = [("a", number(2)), ("b", text("x"))];
+    let [event, link] =
+        [&received.events[0].attributes, &received.links[0].attributes].map(|attributes| pairs(attributes));
+    for (attributes, dropped) in [
+        (event, received.events[0].dropped_attributes_count),
+        (link, received.links[0].dropped_attributes_count),
+    ] {
+        assert_eq!((attributes.len(), dropped), (128, 3));
+        assert_eq!(
+            attributes[0],
+            ("key.0", number(3)),
+            "the last value stands where the first stood"
+        );
+    }
+    for event in &received.events[1..] {
+        assert_eq!(
+            (pairs(&event.attributes), event.dropped_attributes_count),
+            (expected.to_vec(), 0)
+        );
+    }
+    for link in &received.links[1..] {
+        assert_eq!(
+            (pairs(&link.attributes), link.dropped_attributes_count),
+            (expected.to_vec(), 0)
+        );
+    }
+    assert_eq!((received.events.len(), received.links.len()), (3, 3));
 }
