@@ -76,6 +76,15 @@ fn value_is_read_in_every_form_that_the_mapping_allows() {
         (r#"{"intValue":5.0}"#, int(5)),
         (r#"{"intValue":"5.0"}"#, int(5)),
         (r#"{"intValue":1e2}"#, int(100)),
+        (r#"{"intValue":-0.0}"#, int(0)),
+        (r#"{"intValue":0e999999999999999999999}"#, int(0)),
+        (r#"{"intValue":1700000000123456789.0}"#, int(1_700_000_000_123_456_789)),
+        (
+            r#"{"intValue":1.700000000123456789e18}"#,
+            int(1_700_000_000_123_456_789),
+        ),
+        (r#"{"intValue":"9007199254740993e0"}"#, int(9_007_199_254_740_993)),
+        (r#"{"intValue":9223372036854775807.0}"#, int(i64::MAX)),
         (r#"{"doubleValue":1}"#, Some(Value::DoubleValue(1.0))),
         (r#"{"doubleValue":"1.5"}"#, Some(Value::DoubleValue(1.5))),
         (r#"{"doubleValue":-0.0}"#, Some(Value::DoubleValue(-0.0))),
@@ -178,6 +187,10 @@ fn what_the_mapping_forbids_is_refused_with_its_place_and_reason() {
         r#"{"intValue":""}"#,
         r#"{"intValue":"five"}"#,
         r#"{"intValue":9223372036854775808}"#,
+        r#"{"intValue":4.00000000000000000001}"#,
+        r#"{"intValue":1e-400}"#,
+        r#"{"intValue":1e400}"#,
+        r#"{"intValue":1e99999999999999999999}"#,
         r#"{"doubleValue":"nan"}"#,
         r#"{"doubleValue":1e999}"#,
         r#"{"doubleValue":NaN}"#,
@@ -220,7 +233,7 @@ fn answers_are_read() {
     assert_eq!(partial(br#"{"partialSuccess":{}}"#), None);
     let found = partial(br#"{"partialSuccess":{"rejectedSpans":"3","errorMessage":"late"}}"#).unwrap();
     assert_eq!((found.rejected_spans, &*found.error_message), (3, "late"));
-    let status = json::read_status(br#"{"code":3,"message":"bad data","details":[{"@type":"x"}]}"#).unwrap();
+    let status = json::read_status(br#"{"code":"3","message":"bad data","details":[{"@type":"x"}]}"#).unwrap();
     let status = response::rpc_status(&status).unwrap();
     assert_eq!((status.code, &*status.message), (3, "bad data"));
 }

@@ -138,4 +138,5 @@ static PARTIAL_SUCCESS: Message = message(&[
     field("errorMessage", 2, Kind::Text),
 ]);
 
-pub(super) static RPC_STATUS: Message = message(&[field("code", 1, Kind::Enum), field("message", 2, Kind::Text)]);
+// Its code is no enum.
+pub(super) static RPC_STATUS: Message = message(&[field("code", 1, Kind::Int64), field("message", 2, Kind::Text)]);

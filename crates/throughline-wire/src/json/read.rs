@@ -275,15 +275,29 @@ fn number<'a>(parser: &mut Parser<'a>) -> Option<Cow<'a, str>> {
 /// A whole number, which may be written as `5.0` or `1e2`.
 fn integer<T: TryFrom<i128>>(parser: &mut Parser<'_>) -> Option<T> {
     let text = number(parser).filter(|text| is_number(text))?;
-    let value = match text.parse::<i128>() {
-        Ok(value) => value,
-        Err(_) => {
-            let value = text.parse::<f64>().ok()?;
-            // Beyond this range it fits no integer, and `as` would give the nearest.
-            (value.fract() == 0.0 && value.abs() < 1e30).then_some(value as i128)?
-        }
+    T::try_from(exact(&text)?).ok()
+}
+
+/// The value of a number as JSON writes them, if it is whole. Not by a double, which would round it.
+fn exact(text: &str) -> Option<i128> {
+    let (digits, exponent) = match text.split_once(['e', 'E']) {
+        Some((digits, exponent)) => (digits, exponent.parse::<i64>().ok()),
+        None => (text, Some(0)),
     };
-    T::try_from(value).ok()
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = [whole, fraction].concat();
+    // Without zeroes at its end: how many there were is in the exponent.
+    let kept = all.trim_end_matches('0');
+    if matches!(kept, "" | "-") {
+        return Some(0);
+    }
+    let removed = i64::try_from(all.len() - kept.len()).ok()?;
+    let zeroes = exponent?
+        .checked_sub(i64::try_from(fraction.len()).ok()?)?
+        .checked_add(removed)?;
+    // One that is longer is in nobody's range.
+    let zeroes = u32::try_from(zeroes).ok().filter(|zeroes| *zeroes <= 38)?;
+    kept.parse::<i128>().ok()?.checked_mul(10_i128.pow(zeroes))
 }
 
 fn read_double(parser: &mut Parser<'_>) -> Option<f64> {
