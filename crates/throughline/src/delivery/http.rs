@@ -190,6 +190,8 @@ async fn read(response: Response<Incoming>, over_tls: bool) -> (Outcome, bool) {
         Err(error) => return (failure(&error), false),
     };
     let kind = head.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    // "The type and subtype tokens are case-insensitive": RFC 9110, section 8.3.1.
+    let kind = &*kind.to_ascii_lowercase();
     let outcome = if !success {
         refusal(head.status.as_u16(), &head.headers, kind, &body, over_tls)
     } else if !whole {
@@ -230,18 +232,21 @@ fn as_protobuf<'a>(
 
 fn refusal(code: u16, headers: &HeaderMap, kind: &[u8], body: &[u8], over_tls: bool) -> Outcome {
     let status = as_protobuf(kind, body, json::read_status).and_then(|body| response::rpc_status(&body).ok());
-    // What is neither a text nor what it is said to be is shown to nobody.
+    let said = status.map(|status| status.message).filter(|said| !said.is_empty());
     let is_text = !kind.starts_with(OTLP.as_bytes()) && !kind.starts_with(b"text/html");
-    let message = if let Some(status) = status {
-        status.message
-    } else if !is_text {
-        String::new()
-    } else {
-        String::from_utf8_lossy(body)
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned()
+    let message = match said {
+        Some(said) => said,
+        // Whatever else a backend says, in a form of its own.
+        None if is_text => {
+            let text = String::from_utf8_lossy(body);
+            let said = match kind.starts_with(JSON.as_bytes()) {
+                true => &*text,
+                false => text.lines().next().unwrap_or_default(),
+            };
+            said.split_whitespace().collect::<Vec<_>>().join(" ")
+        }
+        // Bytes, or a page.
+        None => String::new(),
     };
     // So do Go's, nginx's and Apache's servers greet a client that does not begin with TLS.
     let text = String::from_utf8_lossy(body);

@@ -261,6 +261,10 @@ fn answer_in_json_is_read() {
     let partial = json(200, r#"{"partialSuccess":{"rejectedSpans":"1","errorMessage":"late"}}"#);
     let refused = json(400, r#"{"code":3,"message":"bad ids"}"#);
     let odd = json(200, r#"{"partialSuccess":"#);
+    let own_form = json(401, "{\n  \"error\": \"invalid api key\"\n}");
+    let upper_case = Answer::status(400).header("content-type", "Application/JSON");
+    let upper_case = upper_case.body(br#"{"message":"bad ids"}"#.to_vec());
+    let upper_case = Receiver::with(move |_| upper_case.clone()).unwrap();
     for (receiver, expected) in [
         (
             partial,
@@ -278,6 +282,22 @@ fn answer_in_json_is_read() {
             },
         ),
         (odd, Outcome::success()),
+        (
+            own_form,
+            Outcome::Status {
+                code: 401,
+                retry_after: None,
+                message: r#"{ "error": "invalid api key" }"#.to_owned(),
+            },
+        ),
+        (
+            upper_case,
+            Outcome::Status {
+                code: 400,
+                retry_after: None,
+                message: "bad ids".to_owned(),
+            },
+        ),
     ] {
         let mut client = encoding_client(&receiver.endpoint(), Protocol::HttpJson, Compression::None);
         assert_eq!(run(client.send(body())), expected);
