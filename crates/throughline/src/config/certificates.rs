@@ -37,10 +37,12 @@ impl Certificates {
     pub(crate) fn authorities(&self) -> Result<Option<RootCertStore>, UnusableFile> {
         let Some(path) = &self.authorities else { return Ok(None) };
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|error| UnusableFile::new(path, error))?;
+        // A bundle of many may hold an odd one, as the system's own may.
+        roots.add_parsable_certificates(certificates(path)?);
+        match roots.is_empty() {
+            true => Err(UnusableFile::new(path, "no certificate in it can be used")),
+            false => Ok(Some(roots)),
         }
-        Ok(Some(roots))
     }
 
     /// The chain and its key, if one is to be shown.
@@ -121,7 +123,7 @@ mod tests {
         for (file, expected) in [
             (&empty, "empty: there is no certificate in PEM in it"),
             (&no_base64, "no-base64: "),
-            (&no_der, "no-der: "),
+            (&no_der, "no-der: no certificate in it can be used"),
             (&missing, "missing: No such file or directory"),
         ] {
             let certificates = Certificates {

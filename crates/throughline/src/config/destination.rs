@@ -51,6 +51,7 @@ impl Destination {
         self.endpoint.to_string() == other.endpoint.to_string()
             && self.endpoint.target() == other.endpoint.target()
             && self.headers == other.headers
+            && self.certificates.client == other.certificates.client
     }
 
     /// How later processes know it: by what tells it from others, without its secrets. Without a key it is known to nobody.
@@ -98,6 +99,10 @@ impl Destination {
         let mut hash = KeyedHash::new(key);
         hash.field(self.endpoint.target().query().unwrap_or_default().as_bytes());
         self.add_headers(&mut hash, is_credential);
+        // By the name of its file: what is in it changes often, and for the same account.
+        if let Some(client) = &self.certificates.client {
+            hash.field(client.certificate.as_os_str().as_encoded_bytes());
+        }
         hash.finish()
     }
 
@@ -200,6 +205,9 @@ mod tests {
         let mut slow = same.clone();
         slow.timeout = Some(Duration::from_secs(1));
         assert_eq!(known, both(&slow));
+        let mut shown = same.clone();
+        shown.certificates.client = Some(("/a.pem", "/a.key").into());
+        assert!(!shown.is_same(&same));
         let with = |url: &str, headers: &[(&'static str, &'static str)]| both(&destination(url, headers));
         const KEY: (&str, &str) = ("x-api-key", "k");
         for (other, changes_identity, changes_credentials) in [
@@ -217,6 +225,7 @@ mod tests {
                 true,
             ),
             (with("http://h:1", &[("a", "1"), ("b", "2")]), false, true),
+            (both(&shown), false, true),
         ] {
             assert_eq!(
                 (other.0 != known.0, other.1 != known.1),

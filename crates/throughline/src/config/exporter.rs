@@ -101,6 +101,10 @@ fn from_code(destination: &crate::destination::Destination, variables: &mut Vari
         authorities: destination.authorities.clone(),
         client: destination.client.clone().map(ClientFiles::from),
     };
+    if certificates != Certificates::default() && !endpoint.is_tls() {
+        let problem = "has certificates, and is no endpoint with https://";
+        variables.say("destination", &endpoint.to_string(), problem, "they are not used");
+    }
     Some(Destination {
         protocol: destination.protocol,
         compression: destination.compression,
