@@ -1,6 +1,6 @@
 //! The frame of a function: what stands before its body, and what of that has to be known.
 
-use proc_macro::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
 use crate::template::Problem;
 
@@ -11,37 +11,20 @@ pub struct Function {
     pub name: String,
     pub is_async: bool,
     pub returns: Returns,
-    pub body: Group,
+    body: Group,
 }
 
 /// What a function returns.
 pub enum Returns {
     Nothing,
-    /// A type that can be written wherever the function can name it.
-    Named(TokenStream),
-    /// One that has `impl` in it, or `!`, and can be written there only.
-    Unnamed(TokenStream),
-}
-
-impl Returns {
-    fn has(&self, word: &str) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Named(tokens) | Self::Unnamed(tokens) => has_word(tokens.clone(), word),
-        }
-    }
-
-    /// Whether it is a `Pin<Box<dyn Future<…>>>`, as `#[async_trait]` makes them.
-    pub fn is_boxed_future(&self) -> bool {
-        matches!(self, Self::Named(_)) && ["Pin", "Box", "dyn", "Future"].iter().all(|word| self.has(word))
-    }
-
-    /// Whether it is an `impl Future<…>`.
-    pub fn is_future(&self) -> bool {
-        let Self::Unnamed(tokens) = self else { return false };
-        let mut words = tokens.clone().into_iter().map(|token| token.to_string());
-        words.next().is_some_and(|first| first == "impl") && self.has("Future")
-    }
+    /// A type, with `_` where it says `impl …`.
+    Type(TokenStream),
+    /// An `impl …` that is no future, or `!`.
+    Opaque,
+    /// An `impl Future<…>`.
+    Future,
+    /// A `Pin<Box<dyn Future<…>>>`, as `#[async_trait]` makes them, or a `BoxFuture`.
+    BoxedFuture(TokenStream),
 }
 
 impl Function {
@@ -63,7 +46,7 @@ impl Function {
         };
         let name = name.to_string();
         let name = name.strip_prefix("r#").unwrap_or(&name).to_owned();
-        let body = match head.pop() {
+        let body = match head.pop().map(unwrapped) {
             Some(TokenTree::Group(body)) if body.delimiter() == Delimiter::Brace => body,
             _ => {
                 let problem =
@@ -79,6 +62,20 @@ impl Function {
             returns,
             body,
         })
+    }
+
+    /// The attributes of the body's own (`#![…]`), and the rest of it.
+    pub fn body(&self) -> (TokenStream, TokenStream) {
+        let tokens: Vec<_> = self.body.stream().into_iter().collect();
+        let mut end = 0;
+        while let [hash, bang, TokenTree::Group(_), ..] = &tokens[end..] {
+            if !is_sign(hash, '#') || !is_sign(bang, '!') {
+                break;
+            }
+            end += 3;
+        }
+        let (attributes, rest) = tokens.split_at(end);
+        (attributes.iter().cloned().collect(), rest.iter().cloned().collect())
     }
 
     /// The function with another body.
@@ -111,11 +108,119 @@ fn returns(tokens: &[TokenTree]) -> Returns {
         depth.pass(token);
         is_end
     });
-    let named: TokenStream = rest[..end.unwrap_or(rest.len())].iter().cloned().collect();
-    let is_never = matches!(&rest[..1], [token] if is_sign(token, '!'));
-    match has_word(named.clone(), "impl") || is_never {
-        true => Returns::Unnamed(named),
-        false => Returns::Named(named),
+    let named: Vec<_> = flattened(&rest[..end.unwrap_or(rest.len())]);
+    match &named[..] {
+        [first, ..] if is_sign(first, '!') => Returns::Opaque,
+        [first, bounds @ ..] if is_word(first, "impl") => {
+            match bounds_of(bounds).any(|bound| last_name(bound) == "Future") {
+                true => Returns::Future,
+                false => Returns::Opaque,
+            }
+        }
+        named => match is_boxed_future(named) {
+            true => Returns::BoxedFuture(without_impl(named)),
+            false => Returns::Type(without_impl(named)),
+        },
+    }
+}
+
+/// `BoxFuture<'a, T>`, or `Pin<Box<dyn Future<Output = T> + …>>`, by whatever path.
+fn is_boxed_future(named: &[TokenTree]) -> bool {
+    if ["BoxFuture", "LocalBoxFuture"].contains(&&*last_name(named)) {
+        return true;
+    }
+    let inner = arguments_of(named, "Pin").and_then(|inner| arguments_of(inner, "Box"));
+    match inner {
+        Some([first, bounds @ ..]) if is_word(first, "dyn") => {
+            bounds_of(bounds).any(|bound| last_name(bound) == "Future")
+        }
+        _ => false,
+    }
+}
+
+/// What stands between the angle brackets of a type of this name.
+fn arguments_of<'a>(named: &'a [TokenTree], name: &str) -> Option<&'a [TokenTree]> {
+    let open = named.iter().position(|token| is_sign(token, '<'))?;
+    let is_all = named.last().is_some_and(|last| is_sign(last, '>'));
+    (is_all && last_name(named) == name).then(|| &named[open + 1..named.len() - 1])
+}
+
+/// The parts between `+`.
+fn bounds_of(tokens: &[TokenTree]) -> impl Iterator<Item = &[TokenTree]> {
+    let mut depth = Depth::default();
+    tokens.split(move |token| {
+        let is_between = depth.is_outside() && is_sign(token, '+');
+        depth.pass(token);
+        is_between
+    })
+}
+
+/// The last name of the path that this begins with, `Future` of `std::future::Future<Output = u8>`.
+fn last_name(tokens: &[TokenTree]) -> String {
+    let path = tokens
+        .iter()
+        .take_while(|token| matches!(token, TokenTree::Ident(_)) || is_sign(token, ':'));
+    path.filter(|token| !is_sign(token, ':'))
+        .last()
+        .map_or_else(String::new, TokenTree::to_string)
+}
+
+/// The type with `_` for each `impl …` in it, up to the comma or bracket that ends that.
+fn without_impl(tokens: &[TokenTree]) -> TokenStream {
+    let mut out = TokenStream::new();
+    let mut tokens = tokens.iter().peekable();
+    while let Some(token) = tokens.next() {
+        if is_word(token, "impl") {
+            let mut depth = Depth::default();
+            out.extend([TokenTree::Ident(Ident::new("_", token.span()))]);
+            let is_within = |token: &&TokenTree| {
+                let ends = is_sign(token, ',') || is_sign(token, '>') && !depth.is_after_dash;
+                let is_within = !depth.is_outside() || !ends;
+                depth.pass(token);
+                is_within
+            };
+            let mut is_within = is_within;
+            while tokens.next_if(|token| is_within(token)).is_some() {}
+            continue;
+        }
+        out.extend([match token {
+            TokenTree::Group(group) => {
+                let inner: Vec<_> = group.stream().into_iter().collect();
+                let mut replaced = Group::new(group.delimiter(), without_impl(&inner));
+                replaced.set_span(group.span());
+                TokenTree::Group(replaced)
+            }
+            token => token.clone(),
+        }]);
+    }
+    out
+}
+
+/// The tokens without the invisible groups that a `macro_rules!` puts around what it was given.
+fn flattened(tokens: &[TokenTree]) -> Vec<TokenTree> {
+    let mut out = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+                out.extend(flattened(&group.stream().into_iter().collect::<Vec<_>>()));
+            }
+            token => out.push(token.clone()),
+        }
+    }
+    out
+}
+
+/// What an invisible group around one token holds.
+fn unwrapped(token: TokenTree) -> TokenTree {
+    match &token {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+            let mut inner = group.stream().into_iter();
+            match (inner.next(), inner.next()) {
+                (Some(only), None) => unwrapped(only),
+                _ => token,
+            }
+        }
+        _ => token,
     }
 }
 
@@ -147,11 +252,4 @@ fn is_word(token: &TokenTree, word: &str) -> bool {
 
 fn is_sign(token: &TokenTree, sign: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == sign)
-}
-
-fn has_word(tokens: TokenStream, word: &str) -> bool {
-    tokens.into_iter().any(|token| match &token {
-        TokenTree::Group(group) => has_word(group.stream(), word),
-        token => is_word(token, word),
-    })
 }

@@ -29,68 +29,66 @@ pub fn traced(attribute: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn expand(options: &Options, function: Function) -> TokenStream {
-    let span = options.span(&function.name);
-    let record = fill(if options.records_errors { RECORD } else { "" }, &[]);
-    // What a block or a closure returns is named where it has a name, so that `?` and `return` in it know it.
-    let named = match &function.returns {
-        Returns::Named(named) => Some(named.clone()),
-        Returns::Nothing => Some(fill("()", &[])),
-        Returns::Unnamed(_) => None,
+    let Function { returns, is_async, .. } = &function;
+    let template = match (is_async, returns) {
+        (true, Returns::Opaque) => ASYNC_OPAQUE,
+        (true, _) => ASYNC,
+        (false, Returns::Opaque) => OPAQUE,
+        (false, Returns::Future) => FUTURE,
+        (false, Returns::BoxedFuture(_)) => BOXED_FUTURE,
+        (false, Returns::Nothing | Returns::Type(_)) => SYNC,
     };
-    let with_type = |template: &str| match &named {
-        Some(named) => fill(template, &[("TYPE", named.clone())]),
-        None => TokenStream::new(),
+    // What a block or a closure returns is named, so that `?` and `return` in it know it.
+    let named = match returns {
+        Returns::Type(named) | Returns::BoxedFuture(named) => named.clone(),
+        Returns::Nothing => fill("()", &[]),
+        Returns::Opaque | Returns::Future => TokenStream::new(),
     };
-    let (annotation, hint) = (with_type("-> TYPE"), with_type(HINT));
-    let template = match (
-        function.is_async,
-        function.returns.is_boxed_future(),
-        function.returns.is_future(),
-    ) {
-        (true, ..) => ASYNC,
-        (false, true, _) => BOXED_FUTURE,
-        (false, false, true) => FUTURE,
-        (false, false, false) => SYNC,
-    };
+    let (attributes, body) = function.body();
     let body = fill(
         template,
         &[
-            ("SPAN", span),
-            ("RECORD", record),
-            ("ANNOTATION", annotation),
-            ("HINT", hint),
-            ("BODY", function.body.stream()),
+            ("SPAN", options.span(&function.name)),
+            (
+                "RECORD",
+                fill(
+                    if options.records_errors { RECORD } else { "" },
+                    &[options.crate_name()],
+                ),
+            ),
+            ("TYPE", named),
+            ("BODY", body),
+            options.crate_name(),
         ],
     );
-    function.with_body(body)
+    function.with_body([attributes, body].into_iter().collect())
 }
 
 const RECORD: &str = "{
-    #[allow(unused_imports)]
-    use ::throughline::__private::outcome::*;
+    use CRATE::__private::outcome::*;
     (&&&&&Outcome(&__throughline_output)).record();
-}";
-
-/// The compiler learns what a block returns from the first `return` in it.
-const HINT: &str = "#[allow(unreachable_code, clippy::all, clippy::pedantic, clippy::restriction)]
-if false {
-    let __throughline_output: TYPE = loop {};
-    return __throughline_output;
 }";
 
 const SYNC: &str = "
 let mut __throughline_span = SPAN;
-::throughline::Span::in_scope(&mut __throughline_span, move || {
-    let __throughline_output = ::throughline::__private::call(move || ANNOTATION { BODY });
+CRATE::Span::in_scope(&mut __throughline_span, move || {
+    let __throughline_output = CRATE::__private::call(move || -> TYPE { BODY });
     RECORD
     __throughline_output
 })";
 
 const ASYNC: &str = "
 let __throughline_span = SPAN;
-::throughline::InSpanExt::in_span(
+CRATE::InSpanExt::in_span(
     async move {
-        let __throughline_output = async move { HINT BODY }.await;
+        let __throughline_output = async move {
+            // The compiler learns what a block returns from the first `return` in it.
+            if false {
+                return CRATE::__private::never::<TYPE>();
+            }
+            BODY
+        }
+        .await;
         RECORD
         __throughline_output
     },
@@ -100,8 +98,8 @@ let __throughline_span = SPAN;
 
 const FUTURE: &str = "
 let __throughline_span = SPAN;
-let __throughline_future = ::throughline::__private::call(move || { BODY });
-::throughline::InSpanExt::in_span(
+let __throughline_future = CRATE::__private::call(move || { BODY });
+CRATE::InSpanExt::in_span(
     async move {
         let __throughline_output = __throughline_future.await;
         RECORD
@@ -112,8 +110,8 @@ let __throughline_future = ::throughline::__private::call(move || { BODY });
 
 const BOXED_FUTURE: &str = "
 let __throughline_span = SPAN;
-let __throughline_future = ::throughline::__private::call(move || ANNOTATION { BODY });
-::std::boxed::Box::pin(::throughline::InSpanExt::in_span(
+let __throughline_future = CRATE::__private::call(move || -> TYPE { BODY });
+::std::boxed::Box::pin(CRATE::InSpanExt::in_span(
     async move {
         let __throughline_output = __throughline_future.await;
         RECORD
@@ -121,3 +119,12 @@ let __throughline_future = ::throughline::__private::call(move || ANNOTATION { B
     },
     __throughline_span,
 ))";
+
+/// What is returned is no `Result`, and only the function itself can say what it is.
+const OPAQUE: &str = "
+let __throughline_entered = CRATE::Span::enter(SPAN);
+BODY";
+
+const ASYNC_OPAQUE: &str = "
+let __throughline_span = SPAN;
+CRATE::InSpanExt::in_span(async move { BODY }, __throughline_span).await";

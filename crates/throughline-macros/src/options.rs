@@ -10,6 +10,8 @@ pub struct Options {
     kind: Option<TokenStream>,
     parent: Option<TokenStream>,
     fields: Option<TokenStream>,
+    /// The path of the crate `throughline`, where it has another name.
+    krate: Option<TokenStream>,
     pub records_errors: bool,
 }
 
@@ -22,6 +24,7 @@ impl Options {
             kind: None,
             parent: None,
             fields: None,
+            krate: None,
             records_errors: true,
         };
         for option in split_at_commas(attribute) {
@@ -56,10 +59,10 @@ impl Options {
                     "no argument is recorded unless it is named in `fields(…)`: there is nothing to skip",
                 ));
             }
-            (Some(TokenTree::Punct(sign)), "name" | "kind" | "parent" | "err") if sign.as_char() == '=' => {
+            (Some(TokenTree::Punct(sign)), "name" | "kind" | "parent" | "crate" | "err") if sign.as_char() == '=' => {
                 tokens.collect()
             }
-            (_, "name" | "kind" | "parent" | "err") => {
+            (_, "name" | "kind" | "parent" | "crate" | "err") => {
                 return Err(Problem::new(at, format!("`{name}` takes a value: `{name} = …`")));
             }
             _ => return Err(Problem::new(at, ALL)),
@@ -72,6 +75,7 @@ impl Options {
             "kind" => &mut self.kind,
             "parent" => &mut self.parent,
             "fields" => &mut self.fields,
+            "crate" => &mut self.krate,
             _ => {
                 self.records_errors = match &*value.to_string() {
                     "true" => true,
@@ -87,6 +91,12 @@ impl Options {
         Ok(())
     }
 
+    /// What `CRATE` stands for in templates.
+    pub fn crate_name(&self) -> (&'static str, TokenStream) {
+        let named = self.krate.clone();
+        ("CRATE", named.unwrap_or_else(|| fill("::throughline", &[])))
+    }
+
     /// The call that starts the span of a function of this name.
     pub fn span(&self, function: &str) -> TokenStream {
         let name = match &self.name {
@@ -98,8 +108,9 @@ impl Options {
             None => TokenStream::new(),
         };
         fill(
-            "::throughline::span!(PARENT KIND NAME, FIELDS)",
+            "CRATE::span!(PARENT KIND NAME, FIELDS)",
             &[
+                self.crate_name(),
                 ("PARENT", option("parent: VALUE,", &self.parent)),
                 ("KIND", option("kind: VALUE,", &self.kind)),
                 ("NAME", name),

@@ -109,10 +109,15 @@ pub use spool_dir::default_spool_dir;
 /// | `parent = &context` | its [`Parent`], instead of the current span |
 /// | `fields(order.id = order.id, ?card)` | attributes, as in [`span!`]; they see the arguments |
 /// | `err = false` | an `Err` is no failure here |
+/// | `crate = tl` | the path of this crate, where it has another name |
 ///
-/// It stands before functions and methods, `async` or not, generic or not, also those that return an `impl Future` or a
-/// `Pin<Box<dyn Future>>` (`#[async_trait]` goes first, above the `impl`): the span is then that of the future. The future holds the
-/// span from the call on, so that time before the first poll counts. What a function lends of its arguments it may return.
+/// It stands before functions and methods, `async` or not, generic or not. Of one that returns an `impl Future`, a
+/// `Pin<Box<dyn Future>>` (`#[async_trait]` goes first, above the `impl`) or a `BoxFuture`, it is the future that runs in the span,
+/// which starts with the call; of an `async fn` the span starts, and takes its parent, when the future is first polled. A future
+/// behind another name is not recognised: there the span ends with the call.
+///
+/// The body may lend what it returns from the arguments. It becomes a closure, into which the arguments are moved: those that it uses
+/// are dropped at its end in the order of their first use. `#[track_caller]` sees the attribute's place.
 ///
 /// ```
 /// use throughline::traced;
@@ -155,6 +160,12 @@ pub mod __private {
     #[inline(always)]
     pub fn call<R>(f: impl FnOnce() -> R) -> R {
         f()
+    }
+
+    /// Never called: it tells the compiler a type.
+    #[must_use]
+    pub fn never<T>() -> T {
+        unreachable!("it stands where nothing comes")
     }
 
     /// The parent that somebody named.

@@ -144,7 +144,10 @@ fn misuse_gets_a_message_that_helps() {
     }
     fs::write(
         package.join("src/bin/right.rs"),
-        "fn main() { let _span = throughline::span!(\"x\", a = 1); }",
+        "#![forbid(unused_imports, unreachable_code, warnings)]
+        #[throughline::traced(fields(a))] fn f(a: u8) -> Option<u8> { Some(a) }
+        #[throughline::traced] async fn later() -> Result<(), String> { Err(\"x\")? }
+        fn main() { let _span = throughline::span!(\"x\", a = 1); f(1); drop(later()); }",
     )
     .expect("it can be written");
     let check = |arguments: &[&str]| {

@@ -342,3 +342,158 @@ fn panic_is_the_status_of_the_span_and_goes_on() {
     assert_eq!(status.code, 2);
     assert!(status.message.contains("as the test wants it"), "{status:?}");
 }
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+trait Service {
+    type Future: Future<Output = u8>;
+}
+
+struct Ready;
+
+impl Service for Ready {
+    type Future = std::future::Ready<u8>;
+}
+
+macro_rules! functions_of_a_macro {
+    ($name:ident, $returns:ty, $body:block) => {
+        #[traced]
+        fn $name() -> $returns $body
+    };
+}
+functions_of_a_macro!(of_a_macro, u8, {
+    step();
+    3
+});
+functions_of_a_macro!(future_of_a_macro, impl Future<Output = u8>, {
+    async {
+        step();
+        3
+    }
+});
+
+#[traced]
+fn part_of_it_is_opaque(text: &str) -> Result<impl Iterator<Item = char>, String> {
+    if text.is_empty() {
+        return Err("there is no text".to_owned());
+    }
+    Ok(text.chars().rev().collect::<Vec<_>>().into_iter())
+}
+
+#[traced]
+async fn part_of_it_is_opaque_later(text: &str) -> Result<impl Display, Box<dyn Error>> {
+    let number: i32 = text.parse()?;
+    Ok(number)
+}
+
+#[traced]
+fn closure_over_a_reference() -> impl for<'a> Fn(&'a str) -> &'a str {
+    |text| text.trim()
+}
+
+#[traced]
+fn makes_futures() -> Vec<Pin<Box<dyn Future<Output = u8>>>> {
+    vec![Box::pin(async { 1 })]
+}
+
+#[traced]
+fn may_make_a_future(is_some: bool) -> Result<Pin<Box<dyn Future<Output = u8>>>, String> {
+    if is_some {
+        Ok(Box::pin(async { 1 }))
+    } else {
+        Err("none".to_owned())
+    }
+}
+
+#[traced]
+fn service() -> impl Service<Future = std::future::Ready<u8>> {
+    Ready
+}
+
+#[traced]
+fn of_another_name() -> BoxFuture<'static, u8> {
+    Box::pin(async {
+        step();
+        3
+    })
+}
+
+#[traced]
+fn never() -> ! {
+    step();
+    std::panic::panic_any(7)
+}
+
+#[traced]
+async fn never_later() -> ! {
+    step();
+    std::panic::panic_any(7)
+}
+
+#[traced]
+fn inner_attributes() -> u8 {
+    #![allow(unused_variables)]
+    let unused = 1;
+    2
+}
+
+#[traced]
+async fn inner_attributes_later() -> u8 {
+    #![allow(unused_variables)]
+    let unused = 1;
+    2
+}
+
+#[test]
+fn function_that_returns_something_odd_runs_in_its_span() {
+    let unwinds = |f: fn()| assert!(std::panic::catch_unwind(f).is_err());
+    type Case = (&'static str, fn());
+    let cases: [Case; 12] = [
+        ("of_a_macro(step)", || assert_eq!(of_a_macro(), 3)),
+        ("future_of_a_macro(step)", || {
+            assert_eq!(block_on(future_of_a_macro()), 3);
+        }),
+        ("part_of_it_is_opaque", || {
+            assert_eq!(part_of_it_is_opaque("ab").unwrap().collect::<String>(), "ba");
+        }),
+        ("part_of_it_is_opaque", || assert!(part_of_it_is_opaque("").is_err())),
+        ("part_of_it_is_opaque_later", || {
+            assert!(block_on(part_of_it_is_opaque_later("x")).is_err());
+        }),
+        ("closure_over_a_reference", || {
+            assert_eq!(closure_over_a_reference()(" x "), "x");
+        }),
+        ("makes_futures", || assert_eq!(makes_futures().len(), 1)),
+        ("may_make_a_future", || assert!(may_make_a_future(false).is_err())),
+        ("service", || drop(service())),
+        ("of_another_name(step)", || assert_eq!(block_on(of_another_name()), 3)),
+        ("inner_attributes", || assert_eq!(inner_attributes(), 2)),
+        ("inner_attributes_later", || {
+            assert_eq!(block_on(inner_attributes_later()), 2);
+        }),
+    ];
+    for (expected, call) in cases {
+        assert_eq!(below(call), format!("root({expected})"));
+    }
+    assert_eq!(below(|| unwinds(|| never())), "root(never(step))");
+    assert_eq!(below(|| unwinds(|| block_on(never_later()))), "root(never_later(step))");
+    let failed = |name: &str, call: fn()| {
+        let mut root = root("root");
+        let context = root.context();
+        root.in_scope(call);
+        root.end();
+        let spans = tracing().trace(&context);
+        let span = spans.iter().find(|span| span.name == name).expect("it was traced");
+        span.status.clone().expect("it failed").message
+    };
+    assert_eq!(
+        failed("part_of_it_is_opaque", || drop(part_of_it_is_opaque(""))),
+        "there is no text"
+    );
+    assert_eq!(
+        failed("part_of_it_is_opaque_later", || drop(block_on(
+            part_of_it_is_opaque_later("x")
+        ))),
+        "invalid digit found in string"
+    );
+}

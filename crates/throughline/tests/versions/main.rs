@@ -13,6 +13,9 @@ use std::time::Duration;
 use throughline_testkit::{Program, Receiver, Spool};
 
 const PROGRAM: &str = r#"
+#[older::traced(crate = older)]
+fn leaf() {}
+
 fn main() {
     let new_tracing = newer::init("newer");
     let old_tracing = older::init("older");
@@ -20,7 +23,7 @@ fn main() {
     {
         let _middle = older::span!("middle, older").enter();
         let _inner = newer::span!("inner, newer").enter();
-        older::span!("leaf, older").end();
+        older::span!("leaf, older").in_scope(leaf);
         newer::current(|span| span.set("reached", true));
     }
     newer::span!("after, newer").end();
@@ -58,13 +61,14 @@ fn spans_of_two_versions_in_one_program_make_one_tree() {
         .run()
         .expect("it runs")
         .expect_success();
-    let spans = receiver.wait_for(5, Duration::from_secs(10)).expect("all come");
-    assert_eq!(spans.len(), 5);
+    let spans = receiver.wait_for(6, Duration::from_secs(10)).expect("all come");
+    assert_eq!(spans.len(), 6);
     for (child, parent) in [
         ("outer, newer", None),
         ("middle, older", Some("outer, newer")),
         ("inner, newer", Some("middle, older")),
         ("leaf, older", Some("inner, newer")),
+        ("leaf", Some("leaf, older")),
         ("after, newer", Some("outer, newer")),
     ] {
         let find = |name: &str| spans.iter().find(|span| span.name == name).expect("the span came");
@@ -82,7 +86,12 @@ fn spans_of_two_versions_in_one_program_make_one_tree() {
 
 /// A workspace with one program that depends on this `throughline` and on a copy with a later version.
 fn write_build(workspace: &Path, build: &Path) -> io::Result<()> {
-    for package in ["throughline", "throughline-spool", "throughline-wire"] {
+    for package in [
+        "throughline",
+        "throughline-macros",
+        "throughline-spool",
+        "throughline-wire",
+    ] {
         copy(
             &workspace.join("crates").join(package),
             &build.join("crates").join(package),
@@ -98,7 +107,7 @@ fn write_build(workspace: &Path, build: &Path) -> io::Result<()> {
     let inherited: String = inherited
         .lines()
         .map(|line| match line.split_once(" = ") {
-            Some(("throughline" | "throughline-spool" | "throughline-wire", _)) => {
+            Some(("throughline" | "throughline-macros" | "throughline-spool" | "throughline-wire", _)) => {
                 line.replace("version = \"0.1.0\"", "version = \"0.2.0\"") + "\n"
             }
             _ => line.to_owned() + "\n",
