@@ -21,8 +21,8 @@ pub enum Returns {
     Type(TokenStream),
     /// An `impl …` that is no future, or `!`.
     Opaque,
-    /// An `impl Future<…>`.
-    Future,
+    /// An `impl Future<…>`, and the type of what comes of it.
+    Future(TokenStream),
     /// A `Pin<Box<dyn Future<…>>>`, as `#[async_trait]` makes them, or a `BoxFuture`.
     BoxedFuture(TokenStream),
 }
@@ -112,15 +112,31 @@ fn returns(tokens: &[TokenTree]) -> Returns {
     match &named[..] {
         [first, ..] if is_sign(first, '!') => Returns::Opaque,
         [first, bounds @ ..] if is_word(first, "impl") => {
-            match bounds_of(bounds).any(|bound| last_name(bound) == "Future") {
-                true => Returns::Future,
-                false => Returns::Opaque,
+            match bounds_of(bounds).find(|bound| last_name(bound) == "Future") {
+                Some(future) => Returns::Future(output_of(future)),
+                None => Returns::Opaque,
             }
         }
         named => match is_boxed_future(named) {
             true => Returns::BoxedFuture(without_impl(named)),
             false => Returns::Type(without_impl(named)),
         },
+    }
+}
+
+/// The `T` of `Future<Output = T>`; `_` where it is not said.
+fn output_of(future: &[TokenTree]) -> TokenStream {
+    let equals = future.iter().position(|token| is_sign(token, '='));
+    let inner = equals.map_or(&[][..], |at| &future[at + 1..]);
+    let mut depth = Depth::default();
+    let end = inner.iter().position(|token| {
+        let is_end = depth.is_outside() && (is_sign(token, ',') || is_sign(token, '>') && !depth.is_after_dash);
+        depth.pass(token);
+        is_end
+    });
+    match &inner[..end.unwrap_or(inner.len())] {
+        [] => TokenTree::Ident(Ident::new("_", Span::call_site())).into(),
+        output => without_impl(output),
     }
 }
 

@@ -31,18 +31,18 @@ pub fn traced(attribute: TokenStream, item: TokenStream) -> TokenStream {
 fn expand(options: &Options, function: Function) -> TokenStream {
     let Function { returns, is_async, .. } = &function;
     let template = match (is_async, returns) {
-        (true, Returns::Opaque) => ASYNC_OPAQUE,
+        (true, Returns::Opaque | Returns::Future(_)) => ASYNC_OPAQUE,
         (true, _) => ASYNC,
         (false, Returns::Opaque) => OPAQUE,
-        (false, Returns::Future) => FUTURE,
+        (false, Returns::Future(_)) => FUTURE,
         (false, Returns::BoxedFuture(_)) => BOXED_FUTURE,
         (false, Returns::Nothing | Returns::Type(_)) => SYNC,
     };
     // What a block or a closure returns is named, so that `?` and `return` in it know it.
     let named = match returns {
-        Returns::Type(named) | Returns::BoxedFuture(named) => named.clone(),
+        Returns::Type(named) | Returns::Future(named) | Returns::BoxedFuture(named) => named.clone(),
         Returns::Nothing => fill("()", &[]),
-        Returns::Opaque | Returns::Future => TokenStream::new(),
+        Returns::Opaque => TokenStream::new(),
     };
     let (attributes, body) = function.body();
     let body = fill(
@@ -98,7 +98,7 @@ CRATE::InSpanExt::in_span(
 
 const FUTURE: &str = "
 let __throughline_span = SPAN;
-let __throughline_future = CRATE::__private::call(move || { BODY });
+let __throughline_future = CRATE::__private::future_of::<TYPE, _>(move || { BODY });
 CRATE::InSpanExt::in_span(
     async move {
         let __throughline_output = __throughline_future.await;

@@ -162,6 +162,12 @@ pub mod __private {
         f()
     }
 
+    /// Calls it at once, and tells the compiler what comes of the future that it returns.
+    #[inline(always)]
+    pub fn future_of<T, F: Future<Output = T>>(f: impl FnOnce() -> F) -> F {
+        f()
+    }
+
     /// Never called: it tells the compiler a type.
     #[must_use]
     pub fn never<T>() -> T {

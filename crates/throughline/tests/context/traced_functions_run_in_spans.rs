@@ -387,6 +387,23 @@ async fn part_of_it_is_opaque_later(text: &str) -> Result<impl Display, Box<dyn 
 }
 
 #[traced]
+fn future_that_fails(fails: bool) -> impl Future<Output = Result<u8, String>> + Send {
+    async move {
+        if fails {
+            Err("no such order")?;
+        }
+        Ok(1)
+    }
+}
+
+#[traced]
+#[allow(clippy::async_yields_async, reason = "that is what it is about")]
+async fn future_of_a_future() -> impl Future<Output = u8> {
+    step();
+    std::future::ready(1)
+}
+
+#[traced]
 fn closure_over_a_reference() -> impl for<'a> Fn(&'a str) -> &'a str {
     |text| text.trim()
 }
@@ -448,7 +465,7 @@ async fn inner_attributes_later() -> u8 {
 fn function_that_returns_something_odd_runs_in_its_span() {
     let unwinds = |f: fn()| assert!(std::panic::catch_unwind(f).is_err());
     type Case = (&'static str, fn());
-    let cases: [Case; 12] = [
+    let cases: [Case; 14] = [
         ("of_a_macro(step)", || assert_eq!(of_a_macro(), 3)),
         ("future_of_a_macro(step)", || {
             assert_eq!(block_on(future_of_a_macro()), 3);
@@ -459,6 +476,12 @@ fn function_that_returns_something_odd_runs_in_its_span() {
         ("part_of_it_is_opaque", || assert!(part_of_it_is_opaque("").is_err())),
         ("part_of_it_is_opaque_later", || {
             assert!(block_on(part_of_it_is_opaque_later("x")).is_err());
+        }),
+        ("future_of_a_future(step)", || {
+            assert_eq!(block_on(async { future_of_a_future().await.await }), 1);
+        }),
+        ("future_that_fails", || {
+            assert_eq!(block_on(future_that_fails(false)), Ok(1));
         }),
         ("closure_over_a_reference", || {
             assert_eq!(closure_over_a_reference()(" x "), "x");
@@ -489,6 +512,10 @@ fn function_that_returns_something_odd_runs_in_its_span() {
     assert_eq!(
         failed("part_of_it_is_opaque", || drop(part_of_it_is_opaque(""))),
         "there is no text"
+    );
+    assert_eq!(
+        failed("future_that_fails", || drop(block_on(future_that_fails(true)))),
+        "no such order"
     );
     assert_eq!(
         failed("part_of_it_is_opaque_later", || drop(block_on(
