@@ -18,9 +18,15 @@ pub(super) struct Field {
     pub(super) kind: Kind,
 }
 
+pub(super) enum Kind {
+    Scalar(Scalar),
+    One(&'static Message),
+    Many(&'static Message),
+}
+
 /// What stands in JSON, and how protobuf has it.
 #[derive(Clone, Copy)]
-pub(super) enum Kind {
+pub(super) enum Scalar {
     Text,
     /// Bytes in hexadecimal digits, of whatever length.
     Hex,
@@ -34,12 +40,30 @@ pub(super) enum Kind {
     Uint32,
     Fixed32,
     Fixed64,
-    One(&'static Message),
-    Many(&'static Message),
 }
 
-const fn field(name: &'static str, number: u32, kind: Kind) -> Field {
-    Field { name, number, kind }
+const fn scalar(name: &'static str, number: u32, scalar: Scalar) -> Field {
+    Field {
+        name,
+        number,
+        kind: Kind::Scalar(scalar),
+    }
+}
+
+const fn one(name: &'static str, number: u32, message: &'static Message) -> Field {
+    Field {
+        name,
+        number,
+        kind: Kind::One(message),
+    }
+}
+
+const fn many(name: &'static str, number: u32, message: &'static Message) -> Field {
+    Field {
+        name,
+        number,
+        kind: Kind::Many(message),
+    }
 }
 
 const fn message(fields: &'static [Field]) -> Message {
@@ -49,94 +73,95 @@ const fn message(fields: &'static [Field]) -> Message {
     }
 }
 
-pub(super) static REQUEST: Message = message(&[field("resourceSpans", 1, Kind::Many(&RESOURCE_SPANS))]);
+pub(super) static REQUEST: Message = message(&[many("resourceSpans", 1, &RESOURCE_SPANS)]);
 
 static RESOURCE_SPANS: Message = message(&[
-    field("resource", 1, Kind::One(&RESOURCE)),
-    field("scopeSpans", 2, Kind::Many(&SCOPE_SPANS)),
-    field("schemaUrl", 3, Kind::Text),
+    one("resource", 1, &RESOURCE),
+    many("scopeSpans", 2, &SCOPE_SPANS),
+    scalar("schemaUrl", 3, Scalar::Text),
 ]);
 
 static RESOURCE: Message = message(&[
-    field("attributes", 1, Kind::Many(&KEY_VALUE)),
-    field("droppedAttributesCount", 2, Kind::Uint32),
+    many("attributes", 1, &KEY_VALUE),
+    scalar("droppedAttributesCount", 2, Scalar::Uint32),
 ]);
 
 static SCOPE_SPANS: Message = message(&[
-    field("scope", 1, Kind::One(&SCOPE)),
-    field("spans", 2, Kind::Many(&SPAN)),
-    field("schemaUrl", 3, Kind::Text),
+    one("scope", 1, &SCOPE),
+    many("spans", 2, &SPAN),
+    scalar("schemaUrl", 3, Scalar::Text),
 ]);
 
 static SCOPE: Message = message(&[
-    field("name", 1, Kind::Text),
-    field("version", 2, Kind::Text),
-    field("attributes", 3, Kind::Many(&KEY_VALUE)),
-    field("droppedAttributesCount", 4, Kind::Uint32),
+    scalar("name", 1, Scalar::Text),
+    scalar("version", 2, Scalar::Text),
+    many("attributes", 3, &KEY_VALUE),
+    scalar("droppedAttributesCount", 4, Scalar::Uint32),
 ]);
 
 pub(super) static SPAN: Message = message(&[
-    field("traceId", 1, Kind::Hex),
-    field("spanId", 2, Kind::Hex),
-    field("traceState", 3, Kind::Text),
-    field("parentSpanId", 4, Kind::Hex),
-    field("name", 5, Kind::Text),
-    field("kind", 6, Kind::Enum),
-    field("startTimeUnixNano", 7, Kind::Fixed64),
-    field("endTimeUnixNano", 8, Kind::Fixed64),
-    field("attributes", 9, Kind::Many(&KEY_VALUE)),
-    field("droppedAttributesCount", 10, Kind::Uint32),
-    field("events", 11, Kind::Many(&EVENT)),
-    field("droppedEventsCount", 12, Kind::Uint32),
-    field("links", 13, Kind::Many(&LINK)),
-    field("droppedLinksCount", 14, Kind::Uint32),
-    field("status", 15, Kind::One(&STATUS)),
-    field("flags", 16, Kind::Fixed32),
+    scalar("traceId", 1, Scalar::Hex),
+    scalar("spanId", 2, Scalar::Hex),
+    scalar("traceState", 3, Scalar::Text),
+    scalar("parentSpanId", 4, Scalar::Hex),
+    scalar("name", 5, Scalar::Text),
+    scalar("kind", 6, Scalar::Enum),
+    scalar("startTimeUnixNano", 7, Scalar::Fixed64),
+    scalar("endTimeUnixNano", 8, Scalar::Fixed64),
+    many("attributes", 9, &KEY_VALUE),
+    scalar("droppedAttributesCount", 10, Scalar::Uint32),
+    many("events", 11, &EVENT),
+    scalar("droppedEventsCount", 12, Scalar::Uint32),
+    many("links", 13, &LINK),
+    scalar("droppedLinksCount", 14, Scalar::Uint32),
+    one("status", 15, &STATUS),
+    scalar("flags", 16, Scalar::Fixed32),
 ]);
 
 static EVENT: Message = message(&[
-    field("timeUnixNano", 1, Kind::Fixed64),
-    field("name", 2, Kind::Text),
-    field("attributes", 3, Kind::Many(&KEY_VALUE)),
-    field("droppedAttributesCount", 4, Kind::Uint32),
+    scalar("timeUnixNano", 1, Scalar::Fixed64),
+    scalar("name", 2, Scalar::Text),
+    many("attributes", 3, &KEY_VALUE),
+    scalar("droppedAttributesCount", 4, Scalar::Uint32),
 ]);
 
 static LINK: Message = message(&[
-    field("traceId", 1, Kind::Hex),
-    field("spanId", 2, Kind::Hex),
-    field("traceState", 3, Kind::Text),
-    field("attributes", 4, Kind::Many(&KEY_VALUE)),
-    field("droppedAttributesCount", 5, Kind::Uint32),
-    field("flags", 6, Kind::Fixed32),
+    scalar("traceId", 1, Scalar::Hex),
+    scalar("spanId", 2, Scalar::Hex),
+    scalar("traceState", 3, Scalar::Text),
+    many("attributes", 4, &KEY_VALUE),
+    scalar("droppedAttributesCount", 5, Scalar::Uint32),
+    scalar("flags", 6, Scalar::Fixed32),
 ]);
 
-static STATUS: Message = message(&[field("message", 2, Kind::Text), field("code", 3, Kind::Enum)]);
+static STATUS: Message = message(&[scalar("message", 2, Scalar::Text), scalar("code", 3, Scalar::Enum)]);
 
-static KEY_VALUE: Message = message(&[field("key", 1, Kind::Text), field("value", 2, Kind::One(&ANY_VALUE))]);
+static KEY_VALUE: Message = message(&[scalar("key", 1, Scalar::Text), one("value", 2, &ANY_VALUE)]);
 
 static ANY_VALUE: Message = Message {
     fields: &[
-        field("stringValue", 1, Kind::Text),
-        field("boolValue", 2, Kind::Bool),
-        field("intValue", 3, Kind::Int64),
-        field("doubleValue", 4, Kind::Double),
-        field("arrayValue", 5, Kind::One(&ARRAY_VALUE)),
-        field("kvlistValue", 6, Kind::One(&KEY_VALUE_LIST)),
-        field("bytesValue", 7, Kind::Base64),
+        scalar("stringValue", 1, Scalar::Text),
+        scalar("boolValue", 2, Scalar::Bool),
+        scalar("intValue", 3, Scalar::Int64),
+        scalar("doubleValue", 4, Scalar::Double),
+        one("arrayValue", 5, &ARRAY_VALUE),
+        one("kvlistValue", 6, &KEY_VALUE_LIST),
+        scalar("bytesValue", 7, Scalar::Base64),
     ],
     is_one_of: true,
 };
 
-static ARRAY_VALUE: Message = message(&[field("values", 1, Kind::Many(&ANY_VALUE))]);
+static ARRAY_VALUE: Message = message(&[many("values", 1, &ANY_VALUE)]);
 
-static KEY_VALUE_LIST: Message = message(&[field("values", 1, Kind::Many(&KEY_VALUE))]);
+static KEY_VALUE_LIST: Message = message(&[many("values", 1, &KEY_VALUE)]);
 
-pub(super) static RESPONSE: Message = message(&[field("partialSuccess", 1, Kind::One(&PARTIAL_SUCCESS))]);
+pub(super) static RESPONSE: Message = message(&[one("partialSuccess", 1, &PARTIAL_SUCCESS)]);
 
 static PARTIAL_SUCCESS: Message = message(&[
-    field("rejectedSpans", 1, Kind::Int64),
-    field("errorMessage", 2, Kind::Text),
+    scalar("rejectedSpans", 1, Scalar::Int64),
+    scalar("errorMessage", 2, Scalar::Text),
 ]);
 
 // Its code is no enum.
-pub(super) static RPC_STATUS: Message = message(&[field("code", 1, Kind::Int64), field("message", 2, Kind::Text)]);
+pub(super) static RPC_STATUS: Message =
+    message(&[scalar("code", 1, Scalar::Int64), scalar("message", 2, Scalar::Text)]);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-use super::fields::{self, Kind, Message};
+use super::fields::{self, Kind, Message, Scalar};
 use super::parser::{Parser, is_number};
 use crate::any_value::MAX_DEPTH;
 use crate::{hex, varint};
@@ -134,9 +134,9 @@ fn read_message(
         match field.kind {
             Kind::One(inner) => nested(parser, out, field.number, inner, depth),
             Kind::Many(inner) => parser.list(|parser| nested(parser, out, field.number, inner, depth)),
-            kind => {
+            Kind::Scalar(scalar) => {
                 let before = out.len();
-                match read_scalar(parser, out, field.number, kind) {
+                match read_scalar(parser, out, field.number, scalar) {
                     // A default is not written, but as a value.
                     Some(is_default) => {
                         if is_default && !message.is_one_of {
@@ -144,7 +144,7 @@ fn read_message(
                         }
                         Ok(())
                     }
-                    None => Err(parser.error(format!("{name} is not {}", described(kind)))),
+                    None => Err(parser.error(format!("{name} is not {}", described(scalar)))),
                 }
             }
         }
@@ -183,71 +183,68 @@ fn tag(out: &mut Vec<u8>, number: u32, wire_type: u32) {
 }
 
 /// Reads a value and writes it, with its tag. Returns whether it is the default; nothing if it is no such value.
-fn read_scalar(parser: &mut Parser<'_>, out: &mut Vec<u8>, number: u32, kind: Kind) -> Option<bool> {
-    match kind {
-        Kind::Text => {
+fn read_scalar(parser: &mut Parser<'_>, out: &mut Vec<u8>, number: u32, scalar: Scalar) -> Option<bool> {
+    match scalar {
+        Scalar::Text => {
             let text = parser.string().ok()?;
             Some(bytes(out, number, text.as_bytes()))
         }
-        Kind::Hex => {
+        Scalar::Hex => {
             let digits = parser.string().ok()?;
             Some(bytes(out, number, &hex::decode_any(digits.as_bytes())?))
         }
-        Kind::Base64 => {
+        Scalar::Base64 => {
             let digits = parser.string().ok()?;
             Some(bytes(out, number, &base64(digits.as_bytes())?))
         }
-        Kind::Bool => {
+        Scalar::Bool => {
             let value = parser.take_word("true");
             if !value && !parser.take_word("false") {
                 return None;
             }
             Some(varint(out, number, u64::from(value)))
         }
-        Kind::Double => {
+        Scalar::Double => {
             let value = read_double(parser)?;
             tag(out, number, EIGHT_BYTES);
             out.extend(value.to_le_bytes());
             // Minus zero is another number.
             Some(value.to_bits() == 0)
         }
-        Kind::Int64 => Some(varint(out, number, integer::<i64>(parser)? as u64)),
-        Kind::Enum => {
+        Scalar::Int64 => Some(varint(out, number, integer::<i64>(parser)? as u64)),
+        Scalar::Enum => {
             if parser.peek() == Some(b'"') {
                 return None;
             }
             Some(varint(out, number, i64::from(integer::<i32>(parser)?) as u64))
         }
-        Kind::Uint32 => Some(varint(out, number, u64::from(integer::<u32>(parser)?))),
-        Kind::Fixed32 => {
+        Scalar::Uint32 => Some(varint(out, number, u64::from(integer::<u32>(parser)?))),
+        Scalar::Fixed32 => {
             let value = integer::<u32>(parser)?;
             tag(out, number, FOUR_BYTES);
             out.extend(value.to_le_bytes());
             Some(value == 0)
         }
-        Kind::Fixed64 => {
+        Scalar::Fixed64 => {
             let value = integer::<u64>(parser)?;
             tag(out, number, EIGHT_BYTES);
             out.extend(value.to_le_bytes());
             Some(value == 0)
         }
-        Kind::One(_) | Kind::Many(_) => None,
     }
 }
 
-fn described(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text => "a string",
-        Kind::Hex => "a string of pairs of hexadecimal digits",
-        Kind::Base64 => "a string in base64",
-        Kind::Bool => "true or false",
-        Kind::Double => "a number",
-        Kind::Int64 => "a whole number of 64 bits",
-        Kind::Enum => "a whole number of 32 bits, without quotes",
-        Kind::Uint32 | Kind::Fixed32 => "a whole number of 32 bits above or at 0",
-        Kind::Fixed64 => "a whole number of 64 bits above or at 0",
-        Kind::One(_) => "an object",
-        Kind::Many(_) => "a list",
+fn described(scalar: Scalar) -> &'static str {
+    match scalar {
+        Scalar::Text => "a string",
+        Scalar::Hex => "a string of pairs of hexadecimal digits",
+        Scalar::Base64 => "a string in base64",
+        Scalar::Bool => "true or false",
+        Scalar::Double => "a number",
+        Scalar::Int64 => "a whole number of 64 bits",
+        Scalar::Enum => "a whole number of 32 bits, without quotes",
+        Scalar::Uint32 | Scalar::Fixed32 => "a whole number of 32 bits above or at 0",
+        Scalar::Fixed64 => "a whole number of 64 bits above or at 0",
     }
 }
 
