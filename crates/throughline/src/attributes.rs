@@ -54,8 +54,7 @@ impl Encoded {
         let at = self.bytes.len();
         if self.of == Of::Span {
             // The span sees to its limits and to keys that come again.
-            self.bytes.resize(at + attribute.len(), 0);
-            attribute.write(&mut self.bytes[at..], self.of.tag());
+            self.append(&attribute);
             self.keys.push((key.into(), self.bytes.len()));
             return;
         }
@@ -64,11 +63,21 @@ impl Encoded {
             self.dropped += 1;
             return;
         }
-        // A key that comes again has its last value, where it first stood.
-        self.count += u32::from(before.is_none());
-        let mut field = vec![0; attribute.len()];
-        attribute.write(&mut field, self.of.tag());
-        self.bytes.splice(before.unwrap_or(at..at), field);
+        self.append(&attribute);
+        match before {
+            None => self.count += 1,
+            // A key that comes again has its last value, where it first stood.
+            Some(before) => {
+                let field = self.bytes.split_off(at);
+                self.bytes.splice(before, field);
+            }
+        }
+    }
+
+    fn append(&mut self, attribute: &KeyValue<'_>) {
+        let at = self.bytes.len();
+        self.bytes.resize(at + attribute.len(), 0);
+        attribute.write(&mut self.bytes[at..], self.of.tag());
     }
 
     /// For the macros: there is one way only.
