@@ -189,13 +189,12 @@ fn without_impl(tokens: &[TokenTree]) -> TokenStream {
         if is_word(token, "impl") {
             let mut depth = Depth::default();
             out.extend([TokenTree::Ident(Ident::new("_", token.span()))]);
-            let is_within = |token: &&TokenTree| {
+            let mut is_within = |token: &&TokenTree| {
                 let ends = is_sign(token, ',') || is_sign(token, '>') && !depth.is_after_dash;
                 let is_within = !depth.is_outside() || !ends;
                 depth.pass(token);
                 is_within
             };
-            let mut is_within = is_within;
             while tokens.next_if(|token| is_within(token)).is_some() {}
             continue;
         }
