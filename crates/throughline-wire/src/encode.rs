@@ -20,8 +20,10 @@
 //! Every `write_` function panics if `out` is shorter than the length its twin tells, and leaves
 //! what is longer untouched. None of them panics for any other reason.
 
+mod shorten;
 mod value;
 
+pub use shorten::ValueLimits;
 pub use value::{KeyValue, MAX_DEPTH, attribute_len, key_value_len, push_key_value, write_attribute, write_key_value};
 
 use crate::{SpanContext, StatusCode, Value, varint};

@@ -1,6 +1,6 @@
 //! `KeyValue` and `AnyValue`: short ones fast, nested ones bounded.
 
-use super::{Writer, delimited_len, tag};
+use super::{Writer, delimited_len};
 use crate::{Value, varint};
 
 /// How deep arrays and maps may lie in each other; one that lies deeper is written as an empty
@@ -21,7 +21,7 @@ pub fn attribute_len(key: &str, value: &Value<'_>) -> usize {
 /// Writes an attribute of a span (`Span.attributes`, tag `0x4a`).
 #[inline(always)]
 pub fn write_attribute(out: &mut [u8], key: &str, value: &Value<'_>) {
-    write_key_value(out, tag::ATTRIBUTE, key, value);
+    write_key_value(out, super::tag::ATTRIBUTE, key, value);
 }
 
 /// The length of a `KeyValue` field, with whichever one-byte tag.
@@ -147,20 +147,23 @@ fn body_len(key: &str, any: usize) -> usize {
     delimited_len(key.len()) + delimited_len(any)
 }
 
-// Tags of `AnyValue`, and of what an array and a map consist of.
-const STR: u8 = 0x0a;
-const BOOL: u8 = 0x10;
-const I64: u8 = 0x18;
-const F64: u8 = 0x21;
-const ARRAY: u8 = 0x2a;
-const MAP: u8 = 0x32;
-const BYTES: u8 = 0x3a;
-const ITEM: u8 = 0x0a;
+/// Tags of `AnyValue`, and of what an array and a map consist of.
+pub(super) mod tag {
+    pub const STR: u8 = 0x0a;
+    pub const BOOL: u8 = 0x10;
+    pub const I64: u8 = 0x18;
+    pub const F64: u8 = 0x21;
+    pub const ARRAY: u8 = 0x2a;
+    pub const MAP: u8 = 0x32;
+    pub const BYTES: u8 = 0x3a;
+    pub const ITEM: u8 = 0x0a;
+}
+use tag::{ARRAY, BOOL, BYTES, F64, I64, ITEM, MAP, STR};
 
 /// The length of an `AnyValue` message. `depth` is that of the value itself if it is an array or
 /// a map, from 1.
 #[inline(always)]
-fn any_value_len(value: &Value<'_>, depth: usize) -> usize {
+pub(super) fn any_value_len(value: &Value<'_>, depth: usize) -> usize {
     match *value {
         Value::Empty => 0,
         Value::Str(text) => delimited_len(text.len()),
@@ -193,7 +196,7 @@ fn items_len(value: &Value<'_>, depth: usize) -> usize {
 
 impl Writer<'_> {
     /// The inside of an `AnyValue`, as long as [`any_value_len`] says.
-    fn any_value(&mut self, value: &Value<'_>, depth: usize) {
+    pub(super) fn any_value(&mut self, value: &Value<'_>, depth: usize) {
         match *value {
             Value::Empty => {}
             Value::Str(text) => {
