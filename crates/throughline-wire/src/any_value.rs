@@ -68,6 +68,11 @@ impl<'a> AnyValueView<'a> {
         }
     }
 
+    /// Reads an `AnyValue` message that lies in nothing else.
+    pub(crate) fn of(message: &'a [u8]) -> Self {
+        Self::read(message, 1)
+    }
+
     /// Reads an `AnyValue` message. `depth` is that of the value itself if it is an array or a
     /// map, from 1.
     fn read(message: &'a [u8], depth: usize) -> Self {

@@ -24,6 +24,7 @@ pub mod json;
 mod kind;
 pub mod propagation;
 mod protobuf;
+pub mod redact;
 pub mod request;
 mod resource;
 pub mod response;

@@ -86,6 +86,11 @@ impl<'a> Fields<'a> {
     pub(crate) fn new(message: &'a [u8]) -> Self {
         Self { rest: message }
     }
+
+    /// What has not been read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 impl<'a> Iterator for Fields<'a> {
