@@ -88,6 +88,8 @@ pub struct Rare {
     pub dropped_links: u32,
     /// Whether the span is to be given up at its end: it is for whoever looks at it before.
     pub is_record_only: bool,
+    /// Whether processors are to see the span at its end.
+    pub is_processed: bool,
     /// What travels along with the context.
     pub relay: Option<Arc<dyn Any + Send + Sync>>,
     /// The whole body, once it has outgrown its slot.
@@ -247,6 +249,50 @@ impl OpenSpan {
             });
         }
         Some(span)
+    }
+
+    /// As [`start`](Self::start), but what is written stays in this process's private memory: others see no more of the open
+    /// span than its ids, kind and start, and what [`show`](Self::show) lets them see.
+    #[must_use]
+    pub fn start_private(start: &Start, name: &str) -> Option<Self> {
+        let mut span = Self(thread::take(true)?);
+        let state = span.state_mut();
+        state.begin(start);
+        state.recorded = state.fork_number;
+        state.source = start.source;
+        state.slot.set_source(start.source);
+        state.slot.write_prefix(start);
+        state.move_to_overflow();
+        state.slot.open(state.used, span_prefix::LEN);
+        let name = shortened(name);
+        state.append(encode::text_len(name), |out| {
+            encode::write_text(out, encode::tag::NAME, name);
+        });
+        Some(span)
+    }
+
+    /// Shows these encoded fields to whoever looks at the open span, once, where there is room for them. For a span that was
+    /// started by [`start_private`](Self::start_private).
+    pub fn show(&mut self, fields: &[u8]) {
+        let state = self.state_mut();
+        let end = span_prefix::LEN + fields.len();
+        if state.has_overflow && state.is_ours() && state.len as usize == span_prefix::LEN && end <= slot::CAPACITY {
+            state.slot.body_mut()[span_prefix::LEN..end].copy_from_slice(fields);
+            state.len = end as u32;
+            state.slot.open(state.used, end);
+        }
+    }
+
+    /// Sets the end's time, so that [`body`](Self::body) shows it before the span is committed.
+    pub fn set_end(&mut self, end_unix_nano: u64) {
+        let state = self.state_mut();
+        if state.is_recording() && state.is_ours() {
+            state.slot.write_end(end_unix_nano);
+            if state.has_overflow {
+                let end = span_prefix::END_TIME..span_prefix::END_TIME + 8;
+                state.rare_mut().overflow[end].copy_from_slice(&end_unix_nano.to_le_bytes());
+            }
+        }
     }
 
     /// A span that is not recorded, but whose ids travel on. `None` when tracing is off.
@@ -415,6 +461,12 @@ macro_rules! span_methods {
                 self.state().fields()
             }
 
+            /// The whole encoded `Span`, as far as it is written.
+            #[must_use]
+            pub fn body(&self) -> &[u8] {
+                self.state().bytes()
+            }
+
             /// The slot's bytes, where in them the next field goes, and where they end; for writing several fields in one
             /// go.
             ///
@@ -481,6 +533,14 @@ impl State {
             return Body::new(&self.overflow()[start..]);
         }
         Body::within(self.slot.body(), start, self.len as usize)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        let start = usize::from(self.start);
+        match self.has_overflow {
+            true => &self.overflow()[start..],
+            false => &self.slot.body()[start..self.len as usize],
+        }
     }
 
     #[inline]
