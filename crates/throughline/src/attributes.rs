@@ -4,7 +4,8 @@ use throughline_wire::Value;
 use throughline_wire::any_value::KeyValues;
 use throughline_wire::encode::{self, KeyValue, tag};
 
-use crate::recording::{ATTRIBUTES, Details, find_field};
+use crate::recording::{Details, find_field};
+use crate::span_limits::limits;
 
 /// Whose attributes they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,15 @@ impl Of {
             Self::Event => encode::Event::ATTRIBUTE,
             Self::Link => encode::Link::ATTRIBUTE,
             Self::Span => tag::ATTRIBUTE,
+        }
+    }
+
+    /// The most of them.
+    pub(crate) fn limit(self) -> u32 {
+        match self {
+            Self::Event => limits().event_attributes,
+            Self::Link => limits().link_attributes,
+            Self::Span => limits().attributes,
         }
     }
 }
@@ -50,20 +60,19 @@ impl Encoded {
 
     /// For the macros: the same as [`Batch::put`](crate::recording::Batch::put).
     pub fn put(&mut self, key: &str, _bit: u64, value: &Value<'_>) {
-        let attribute = KeyValue::new(key, value);
         let at = self.bytes.len();
         if self.of == Of::Span {
             // The span sees to its limits and to keys that come again.
-            self.append(&attribute);
+            self.append(key, value);
             self.keys.push((key.into(), self.bytes.len()));
             return;
         }
         let before = find_field(&self.bytes, self.of.tag(), key);
-        if key.is_empty() || before.is_none() && self.count >= ATTRIBUTES {
+        if key.is_empty() || before.is_none() && self.count >= self.of.limit() {
             self.dropped += 1;
             return;
         }
-        self.append(&attribute);
+        self.append(key, value);
         match before {
             None => self.count += 1,
             // A key that comes again has its last value, where it first stood.
@@ -74,7 +83,11 @@ impl Encoded {
         }
     }
 
-    fn append(&mut self, attribute: &KeyValue<'_>) {
+    fn append(&mut self, key: &str, value: &Value<'_>) {
+        if let Some(field) = limits().values.shortened(self.of.tag(), key, value) {
+            return self.bytes.extend_from_slice(&field);
+        }
+        let attribute = KeyValue::new(key, value);
         let at = self.bytes.len();
         self.bytes.resize(at + attribute.len(), 0);
         attribute.write(&mut self.bytes[at..], self.of.tag());

@@ -10,8 +10,10 @@ use crate::config::{self, Attribute, Propagators};
 use crate::destination::Destination;
 use crate::diagnostics::{self, report_once};
 use crate::guard::Tracing;
+use crate::processor::{self, Chain, Redact, SpanProcessor};
 use crate::propagation::Propagator;
 use crate::sampler::Sampler;
+use crate::span_limits::{self, SpanLimits};
 use crate::tracer::{self, IdGenerator};
 use crate::value::ToValue;
 use crate::{clock, start};
@@ -46,6 +48,7 @@ pub fn builder(service_name: &str) -> Builder {
         sync_every: None,
         delivers_all: false,
         id_generator: None,
+        chain: Chain::default(),
         diagnostics: None,
     }
 }
@@ -61,6 +64,7 @@ pub struct Builder {
     sync_every: Option<Duration>,
     delivers_all: bool,
     id_generator: Option<Box<dyn IdGenerator>>,
+    chain: Chain,
     diagnostics: Option<diagnostics::Handler>,
 }
 
@@ -105,6 +109,44 @@ impl Builder {
     /// Which traces are recorded, as `OTEL_TRACES_SAMPLER`. Default: a span does as its parent does, and all new traces are.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.settings.sampler = Some(sampler);
+        self
+    }
+
+    /// Sees spans as they start and end, before anybody else does; it may change them or leave them out. May be called again for
+    /// others, which come behind.
+    pub fn processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
+        self.chain.processors.push(Box::new(processor));
+        self
+    }
+
+    /// Cleans what spans say: each name, message and attribute, before the span is committed. May be called again for others: the first
+    /// that does not keep a piece decides on it.
+    ///
+    /// Until a span has ended, others see no more of it than what it held at its start, redacted. Where a redactor panics, what it was asked about is
+    /// removed.
+    ///
+    /// ```no_run
+    /// use throughline::{Content, Redaction};
+    ///
+    /// let _tracing = throughline::builder("orders")
+    ///     .redact(|content: &Content<'_>| match content {
+    ///         Content::Attribute("url.full", url) => match url.as_str().and_then(|url| url.split_once('?')) {
+    ///             Some((path, _query)) => Redaction::Replace(path.to_owned()),
+    ///             None => Redaction::Keep,
+    ///         },
+    ///         _ => Redaction::Keep,
+    ///     })
+    ///     .redact(throughline::redact_keys(["authorization", "password"]))
+    ///     .init();
+    /// ```
+    pub fn redact(mut self, redactor: impl Redact + 'static) -> Self {
+        self.chain.redactors.push(Box::new(redactor));
+        self
+    }
+
+    /// How much one span may hold, as the `OTEL_*_LIMIT` variables; what is not said here comes from those.
+    pub fn limits(mut self, limits: SpanLimits) -> Self {
+        self.settings.limits = limits;
         self
     }
 
@@ -266,6 +308,8 @@ impl Builder {
         if !*IS_ON.get_or_init(|| config.enabled) || !config.enabled {
             return Tracing::new();
         }
+        span_limits::set(config.limits);
+        processor::set_chain(self.chain);
         tracer::set_sampler(config.sampler.clone(), self.id_generator);
         clock::start();
         start::start(config, self.limits, self.sync_every, self.delivers_all);

@@ -38,9 +38,10 @@ pub(crate) use exporter::Destination;
 pub(crate) use masked::masked;
 pub(crate) use resource::{Attribute, Resource};
 pub(crate) use variables::WrongSetting;
-use variables::{Variables, boolean, milliseconds, positive};
+use variables::{Variables, boolean, count_from_0, milliseconds, positive};
 
 use crate::sampler::Sampler;
+use crate::span_limits::SpanLimits;
 
 /// What a program chose in code. `None` and empty leave the choice to the environment.
 #[derive(Clone, Default)]
@@ -59,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) batch_spans: Option<usize>,
     pub(crate) propagators: Option<Propagators>,
     pub(crate) sampler: Option<Sampler>,
+    /// Those that are not said here come from the environment.
+    pub(crate) limits: SpanLimits,
     pub(crate) resource: Vec<Attribute>,
     pub(crate) schema_url: String,
     pub(crate) spool_dir: Option<PathBuf>,
@@ -79,6 +82,7 @@ pub(crate) struct Config {
     pub(crate) destinations: Vec<Destination>,
     pub(crate) batch: BatchSettings,
     pub(crate) sampler: Sampler,
+    pub(crate) limits: SpanLimits,
     pub(crate) propagators: Propagators,
     pub(crate) resource: Resource,
     /// Of the resource's attributes; empty: none.
@@ -129,6 +133,7 @@ pub(crate) fn read(
         },
         batch: batch(settings, &mut rest),
         sampler: sampler(settings, &mut rest),
+        limits: limits(settings, &mut rest),
         propagators,
         resource: resource(settings, &mut rest, executable),
         schema_url: settings.schema_url.clone(),
@@ -137,7 +142,6 @@ pub(crate) fn read(
             .clone()
             .or_else(|| rest.raw("THROUGHLINE_SPOOL_DIR").map(PathBuf::from)),
     };
-    limits(&mut rest);
     let mut wrong_settings = variables.wrong_settings;
     if switched_on {
         wrong_settings.append(&mut rest.wrong_settings);
@@ -198,24 +202,34 @@ fn batch(settings: &Settings, variables: &mut Variables<'_>) -> BatchSettings {
     }
 }
 
-/// Nothing reads these yet: whoever sets one of them to something else than what holds learns that it has no effect.
-fn limits(variables: &mut Variables<'_>) {
-    const HOLDS: &str = "128";
-    for name in [
-        "OTEL_ATTRIBUTE_COUNT_LIMIT",
-        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
-        "OTEL_SPAN_EVENT_COUNT_LIMIT",
-        "OTEL_SPAN_LINK_COUNT_LIMIT",
-        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
-        "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
-        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-    ] {
-        if let Some(value) = variables.text(name).filter(|value| value != HOLDS) {
-            let instead = "a span holds 128 attributes, events and links, and values of any length";
-            variables.say(name, &value, "is not read yet", instead);
+/// "Span limit if set, else the general one if set, else the span's default": common, "Attribute Limits".
+fn limits(settings: &Settings, variables: &mut Variables<'_>) -> SpanLimits {
+    let mut limits = SpanLimits::default();
+    let mut count = |names: &[&str], set: fn(SpanLimits, u32) -> SpanLimits| {
+        if let Some(most) = variables.first(names, "using 128", count_from_0) {
+            limits = set(limits, u32::try_from(most).unwrap_or(u32::MAX));
         }
+    };
+    const GENERAL: &str = "OTEL_ATTRIBUTE_COUNT_LIMIT";
+    count(&["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", GENERAL], SpanLimits::attributes);
+    count(&["OTEL_SPAN_EVENT_COUNT_LIMIT"], SpanLimits::events);
+    count(&["OTEL_SPAN_LINK_COUNT_LIMIT"], SpanLimits::links);
+    count(
+        &["OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", GENERAL],
+        SpanLimits::event_attributes,
+    );
+    count(
+        &["OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", GENERAL],
+        SpanLimits::link_attributes,
+    );
+    let lengths = [
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    ];
+    if let Some(most) = variables.first(&lengths, "values may have any length", count_from_0) {
+        limits = limits.value_length(usize::try_from(most).unwrap_or(usize::MAX));
     }
+    settings.limits.or(limits)
 }
 
 fn sampler(settings: &Settings, variables: &mut Variables<'_>) -> Sampler {

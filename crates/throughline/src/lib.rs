@@ -72,12 +72,14 @@ mod guard;
 mod housekeeping;
 mod macros;
 mod outcome;
+mod processor;
 mod propagation;
 mod random;
 mod recording;
 mod sampler;
 mod scope;
 mod span;
+mod span_limits;
 mod spool_dir;
 #[cfg(feature = "otlp")]
 mod spool_source;
@@ -91,10 +93,12 @@ pub use delivery::{DestinationReport, Flush, Report};
 pub use destination::{Compression, Destination, Protocol};
 pub use future::{InContext, InSpan, InSpanExt, SpanHandle};
 pub use guard::Tracing;
+pub use processor::{BaggageAttributes, Filter, ProcessedSpan, Redact, SpanProcessor, Verdict, redact_keys};
 pub use propagation::{Propagator, extract, inject};
 pub use sampler::{Decision, InvalidRatio, ParentBased, Sampler, SamplingInput, SamplingResult, ShouldSample};
 pub use scope::Scope;
 pub use span::{Current, Entered, EnteredShared, LinkAttributes, Parent, SharedSpan, Span, SpanBuilder, current};
+pub use span_limits::SpanLimits;
 pub use spool_dir::default_spool_dir;
 /// Runs a function in a span of its own.
 ///
@@ -138,9 +142,10 @@ pub use spool_dir::default_spool_dir;
 /// ```
 pub use throughline_macros::traced;
 pub use throughline_wire::propagation::{Carrier, Pair};
+pub use throughline_wire::redact::{Content, Redaction};
 pub use throughline_wire::{
-    Baggage, InvalidBaggage, InvalidId, InvalidTraceState, SpanContext, SpanId, SpanKind as Kind, TraceFlags, TraceId,
-    TraceState, Value, any_value, environment,
+    AnyValueView, Baggage, InvalidBaggage, InvalidId, InvalidTraceState, SpanContext, SpanId, SpanKind as Kind,
+    SpanView, TraceFlags, TraceId, TraceState, Value, any_value, environment,
 };
 pub use tracer::IdGenerator;
 pub use value::{Debugged, Displayed, ToValue, debug, display};

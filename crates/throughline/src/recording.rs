@@ -9,18 +9,15 @@ use std::error::Error;
 use std::fmt;
 
 use throughline_spool::{MAX_BODY, OpenSpan, Recording, shortened};
-use throughline_wire::encode::{self, KeyValue, tag};
-use throughline_wire::{StatusCode, Value, varint};
+use throughline_wire::encode::{self, KeyValue, ValueLimits, tag};
+use throughline_wire::{SpanView, StatusCode, Value, varint};
 
 use crate::attributes::{Encoded, Of};
 use crate::clock;
 use crate::context::Context;
+use crate::processor::{Verdict, chain};
+use crate::span_limits::{limits, takes_any};
 use crate::value::write_safely;
-
-/// The most attributes, events and links of one span (OpenTelemetry specification, trace SDK, "Span Limits").
-pub(crate) const ATTRIBUTES: u32 = 128;
-const EVENTS: u32 = 128;
-const LINKS: u32 = 128;
 
 /// The most bytes of what users set: the rest of a record is for the fixed fields, the dropped counts and the status.
 const MOST_FIELDS: usize = MAX_BODY - 256;
@@ -104,7 +101,7 @@ impl<'a> Batch<'a> {
     /// for that, nothing here may be lent to a function that is not inlined, but for copies.
     #[inline(always)]
     pub fn put(&mut self, key: &str, bit: u64, value: &Value<'_>) {
-        if self.keys & bit == 0 && self.attributes < ATTRIBUTES && !key.is_empty() {
+        if self.keys & bit == 0 && takes_any(self.attributes) && !key.is_empty() {
             let attribute = KeyValue::new(key, value);
             let next = self.at + attribute.len();
             if next <= self.end {
@@ -153,7 +150,7 @@ pub(crate) fn set_encoded(span: &mut Recording<'_>, key: &str, field: &[u8]) {
     let write = |out: &mut [u8]| out.copy_from_slice(field);
     let is_kept = match find_attribute(span.fields(), key) {
         Some(range) => splice(span, range, field.len(), write),
-        None if span.notes().attributes >= ATTRIBUTES || key.is_empty() => false,
+        None if span.notes().attributes >= limits().attributes || key.is_empty() => false,
         None => {
             let is_kept = append(span, field.len(), write);
             let notes = span.notes_mut();
@@ -180,6 +177,9 @@ fn append_slowly(span: &mut Recording<'_>, key: &str, value: &Value<'_>) {
 #[cold]
 #[inline(never)]
 fn set_slowly(span: &mut Recording<'_>, key: &str, bit: u64, value: &Value<'_>) {
+    if let Some(field) = limits().values.shortened(tag::ATTRIBUTE, key, value) {
+        return set_encoded(span, key, &field);
+    }
     if let Some(range) = find_attribute(span.fields(), key) {
         let len = encode::attribute_len(key, value);
         if !splice(span, range, len, |out| encode::write_attribute(out, key, value)) {
@@ -187,7 +187,7 @@ fn set_slowly(span: &mut Recording<'_>, key: &str, bit: u64, value: &Value<'_>) 
         }
         return;
     }
-    if span.notes().attributes >= ATTRIBUTES || key.is_empty() {
+    if span.notes().attributes >= limits().attributes || key.is_empty() {
         span.rare_mut().dropped_attributes += 1;
         return;
     }
@@ -195,6 +195,15 @@ fn set_slowly(span: &mut Recording<'_>, key: &str, bit: u64, value: &Value<'_>) 
     notes.keys |= bit;
     notes.attributes += 1;
     append_slowly(span, key, value);
+}
+
+/// Whether there was one.
+pub(crate) fn remove(span: &mut Recording<'_>, key: &str) -> bool {
+    let Some(range) = find_attribute(span.fields(), key) else {
+        return false;
+    };
+    span.notes_mut().attributes -= 1;
+    splice(span, range, 0, |_| {})
 }
 
 pub(crate) fn rename(span: &mut Recording<'_>, new: &str) {
@@ -230,13 +239,14 @@ pub(crate) struct Details<'a> {
 }
 
 impl Details<'_> {
-    /// Whether each key is there once, none is empty, and there are not too many.
-    fn are_plain(&self) -> bool {
+    /// Whether each key is there once, none is empty, there are not too many, and no value has to be measured.
+    fn are_plain(&self, of: Of) -> bool {
         let all = self.attributes;
         let is_first = |(at, (key, _)): (usize, &(&str, Value<'_>))| {
             !key.is_empty() && all[..at].iter().all(|(other, _)| other != key)
         };
-        all.len() <= ATTRIBUTES as usize && all.iter().enumerate().all(is_first)
+        let values_are_plain = all.is_empty() || limits().values == ValueLimits::NONE;
+        values_are_plain && all.len() <= of.limit() as usize && all.iter().enumerate().all(is_first)
     }
 
     /// The same where they are not plain: later values replace earlier ones, and what is too much is counted.
@@ -256,7 +266,7 @@ pub(crate) fn event(span: &mut Recording<'_>, name: &str, time_unix_nano: Option
     if !span.is_recording() {
         return;
     }
-    if !details.are_plain() {
+    if !details.are_plain(Of::Event) {
         return event(span, name, time_unix_nano, details.cleaned(Of::Event).details());
     }
     let event = encode::Event {
@@ -268,7 +278,7 @@ pub(crate) fn event(span: &mut Recording<'_>, name: &str, time_unix_nano: Option
         dropped_attributes: details.dropped,
     };
     let rare = span.rare_mut();
-    let is_kept = rare.events < EVENTS && {
+    let is_kept = rare.events < limits().events && {
         rare.events += 1;
         append(span, encode::event_len(&event), |out| encode::write_event(out, &event))
     };
@@ -280,7 +290,7 @@ pub(crate) fn event(span: &mut Recording<'_>, name: &str, time_unix_nano: Option
 /// A link to nothing that says nothing is none ("implementations SHOULD record links containing SpanContext with empty TraceId or
 /// SpanId as long as either the attribute set or TraceState is non-empty": trace API, "Link").
 pub(crate) fn link(span: &mut Recording<'_>, to: &Context, details: Details<'_>) {
-    if !details.are_plain() {
+    if !details.are_plain(Of::Link) {
         return link(span, to, details.cleaned(Of::Link).details());
     }
     let link = encode::Link {
@@ -298,7 +308,7 @@ pub(crate) fn link(span: &mut Recording<'_>, to: &Context, details: Details<'_>)
         return;
     }
     let rare = span.rare_mut();
-    let is_kept = rare.links < LINKS && {
+    let is_kept = rare.links < limits().links && {
         rare.links += 1;
         append(span, encode::link_len(&link), |out| encode::write_link(out, &link))
     };
@@ -436,6 +446,9 @@ pub(crate) fn end(mut span: OpenSpan) {
         note_panic(span.recording());
     }
     if span.notes().status != StatusCode::Unset.number() || span.notes().has_rare() {
+        if span.notes().rare().is_some_and(|rare| rare.is_processed) {
+            return end_processed(span, None);
+        }
         if span.notes().rare().is_some_and(|rare| rare.is_record_only) {
             // Given up, it is counted as filtered.
             return drop(span);
@@ -447,9 +460,35 @@ pub(crate) fn end(mut span: OpenSpan) {
     span.end(end);
 }
 
+/// Ends a span that processors see before it is committed. It has ended when they are asked: their time is not its.
+#[cold]
+#[inline(never)]
+fn end_processed(mut span: OpenSpan, end: Option<u64>) {
+    let notes = span.notes();
+    let end = end.unwrap_or_else(|| clock::end(span.start_unix_nano(), notes.started, notes.clock));
+    let is_record_only = notes.rare().is_some_and(|rare| rare.is_record_only);
+    let verdict = match chain() {
+        None => Verdict::Keep,
+        Some(chain) => {
+            chain.ending(&mut span.recording());
+            append_rare(span.recording());
+            span.set_end(end);
+            chain.ended(&SpanView::new(span.body()))
+        }
+    };
+    match verdict {
+        Verdict::Keep if !is_record_only => span.end(end),
+        // Given up, it is counted as filtered.
+        _ => drop(span),
+    }
+}
+
 /// Ends the span at a time that is given, but not before it has started.
 pub(crate) fn end_at(mut span: OpenSpan, unix_nano: u64) {
     let end = unix_nano.max(span.start_unix_nano());
+    if span.is_recording() && span.notes().rare().is_some_and(|rare| rare.is_processed) {
+        return end_processed(span, Some(end));
+    }
     let is_record_only = span.notes().rare().is_some_and(|rare| rare.is_record_only);
     if span.is_recording() && !is_record_only {
         append_rare(span.recording());

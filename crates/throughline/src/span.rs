@@ -372,7 +372,7 @@ fn context_of(open: &OpenSpan) -> Context {
     Context::new(ids_of(open), relay_of(open.notes()))
 }
 
-fn context_of_recording(span: &Recording<'_>) -> Context {
+pub(crate) fn context_of_recording(span: &Recording<'_>) -> Context {
     let ids = Ids::new(span.trace_id(), span.span_id(), span.flags() as u8);
     Context::new(ids, relay_of(span.notes()))
 }
@@ -472,7 +472,7 @@ macro_rules! recording_methods {
         }
     };
 }
-use recording_methods;
+pub(crate) use recording_methods;
 
 /// What formats is asked only when the span is recorded, and before the span is touched: it is the user's code.
 macro_rules! set_value {
@@ -488,10 +488,10 @@ macro_rules! set_value {
         }
     }};
 }
-use set_value;
+pub(crate) use set_value;
 
 #[inline(always)]
-fn is_formatted<V: ToValue>(_: &V) -> bool {
+pub(crate) fn is_formatted<V: ToValue>(_: &V) -> bool {
     V::IS_FORMATTED
 }
 

@@ -9,6 +9,7 @@ use throughline_wire::{SpanId, TraceId};
 
 use crate::config::Propagators;
 use crate::context::span_context;
+use crate::processor::{Chain, chain};
 use crate::sampler::{Decision, Rule, Sampler, SamplingInput, SamplingResult};
 
 /// What the sampler comes down to, in a byte.
@@ -18,8 +19,10 @@ const AS_PARENT: u8 = 0;
 const NEVER: u8 = 1;
 /// Ids and flags decide.
 const BY_IDS: u8 = 2;
+/// Names decide too, or processors see spans.
+const BY_NAME: u8 = 3;
 /// Somebody wants to see all there is, or makes the ids.
-const BY_ALL: u8 = 3;
+const BY_ALL: u8 = 4;
 
 static SAMPLER: OnceLock<Sampler> = OnceLock::new();
 static ID_GENERATOR: OnceLock<Box<dyn IdGenerator>> = OnceLock::new();
@@ -36,10 +39,12 @@ pub trait IdGenerator: Send + Sync {
     fn span_id(&self) -> SpanId;
 }
 
-/// The first call decides.
+/// The first call decides. Processors were set before.
 pub(crate) fn set_sampler(sampler: Sampler, id_generator: Option<Box<dyn IdGenerator>>) {
+    let wants_all = chain().is_some_and(Chain::wants_start_attributes);
     let rule = match sampler.rule() {
-        _ if id_generator.is_some() || sampler.wants_all() => BY_ALL,
+        _ if id_generator.is_some() || sampler.wants_all() || wants_all => BY_ALL,
+        _ if chain().is_some() => BY_NAME,
         Rule::ParentBased(parent_based) if parent_based.is_default() => AS_PARENT,
         Rule::AlwaysOff => NEVER,
         _ => BY_IDS,
@@ -77,7 +82,7 @@ pub(crate) fn is_sampled(parent: Ids, trace_id: [u8; 16]) -> Option<bool> {
 #[cold]
 #[inline(never)]
 fn is_sampled_slowly(parent: Ids, trace_id: [u8; 16]) -> Option<bool> {
-    if wants_all() {
+    if RULE.load(Ordering::Relaxed) >= BY_NAME {
         return None;
     }
     let (Some(sampler), Some(trace_id)) = (SAMPLER.get(), TraceId::from_bytes(trace_id)) else {

@@ -396,22 +396,37 @@ fn shown(sampler: &Sampler) -> String {
 }
 
 #[test]
-fn limit_that_is_not_read_is_said() {
-    let said = |name: &str, value: &str| from_environment(&[(name, value)]).1.len();
-    for name in [
-        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
-        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
-        "OTEL_SPAN_LINK_COUNT_LIMIT",
+fn limits_come_from_the_closest_variable_and_code_beats_them() {
+    let none = SpanLimits::default();
+    let (span, general) = ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT");
+    let (span_length, length) = ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT");
+    let all = |n| none.attributes(n).event_attributes(n).link_attributes(n);
+    for (variables, expected, wrong_settings) in [
+        (&[][..], none, 0),
+        (&[(general, "10")], all(10), 0),
+        (&[(general, "10"), (span, "20")], all(10).attributes(20), 0),
+        (&[(span, "0")], none.attributes(0), 0),
+        (&[(general, "10"), (span, "many")], all(10), 1),
+        (&[(general, "-1")], none, 1),
+        (&[(general, "99999999999")], all(u32::MAX), 0),
+        (&[("OTEL_SPAN_EVENT_COUNT_LIMIT", "7")], none.events(7), 0),
+        (&[("OTEL_SPAN_LINK_COUNT_LIMIT", "7")], none.links(7), 0),
+        (&[("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "7")], none.event_attributes(7), 0),
+        (&[("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "7")], none.link_attributes(7), 0),
+        (&[(length, "64")], none.value_length(64), 0),
+        (&[(length, "64"), (span_length, "0")], none.value_length(0), 0),
+        (&[(span_length, "x")], none, 1),
     ] {
-        assert_eq!(
-            (
-                said(name, "64"),
-                said(name, ""),
-                said("OTEL_SPAN_EVENT_COUNT_LIMIT", "128")
-            ),
-            (1, 0, 0)
-        );
+        let (config, said) = from_environment(variables);
+        assert_eq!((config.limits, said.len()), (expected, wrong_settings), "{variables:?} {said:?}");
     }
+    let settings = Settings {
+        limits: none.attributes(5),
+        ..Settings::default()
+    };
+    let lookup = |name: &str| (name == general).then(|| "10".into());
+    let (config, _) = read(&settings, &lookup, None);
+    assert_eq!(config.limits, all(10).attributes(5));
 }
 
 #[test]

@@ -81,12 +81,16 @@ impl<'a> Variables<'a> {
     }
 
     pub(super) fn say(&mut self, setting: &str, value: &str, problem: &str, instead: &str) {
-        self.wrong_settings.push(WrongSetting {
+        let wrong_setting = WrongSetting {
             setting: setting.to_owned(),
             value: value.to_owned(),
             problem: problem.to_owned(),
             instead: instead.to_owned(),
-        });
+        };
+        // One variable may stand behind several settings.
+        if !self.wrong_settings.contains(&wrong_setting) {
+            self.wrong_settings.push(wrong_setting);
+        }
     }
 }
 
@@ -113,6 +117,11 @@ pub(super) fn positive(text: &str) -> Result<u64, String> {
     digits(text)
         .filter(|&number| number > 0)
         .ok_or_else(|| "is not a whole number above 0".to_owned())
+}
+
+/// A number of things, or none.
+pub(super) fn count_from_0(text: &str) -> Result<u64, String> {
+    digits(text).ok_or_else(|| "is not a whole number".to_owned())
 }
 
 /// `str::parse` would take a plus sign.

@@ -9,6 +9,7 @@ use throughline_wire::{SpanKind, TraceId};
 use super::{HAS_IS_REMOTE, IS_REMOTE, ParentRef, RANDOM, SAMPLED, Span, inherit_relay};
 use crate::attributes::{Encoded, Of};
 use crate::context::Context;
+use crate::processor::chain;
 use crate::recording;
 use crate::sampler::{Decision, SamplingInput};
 use crate::scope::Scope;
@@ -80,7 +81,10 @@ impl Span {
         };
         let open = match sampled.decision {
             Decision::Drop => OpenSpan::carry(&start),
-            Decision::RecordOnly | Decision::RecordAndSample => OpenSpan::start(&start, request.name),
+            Decision::RecordOnly | Decision::RecordAndSample => match chain() {
+                Some(chain) if chain.is_private() => OpenSpan::start_private(&start, request.name),
+                _ => OpenSpan::start(&start, request.name),
+            },
         };
         let Some(mut open) = open else { return Self::none() };
         let relay = match sampled.trace_state {
@@ -104,7 +108,34 @@ impl Span {
             for (to, attributes) in request.links.0.iter().zip(&request.links.1) {
                 recording::link(&mut span, to, attributes.details());
             }
+            if let Some(chain) = chain() {
+                return match chain.start(open, &parent) {
+                    Some(open) => Self { open: Some(open) },
+                    None => Self::dropped(&start, &parent),
+                };
+            }
         }
+        Self { open: Some(open) }
+    }
+
+    /// A processor has dropped the span: it stands for its parent. A root stands for a trace that is not sampled.
+    fn dropped(start: &Start, parent: &Context) -> Self {
+        let ids = parent.ids();
+        let stand_in = match ids.is_span() {
+            true => Start {
+                span_id: ids.span_id(),
+                flags: ids.flags().into(),
+                ..*start
+            },
+            false => Start {
+                flags: start.flags & !u32::from(SAMPLED),
+                ..*start
+            },
+        };
+        let Some(mut open) = OpenSpan::carry(&stand_in) else {
+            return Self::none();
+        };
+        inherit_relay(&mut open, parent.relay().cloned());
         Self { open: Some(open) }
     }
 }

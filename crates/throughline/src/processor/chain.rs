@@ -1,0 +1,149 @@
+//! The processors and redactors of this process, in their order, and what happens when one panics.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+use throughline_spool::{OpenSpan, Recording};
+use throughline_wire::SpanView;
+use throughline_wire::redact::{Content, Redaction, redact};
+
+use super::redactor::Redactor;
+use super::{ProcessedSpan, SpanProcessor, Verdict};
+use crate::context::Context;
+use crate::diagnostics::report_once;
+
+/// All of them.
+#[derive(Default)]
+pub(crate) struct Chain {
+    pub processors: Vec<Box<dyn SpanProcessor>>,
+    pub redactors: Vec<Redactor>,
+}
+
+static CHAIN: OnceLock<Chain> = OnceLock::new();
+
+/// The first call decides.
+pub(crate) fn set_chain(chain: Chain) {
+    if !chain.is_empty() {
+        let _first = CHAIN.set(chain);
+    }
+}
+
+/// `None`: nobody is to see spans before they are committed.
+#[inline]
+pub(crate) fn chain() -> Option<&'static Chain> {
+    CHAIN.get()
+}
+
+impl Chain {
+    pub fn is_empty(&self) -> bool {
+        self.processors.is_empty() && self.redactors.is_empty()
+    }
+
+    /// Whether what a span holds may be seen by nobody before it has ended.
+    pub fn is_private(&self) -> bool {
+        !self.redactors.is_empty() || self.processors.iter().any(|processor| processor.edits())
+    }
+
+    pub fn wants_start_attributes(&self) -> bool {
+        self.processors
+            .iter()
+            .any(|processor| processor.wants_start_attributes())
+    }
+
+    /// A span has started; `None` when it is dropped.
+    pub fn start(&self, mut open: OpenSpan, parent: &Context) -> Option<OpenSpan> {
+        let _suppressed = throughline_context::suppress();
+        for processor in &self.processors {
+            let mut span = ProcessedSpan::new(open.recording());
+            if asked(|| processor.on_start(&mut span, parent)) == Some(Verdict::Drop) {
+                return None;
+            }
+        }
+        open.rare_mut().is_processed = true;
+        if self.is_private() {
+            let shown = match self.redactors.is_empty() {
+                true => open.fields().to_vec(),
+                false => self.redacted(open.fields()).0,
+            };
+            open.show(&shown);
+        }
+        Some(open)
+    }
+
+    /// A span is about to end: the last changes to it.
+    pub fn ending(&self, span: &mut Recording<'_>) {
+        let _suppressed = throughline_context::suppress();
+        for processor in &self.processors {
+            let mut span = ProcessedSpan::new(span.recording());
+            asked(|| processor.on_ending(&mut span));
+        }
+        if !self.redactors.is_empty() {
+            self.redact(span);
+        }
+    }
+
+    /// A span has ended, and is as it will be committed.
+    pub fn ended(&self, span: &SpanView<'_>) -> Verdict {
+        let _suppressed = throughline_context::suppress();
+        let drops = |processor: &dyn SpanProcessor| asked(|| processor.on_end(span)) == Some(Verdict::Drop);
+        match self.processors.iter().any(|processor| drops(&**processor)) {
+            true => Verdict::Drop,
+            false => Verdict::Keep,
+        }
+    }
+
+    fn redact(&self, span: &mut Recording<'_>) {
+        let (clean, failed) = self.redacted(span.fields());
+        let all = 0..span.fields().len();
+        // What has become too long for a record goes, all of it.
+        if !span.splice(all.clone(), clean.len(), |out| out.copy_from_slice(&clean)) {
+            span.splice(all, 0, |_| {});
+        }
+        if failed > 0 {
+            span.rare_mut().dropped_attributes += failed;
+        }
+        let message = std::mem::take(&mut span.rare_mut().message);
+        if !message.is_empty() {
+            span.rare_mut().message = match self.decide(&Content::StatusMessage(&message), &mut 0) {
+                Redaction::Keep => message,
+                Redaction::Remove => String::new(),
+                Redaction::Replace(other) => throughline_spool::shortened(&other).to_owned(),
+            };
+        }
+    }
+
+    /// The fields as they may be seen, and how many attributes were removed because a redactor failed.
+    fn redacted(&self, fields: &[u8]) -> (Vec<u8>, u32) {
+        let mut failed = 0;
+        let clean = redact(fields, &mut |content| self.decide(content, &mut failed));
+        (clean, failed)
+    }
+
+    /// What the first redactor says that does not keep it.
+    fn decide(&self, content: &Content<'_>, failed: &mut u32) -> Redaction {
+        let mut decisions = self.redactors.iter().map(|redactor| {
+            asked(|| redactor.redact(content)).unwrap_or_else(|| {
+                *failed += u32::from(matches!(content, Content::Attribute(..)));
+                Redaction::Remove
+            })
+        });
+        decisions
+            .find(|decision| *decision != Redaction::Keep)
+            .unwrap_or(Redaction::Keep)
+    }
+}
+
+/// What user code answers; `None` when it panics.
+fn asked<R>(ask: impl FnOnce() -> R) -> Option<R> {
+    match catch_unwind(AssertUnwindSafe(ask)) {
+        Ok(answer) => Some(answer),
+        Err(panic) => {
+            report_once(format_args!(
+                "a span processor or a redactor has panicked: it is passed over for that span, and what a redactor could not decide on is removed"
+            ));
+            // A payload whose own drop panics must not take the program with it.
+            std::mem::forget(panic);
+            None
+        }
+    }
+}
