@@ -8,6 +8,7 @@ mod span;
 
 pub use baggage::BaggageAttributes;
 pub(crate) use chain::{Chain, chain, set_chain};
+pub(crate) use filter::name_matches;
 pub use filter::{Filter, Verdict};
 pub use redactor::{Redact, redact_keys};
 pub use span::ProcessedSpan;

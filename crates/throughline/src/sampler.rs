@@ -1,15 +1,22 @@
 //! Which traces are recorded: the samplers of the OpenTelemetry specification, trace SDK, "Sampling".
 
+mod probability;
+mod rate_limit;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use throughline_wire::any_value::KeyValues;
 use throughline_wire::{SpanContext, SpanKind, TraceId, TraceState};
 
 use crate::attributes::{Encoded, Of};
 use crate::context::Context;
+use crate::processor::name_matches;
 use crate::value::ToValue;
+use probability::Probability;
+use rate_limit::RateLimit;
 
 /// Decides whether a new span is recorded and delivered.
 ///
@@ -32,6 +39,16 @@ pub(crate) enum Rule {
     Ratio(Ratio),
     ParentBased(Box<ParentBased>),
     Custom(Arc<dyn ShouldSample>),
+    Probability(Probability),
+    RateLimit(Arc<RateLimit>),
+    ByName(Arc<ByName>),
+}
+
+/// A sampler for each name.
+pub(crate) struct ByName {
+    /// The first that matches counts.
+    samplers: Vec<(String, Sampler)>,
+    otherwise: Sampler,
 }
 
 /// A sampler of one's own, for [`Sampler::custom`].
@@ -143,6 +160,53 @@ impl Sampler {
         }
     }
 
+    /// Records `share` of all traces, and says so in the tracestate (`ot=th:...`), so that a backend can count those that were not recorded,
+    /// also where services sample with different shares (specification, "TraceState: Probability Sampling"; in development there).
+    ///
+    /// The decision depends on the last 56 bits of the trace id, or the random value that the tracestate holds (`ot=rv:...`).
+    ///
+    /// # Errors
+    /// `share` is not in `0.0..=1.0`, or not a number.
+    pub fn probability(share: f64) -> Result<Self, InvalidRatio> {
+        Probability::new(share).map(|probability| Self(Rule::Probability(probability)))
+    }
+
+    /// Records at most `count` traces in each `per`, evenly, and as many at once after a pause; none for a count of 0.
+    ///
+    /// With [`parent_based`](Self::parent_based) that is a limit for new traces, whose spans are recorded whole.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use throughline::Sampler;
+    ///
+    /// let sampler = Sampler::rate_limited(100, Duration::from_secs(1)).parent_based();
+    /// ```
+    #[must_use]
+    pub fn rate_limited(count: u32, per: Duration) -> Self {
+        Self(Rule::RateLimit(Arc::new(RateLimit::new(count, per))))
+    }
+
+    /// A sampler for each name: the first pattern that matches counts, and `otherwise` where none does. `*` at the end of a pattern
+    /// stands for any rest.
+    ///
+    /// ```
+    /// use throughline::Sampler;
+    ///
+    /// let sampler = Sampler::by_name(
+    ///     [("GET /health", Sampler::always_off()), ("GET /images/*", Sampler::ratio(0.01)?)],
+    ///     Sampler::always_on(),
+    /// )
+    /// .parent_based();
+    /// # Ok::<(), throughline::InvalidRatio>(())
+    /// ```
+    pub fn by_name<N: Into<String>>(samplers: impl IntoIterator<Item = (N, Self)>, otherwise: Self) -> Self {
+        let samplers = samplers.into_iter().map(|(name, sampler)| (name.into(), sampler));
+        Self(Rule::ByName(Arc::new(ByName {
+            samplers: samplers.collect(),
+            otherwise,
+        })))
+    }
+
     /// A sampler of one's own.
     ///
     /// ```
@@ -176,17 +240,28 @@ impl Sampler {
     /// Whether more than ids and flags decides.
     pub(crate) fn wants_all(&self) -> bool {
         match &self.0 {
-            Rule::AlwaysOff | Rule::AlwaysOn | Rule::Ratio(_) => false,
+            Rule::AlwaysOff | Rule::AlwaysOn | Rule::Ratio(_) | Rule::Probability(_) | Rule::RateLimit(_) => false,
             Rule::Custom(_) => true,
             Rule::ParentBased(parent_based) => parent_based.samplers().into_iter().any(Self::wants_all),
+            Rule::ByName(by_name) => by_name.all().any(Self::wants_all),
         }
     }
 
-    /// The decision by ids and flags; a custom sampler is not asked, and counts as one that records.
+    /// Whether the name decides, or the tracestate changes.
+    pub(crate) fn wants_name(&self) -> bool {
+        match &self.0 {
+            Rule::AlwaysOff | Rule::AlwaysOn | Rule::Ratio(_) | Rule::RateLimit(_) => false,
+            Rule::Custom(_) | Rule::Probability(_) | Rule::ByName(_) => true,
+            Rule::ParentBased(parent_based) => parent_based.samplers().into_iter().any(Self::wants_name),
+        }
+    }
+
+    /// The decision by ids and flags; a sampler that [wants more](Self::wants_name) is not asked, and counts as one that records.
     pub(crate) fn sample_by_ids(&self, parent: Option<SpanContext>, trace_id: TraceId) -> bool {
         match &self.0 {
             Rule::AlwaysOff => false,
-            Rule::AlwaysOn | Rule::Custom(_) => true,
+            Rule::AlwaysOn | Rule::Custom(_) | Rule::Probability(_) | Rule::ByName(_) => true,
+            Rule::RateLimit(limit) => limit.allows_now(),
             Rule::Ratio(ratio) => ratio.contains(trace_id),
             Rule::ParentBased(parent_based) => parent_based.of(parent).sample_by_ids(parent, trace_id),
         }
@@ -197,6 +272,15 @@ impl Sampler {
         match &self.0 {
             Rule::Custom(sampler) => sampler.should_sample(span),
             Rule::ParentBased(parent_based) => parent_based.of(parent).sample(span),
+            Rule::ByName(by_name) => by_name.of(span.name).sample(span),
+            Rule::Probability(probability) => {
+                let before = span.parent.trace_state();
+                let before = TraceState::parse_headers([before.as_bytes()]).unwrap_or_default();
+                match probability.sample(span.trace_id, &before) {
+                    Some(state) => SamplingResult::new(Decision::RecordAndSample).with_trace_state(state),
+                    None => SamplingResult::new(Decision::Drop),
+                }
+            }
             _ => SamplingResult::new(match self.sample_by_ids(parent, span.trace_id) {
                 true => Decision::RecordAndSample,
                 false => Decision::Drop,
@@ -219,7 +303,26 @@ impl fmt::Debug for Sampler {
             Rule::Ratio(ratio) => write!(f, "TraceIdRatio({})", ratio.share),
             Rule::ParentBased(parent_based) => parent_based.fmt(f),
             Rule::Custom(sampler) => f.write_str(&sampler.description()),
+            Rule::Probability(probability) => probability.fmt(f),
+            Rule::RateLimit(limit) => limit.fmt(f),
+            Rule::ByName(by_name) => {
+                let samplers = by_name.samplers.iter().map(|(name, sampler)| (name, sampler));
+                f.write_str("ByName")?;
+                f.debug_map().entries(samplers).entry(&"*", &by_name.otherwise).finish()
+            }
         }
+    }
+}
+
+impl ByName {
+    fn of(&self, name: &str) -> &Sampler {
+        let found = self.samplers.iter().find(|(pattern, _)| name_matches(pattern, name));
+        found.map_or(&self.otherwise, |(_, sampler)| sampler)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Sampler> {
+        let samplers = self.samplers.iter().map(|(_, sampler)| sampler);
+        samplers.chain([&self.otherwise])
     }
 }
 
@@ -364,6 +467,34 @@ impl std::error::Error for InvalidRatio {}
 mod tests {
     use super::*;
     use throughline_wire::{SpanId, TraceFlags};
+
+    #[test]
+    fn name_chooses_its_sampler() {
+        let sampler = Sampler::by_name(
+            [("GET /health", Sampler::always_off()), ("GET /*", Sampler::always_on())],
+            Sampler::always_off(),
+        );
+        assert_eq!(
+            format!("{sampler:?}"),
+            r#"ByName{"GET /health": AlwaysOff, "GET /*": AlwaysOn, "*": AlwaysOff}"#
+        );
+        let none = Encoded::new(Of::Span);
+        for (name, expected) in [
+            ("GET /health", Decision::Drop),
+            ("GET /healthy", Decision::RecordAndSample),
+            ("POST /", Decision::Drop),
+        ] {
+            let span = SamplingInput {
+                parent: &Context::root(),
+                trace_id: trace(0),
+                name,
+                kind: SpanKind::Internal,
+                attributes: none.view(),
+                links: &[],
+            };
+            assert_eq!(sampler.sample(&span).decision, expected, "{name}");
+        }
+    }
 
     fn trace(low: u64) -> TraceId {
         let mut bytes = [1; 16];

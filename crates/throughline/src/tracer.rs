@@ -44,7 +44,7 @@ pub(crate) fn set_sampler(sampler: Sampler, id_generator: Option<Box<dyn IdGener
     let wants_all = chain().is_some_and(Chain::wants_start_attributes);
     let rule = match sampler.rule() {
         _ if id_generator.is_some() || sampler.wants_all() || wants_all => BY_ALL,
-        _ if chain().is_some() => BY_NAME,
+        _ if sampler.wants_name() || chain().is_some() => BY_NAME,
         Rule::ParentBased(parent_based) if parent_based.is_default() => AS_PARENT,
         Rule::AlwaysOff => NEVER,
         _ => BY_IDS,

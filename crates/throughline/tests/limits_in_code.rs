@@ -39,9 +39,19 @@ fn limits_hold_for_spans_events_and_links() {
     assert!(report.is_complete(), "{report}");
     let span = &receiver.spans()[0];
     assert_eq!(span.name, "a name of any length");
-    let shown: Vec<_> = span.attributes.iter().map(|attribute| format!("{}={:?}", attribute.key, attribute.value)).collect();
+    let shown: Vec<_> = span
+        .attributes
+        .iter()
+        .map(|attribute| format!("{}={:?}", attribute.key, attribute.value))
+        .collect();
     let shown = shown.join("\n");
-    for expected in ["text", "\"abcd\"", "IntValue(123456)", "key longer than four", "\"äöüß\""] {
+    for expected in [
+        "text",
+        "\"abcd\"",
+        "IntValue(123456)",
+        "key longer than four",
+        "\"äöüß\"",
+    ] {
         assert!(shown.contains(expected), "{expected} in {shown}");
     }
     for unexpected in ["abcde", "too much", "IntValue(1)"] {

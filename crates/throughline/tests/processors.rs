@@ -4,8 +4,8 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use throughline::{
-    AnyValueView, BaggageAttributes, Baggage, Content, Context, Filter, ProcessedSpan, Redaction, Span, SpanProcessor, SpanView, Tracing,
-    Verdict, event, span,
+    AnyValueView, Baggage, BaggageAttributes, Content, Context, Filter, ProcessedSpan, Redaction, Span, SpanProcessor,
+    SpanView, Tracing, Verdict, event, span,
 };
 use throughline_spool::{Reader, State};
 use throughline_testkit::otlp::trace::v1::Span as ReceivedSpan;
@@ -33,7 +33,11 @@ impl SpanProcessor for Notes {
         if span.view().attribute("panic").is_some() {
             panic!("as the test wants it");
         }
-        if let Some(to) = span.view().attribute("rename").and_then(|to| to.as_str().map(str::to_owned)) {
+        if let Some(to) = span
+            .view()
+            .attribute("rename")
+            .and_then(|to| to.as_str().map(str::to_owned))
+        {
             span.rename(&to);
         }
         Verdict::Keep
@@ -69,7 +73,8 @@ struct Traced {
 fn traced() -> &'static Traced {
     static TRACED: OnceLock<Traced> = OnceLock::new();
     TRACED.get_or_init(|| {
-        let (receiver, spool) = (Receiver::start().unwrap(), Spool::new().unwrap());
+        let receiver = Receiver::start().expect("a receiver");
+        let spool = Spool::new().expect("a spool");
         let tracing = throughline::builder("processed")
             .endpoint(receiver.endpoint())
             .spool_dir(spool.path())
@@ -92,7 +97,11 @@ fn traced() -> &'static Traced {
             })
             .redact(throughline::redact_keys(["Password"]))
             .init();
-        Traced { tracing, receiver, spool }
+        Traced {
+            tracing,
+            receiver,
+            spool,
+        }
     })
 }
 
@@ -101,7 +110,10 @@ fn delivered(name: &str) -> Option<ReceivedSpan> {
     // Other tests go on meanwhile: what ended before this is delivered now.
     let _report = traced().tracing.flush(Duration::from_secs(60)).wait();
     let spans = traced().receiver.spans();
-    spans.iter().find(|span| span.name == name).map(|span| span.span.clone())
+    spans
+        .iter()
+        .find(|span| span.name == name)
+        .map(|span| span.span.clone())
 }
 
 fn keys(span: &ReceivedSpan) -> Vec<&str> {
@@ -164,7 +176,10 @@ fn root_dropped_at_the_start_leaves_its_trace_out() {
 fn span_dropped_at_its_end_is_counted_as_filtered() {
     root("before the drop").end();
     let filtered = |report: &throughline::Report| {
-        report.dropped_by_reason().find(|(reason, _)| *reason == "filtered").map_or(0, |(_, count)| count)
+        report
+            .dropped_by_reason()
+            .find(|(reason, _)| *reason == "filtered")
+            .map_or(0, |(_, count)| count)
     };
     let before = filtered(&traced().tracing.flush(Duration::from_secs(60)).wait());
     for (name, key) in [("dropped by a rule", "fast"), ("dropped by a processor", "drop.at.end")] {
@@ -176,7 +191,10 @@ fn span_dropped_at_its_end_is_counted_as_filtered() {
     let mut kept = root("always kept");
     kept.set("fast", true);
     kept.end();
-    assert!(delivered("always kept").is_some(), "the first rule that says something decides");
+    assert!(
+        delivered("always kept").is_some(),
+        "the first rule that says something decides"
+    );
     let after = filtered(&traced().tracing.flush(Duration::from_secs(60)).wait());
     assert!(after >= before + 2, "{before} {after}");
 }
@@ -219,8 +237,15 @@ fn redacted_content_reaches_neither_a_backend_nor_the_disk() {
     // Others see it while it is open, and its process may be killed at any moment.
     let shown = Reader::new(traced().spool.path()).read();
     let id = span.context().span_id();
-    let open = shown.spans.iter().find(|stored| SpanView::new(&stored.body).span_id() == id).expect("it is shown");
-    assert_eq!((open.state, SpanView::new(&open.body).name()), (State::Open, "pay by ****"));
+    let open = shown
+        .spans
+        .iter()
+        .find(|stored| SpanView::new(&stored.body).span_id() == id)
+        .expect("it is shown");
+    assert_eq!(
+        (open.state, SpanView::new(&open.body).name()),
+        (State::Open, "pay by ****")
+    );
     assert_eq!(SpanView::new(&open.body).attributes().count(), 0);
     assert!(!anywhere_in(traced().spool.path(), b"secret"));
     span.end();
@@ -232,7 +257,10 @@ fn redacted_content_reaches_neither_a_backend_nor_the_disk() {
     assert_eq!((event.name.as_str(), event.attributes.len()), ("[redacted]", 2));
     assert_eq!(span.status.as_ref().unwrap().message, "");
     let everything = format!("{span:?}");
-    assert!(!everything.contains("secret") && !everything.contains("1234"), "{everything}");
+    assert!(
+        !everything.contains("secret") && !everything.contains("1234"),
+        "{everything}"
+    );
     assert!(!anywhere_in(traced().spool.path(), b"secret"));
 }
 
@@ -243,8 +271,15 @@ fn open_span_shows_what_it_was_given_at_its_start() {
     span.set("later", 1);
     let id = span.context().span_id();
     let shown = Reader::new(traced().spool.path()).read();
-    let open = shown.spans.iter().find(|stored| SpanView::new(&stored.body).span_id() == id).expect("it is shown");
-    let attributes: Vec<_> = SpanView::new(&open.body).attributes().map(|(key, value)| format!("{key}={value:?}")).collect();
+    let open = shown
+        .spans
+        .iter()
+        .find(|stored| SpanView::new(&stored.body).span_id() == id)
+        .expect("it is shown");
+    let attributes: Vec<_> = SpanView::new(&open.body)
+        .attributes()
+        .map(|(key, value)| format!("{key}={value:?}"))
+        .collect();
     assert_eq!(attributes, ["given=I64(1)", r#"Password=Str("[redacted]")"#]);
 }
 
@@ -259,7 +294,13 @@ fn spans_of_all_lengths_are_whole_behind_processors() {
         span.end();
         let span = delivered(&name).unwrap();
         assert_eq!(keys(&span), ["text", "n"], "{length}");
-        assert_eq!(span.attributes[0].value.as_ref().map(|value| format!("{value:?}").len() > length), Some(true));
+        assert_eq!(
+            span.attributes[0]
+                .value
+                .as_ref()
+                .map(|value| format!("{value:?}").len() > length),
+            Some(true)
+        );
     }
 }
 

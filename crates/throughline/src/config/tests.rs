@@ -399,7 +399,10 @@ fn shown(sampler: &Sampler) -> String {
 fn limits_come_from_the_closest_variable_and_code_beats_them() {
     let none = SpanLimits::default();
     let (span, general) = ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT");
-    let (span_length, length) = ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT");
+    let (span_length, length) = (
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+    );
     let all = |n| none.attributes(n).event_attributes(n).link_attributes(n);
     for (variables, expected, wrong_settings) in [
         (&[][..], none, 0),
@@ -411,14 +414,22 @@ fn limits_come_from_the_closest_variable_and_code_beats_them() {
         (&[(general, "99999999999")], all(u32::MAX), 0),
         (&[("OTEL_SPAN_EVENT_COUNT_LIMIT", "7")], none.events(7), 0),
         (&[("OTEL_SPAN_LINK_COUNT_LIMIT", "7")], none.links(7), 0),
-        (&[("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "7")], none.event_attributes(7), 0),
+        (
+            &[("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "7")],
+            none.event_attributes(7),
+            0,
+        ),
         (&[("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "7")], none.link_attributes(7), 0),
         (&[(length, "64")], none.value_length(64), 0),
         (&[(length, "64"), (span_length, "0")], none.value_length(0), 0),
         (&[(span_length, "x")], none, 1),
     ] {
         let (config, said) = from_environment(variables);
-        assert_eq!((config.limits, said.len()), (expected, wrong_settings), "{variables:?} {said:?}");
+        assert_eq!(
+            (config.limits, said.len()),
+            (expected, wrong_settings),
+            "{variables:?} {said:?}"
+        );
     }
     let settings = Settings {
         limits: none.attributes(5),

@@ -76,7 +76,10 @@ impl Filter {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         self.rules.push(Box::new(move |span| {
             let name = span.name();
-            names.iter().any(|pattern| matches(pattern, name)).then_some(verdict)
+            names
+                .iter()
+                .any(|pattern| name_matches(pattern, name))
+                .then_some(verdict)
         }));
         self
     }
@@ -125,7 +128,7 @@ impl SpanProcessor for Filter {
 }
 
 /// Whether a name is this one, or begins like a pattern that ends in `*`.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn name_matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
         None => name == pattern,
