@@ -7,7 +7,7 @@ mod redactor;
 mod span;
 
 pub use baggage::BaggageAttributes;
-pub(crate) use chain::{Chain, chain, set_chain};
+pub(crate) use chain::{Chain, chain, is_at_work, set_chain};
 pub(crate) use filter::name_matches;
 pub use filter::{Filter, Verdict};
 pub use redactor::{Redact, redact_keys};

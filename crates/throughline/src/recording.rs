@@ -197,6 +197,16 @@ fn set_slowly(span: &mut Recording<'_>, key: &str, bit: u64, value: &Value<'_>) 
     append_slowly(span, key, value);
 }
 
+/// The name: mostly it is the first of the fields.
+#[inline]
+pub(crate) fn name<'a>(span: &'a Recording<'_>) -> &'a str {
+    let bytes = span.fields();
+    let field = fields(bytes).find(|(tag, _)| *tag == tag::NAME);
+    let text = field.and_then(|(_, range)| varint::read(&bytes[range.start + 1..range.end]));
+    text.and_then(|(_, text)| std::str::from_utf8(text).ok())
+        .unwrap_or_default()
+}
+
 /// Whether there was one.
 pub(crate) fn remove(span: &mut Recording<'_>, key: &str) -> bool {
     let Some(range) = find_attribute(span.fields(), key) else {
@@ -323,7 +333,7 @@ pub(crate) fn status(span: &mut Recording<'_>, code: StatusCode, message: &str) 
         return;
     }
     span.notes_mut().status = code.number();
-    let is_said = !message.is_empty() || span.notes().has_rare();
+    let is_said = !message.is_empty() || span.notes().rare().is_some();
     if is_said {
         let kept = &mut span.rare_mut().message;
         kept.clear();
@@ -445,8 +455,8 @@ pub(crate) fn end(mut span: OpenSpan) {
     if std::thread::panicking() && span.notes().status == StatusCode::Unset.number() {
         note_panic(span.recording());
     }
-    if span.notes().status != StatusCode::Unset.number() || span.notes().has_rare() {
-        if span.notes().rare().is_some_and(|rare| rare.is_processed) {
+    if span.notes().status != StatusCode::Unset.number() || !span.notes().is_plain() {
+        if span.notes().is_processed() {
             return end_processed(span, None);
         }
         if span.notes().rare().is_some_and(|rare| rare.is_record_only) {
@@ -471,7 +481,10 @@ fn end_processed(mut span: OpenSpan, end: Option<u64>) {
         None => Verdict::Keep,
         Some(chain) => {
             chain.ending(&mut span.recording());
-            append_rare(span.recording());
+            let notes = span.notes();
+            if notes.status != StatusCode::Unset.number() || notes.rare().is_some() {
+                append_rare(span.recording());
+            }
             span.set_end(end);
             chain.ended(&SpanView::new(span.body()))
         }
@@ -486,7 +499,7 @@ fn end_processed(mut span: OpenSpan, end: Option<u64>) {
 /// Ends the span at a time that is given, but not before it has started.
 pub(crate) fn end_at(mut span: OpenSpan, unix_nano: u64) {
     let end = unix_nano.max(span.start_unix_nano());
-    if span.is_recording() && span.notes().rare().is_some_and(|rare| rare.is_processed) {
+    if span.is_recording() && span.notes().is_processed() {
         return end_processed(span, Some(end));
     }
     let is_record_only = span.notes().rare().is_some_and(|rare| rare.is_record_only);

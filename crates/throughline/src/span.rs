@@ -22,6 +22,7 @@ use throughline_wire::{SpanKind, StatusCode, Value};
 
 use crate::attributes::{Encoded, Of};
 use crate::context::Context;
+use crate::processor;
 use crate::recording::{self, Details, ErrorText};
 use crate::scope::Scope;
 use crate::tracer;
@@ -205,41 +206,34 @@ impl Span {
         }
         let is_child = ids.is_span();
         let trace_id = if is_child { ids.trace_id() } else { random::trace_id() };
-        let Some(is_recorded) = tracer::is_sampled(ids, trace_id) else {
+        match tracer::is_sampled(ids, trace_id) {
+            Some(is_recorded) => {
+                let open = start_decided(name, scope, kind, parent, ids, trace_id, is_recorded, OpenSpan::start);
+                Self { open }
+            }
+            None => Self::start_processed(name, scope, kind, parent, trace_id),
+        }
+    }
+
+    /// Processors are to see the span, or more than its ids decides whether it is recorded.
+    #[cold]
+    #[inline(never)]
+    fn start_processed(name: &str, scope: &Scope, kind: SpanKind, parent: ParentRef<'_>, trace_id: [u8; 16]) -> Self {
+        if processor::is_at_work() {
+            return Self::none();
+        }
+        let ids = parent.ids();
+        let (Some(chain), Some(is_recorded)) = (processor::chain(), tracer::is_sampled_by_ids(ids, trace_id)) else {
             return Self::start_with(&Request::new(name, scope, kind), parent);
         };
-        let inherited = if is_child { ids.flags() & !SAMPLED } else { RANDOM };
-        let flags = u32::from(inherited | if is_recorded { SAMPLED } else { 0 }) | HAS_IS_REMOTE;
-        let mut start = Start {
-            trace_id,
-            span_id: random::span_id(),
-            parent_span_id: ids.span_id(),
-            flags: flags | if ids.is_remote() { IS_REMOTE } else { 0 },
-            kind: kind.number(),
-            start_unix_nano: 0,
-            source: 0,
+        let start = match chain.is_private() {
+            true => OpenSpan::start_private,
+            false => OpenSpan::start,
         };
-        let mut open = if is_recorded {
-            let now = clock::now();
-            start.start_unix_nano = now.unix_nano;
-            start.source = scope.number();
-            let Some(mut open) = OpenSpan::start(&start, name) else {
-                return Self::none();
-            };
-            let notes = open.notes_mut();
-            notes.started = now.counter;
-            notes.clock = now.source as u8;
-            open
-        } else {
-            let Some(open) = OpenSpan::carry(&start) else {
-                return Self::none();
-            };
-            open
-        };
-        if ids.has_relay() {
-            inherit_relay_of(&mut open, parent);
+        match start_decided(name, scope, kind, parent, ids, trace_id, is_recorded, start) {
+            Some(open) if is_recorded => Self::seen(open, chain, &parent.to_context()),
+            open => Self { open },
         }
-        Self { open: Some(open) }
     }
 
     /// Tracing is off: the span stands for its parent.
@@ -355,6 +349,48 @@ impl Drop for Span {
             recording::end(open);
         }
     }
+}
+
+/// Starts a span of which it is decided whether it is recorded; then `begin` makes it.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one inlined body for two callers")]
+fn start_decided(
+    name: &str,
+    scope: &Scope,
+    kind: SpanKind,
+    parent: ParentRef<'_>,
+    ids: Ids,
+    trace_id: [u8; 16],
+    is_recorded: bool,
+    begin: impl FnOnce(&Start, &str) -> Option<OpenSpan>,
+) -> Option<OpenSpan> {
+    let inherited = if ids.is_span() { ids.flags() & !SAMPLED } else { RANDOM };
+    let flags = u32::from(inherited | if is_recorded { SAMPLED } else { 0 }) | HAS_IS_REMOTE;
+    let mut start = Start {
+        trace_id,
+        span_id: random::span_id(),
+        parent_span_id: ids.span_id(),
+        flags: flags | if ids.is_remote() { IS_REMOTE } else { 0 },
+        kind: kind.number(),
+        start_unix_nano: 0,
+        source: 0,
+    };
+    let mut open = if is_recorded {
+        let now = clock::now();
+        start.start_unix_nano = now.unix_nano;
+        start.source = scope.number();
+        let mut open = begin(&start, name)?;
+        let notes = open.notes_mut();
+        notes.started = now.counter;
+        notes.clock = now.source as u8;
+        open
+    } else {
+        OpenSpan::carry(&start)?
+    };
+    if ids.has_relay() {
+        inherit_relay_of(&mut open, parent);
+    }
+    Some(open)
 }
 
 #[inline]

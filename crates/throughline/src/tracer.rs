@@ -19,10 +19,12 @@ const AS_PARENT: u8 = 0;
 const NEVER: u8 = 1;
 /// Ids and flags decide.
 const BY_IDS: u8 = 2;
-/// Names decide too, or processors see spans.
-const BY_NAME: u8 = 3;
+/// The same, and processors see the span.
+const BY_PROCESSORS: u8 = 3;
+/// Names decide too.
+const BY_NAME: u8 = 4;
 /// Somebody wants to see all there is, or makes the ids.
-const BY_ALL: u8 = 4;
+const BY_ALL: u8 = 5;
 
 static SAMPLER: OnceLock<Sampler> = OnceLock::new();
 static ID_GENERATOR: OnceLock<Box<dyn IdGenerator>> = OnceLock::new();
@@ -44,7 +46,8 @@ pub(crate) fn set_sampler(sampler: Sampler, id_generator: Option<Box<dyn IdGener
     let wants_all = chain().is_some_and(Chain::wants_start_attributes);
     let rule = match sampler.rule() {
         _ if id_generator.is_some() || sampler.wants_all() || wants_all => BY_ALL,
-        _ if sampler.wants_name() || chain().is_some() => BY_NAME,
+        _ if sampler.wants_name() => BY_NAME,
+        _ if chain().is_some() => BY_PROCESSORS,
         Rule::ParentBased(parent_based) if parent_based.is_default() => AS_PARENT,
         Rule::AlwaysOff => NEVER,
         _ => BY_IDS,
@@ -69,7 +72,8 @@ pub(crate) fn propagators() -> Propagators {
     })
 }
 
-/// Whether a span is recorded. `None`: more than its ids decides, ask [`sample`].
+/// Whether a span is recorded. `None`: processors are to see it, or more than its ids decides; ask
+/// [`is_sampled_by_ids`] and [`sample`].
 #[inline]
 pub(crate) fn is_sampled(parent: Ids, trace_id: [u8; 16]) -> Option<bool> {
     match RULE.load(Ordering::Relaxed) {
@@ -82,6 +86,14 @@ pub(crate) fn is_sampled(parent: Ids, trace_id: [u8; 16]) -> Option<bool> {
 #[cold]
 #[inline(never)]
 fn is_sampled_slowly(parent: Ids, trace_id: [u8; 16]) -> Option<bool> {
+    if RULE.load(Ordering::Relaxed) >= BY_PROCESSORS {
+        return None;
+    }
+    is_sampled_by_ids(parent, trace_id)
+}
+
+/// Whether a span is recorded. `None`: more than its ids decides.
+pub(crate) fn is_sampled_by_ids(parent: Ids, trace_id: [u8; 16]) -> Option<bool> {
     if RULE.load(Ordering::Relaxed) >= BY_NAME {
         return None;
     }

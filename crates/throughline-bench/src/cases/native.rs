@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use throughline::{Builder, Sampler, Span, Tracing, span};
+use throughline::{Builder, Context, ProcessedSpan, Sampler, Span, SpanProcessor, Tracing, Verdict, span};
 
 use super::{Entry, Order};
 use crate::measure::{CHILDREN, Case};
@@ -79,6 +79,39 @@ pub const CASES: &[Entry] = &[
         },
     },
     Entry {
+        name: "native/a processor",
+        native: None,
+        own_process: true,
+        prepare: |home| {
+            start(home, |builder| builder.processor(LooksAtName));
+            Case::new(|| root_with(&mut || drop(black_box(span!("child")))))
+        },
+    },
+    Entry {
+        name: "native/3 processors",
+        native: None,
+        own_process: true,
+        prepare: |home| {
+            start(home, |builder| {
+                builder
+                    .processor(LooksAtName)
+                    .processor(LooksAtName)
+                    .processor(LooksAtName)
+            });
+            Case::new(|| root_with(&mut || drop(black_box(span!("child")))))
+        },
+    },
+    Entry {
+        name: "native/5 attributes, redacted",
+        native: None,
+        own_process: true,
+        prepare: |home| {
+            start(home, |builder| builder.redact(throughline::redact_keys(["password"])));
+            let order = Order::new();
+            Case::new(move || root_with(&mut || drop(black_box(five_attributes(&order)))))
+        },
+    },
+    Entry {
         name: "native/off",
         native: None,
         own_process: true,
@@ -88,6 +121,26 @@ pub const CASES: &[Entry] = &[
         },
     },
 ];
+
+/// Looks at the name of each span.
+struct LooksAtName;
+
+impl SpanProcessor for LooksAtName {
+    fn on_start(&self, span: &mut ProcessedSpan<'_>, _parent: &Context) -> Verdict {
+        match span.name() {
+            "noise" => Verdict::Drop,
+            _ => Verdict::Keep,
+        }
+    }
+
+    fn edits(&self) -> bool {
+        false
+    }
+
+    fn wants_start_attributes(&self) -> bool {
+        false
+    }
+}
 
 const fn native(name: &'static str, prepare: fn(&Path) -> Case) -> Entry {
     Entry {

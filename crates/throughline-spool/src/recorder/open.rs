@@ -32,6 +32,10 @@ pub struct Start {
     pub source: u32,
 }
 
+/// Bits of `Notes::special`.
+const HAS_RARE: u8 = 1;
+const IS_PROCESSED: u8 = 2;
+
 /// What the tracer keeps with an open span; nothing of it is stored.
 #[derive(Debug, Default)]
 pub struct Notes {
@@ -45,8 +49,9 @@ pub struct Notes {
     pub status: u8,
     /// Which clock `started` was read from.
     pub clock: u8,
-    has_rare: bool,
-    /// Kept from one span to the next in the same slot, so that it is allocated once. Counts only where `has_rare` says so.
+    /// Bits that say what is special about the span; none of most.
+    special: u8,
+    /// Kept from one span to the next in the same slot, so that it is allocated once. Counts only where `special` says so.
     rare: Option<Box<Rare>>,
 }
 
@@ -55,18 +60,31 @@ impl Notes {
     #[inline]
     #[must_use]
     pub fn rare(&self) -> Option<&Rare> {
-        self.rare.as_deref().filter(|_| self.has_rare)
+        self.rare.as_deref().filter(|_| self.special & HAS_RARE != 0)
     }
 
-    /// Whether there is anything in [`rare`](Self::rare).
+    /// Whether there is nothing in [`rare`](Self::rare), and nobody wants to see the span before it is committed.
     #[inline]
     #[must_use]
-    pub fn has_rare(&self) -> bool {
-        self.has_rare
+    pub fn is_plain(&self) -> bool {
+        self.special == 0
+    }
+
+    /// Whether processors are to see the span at its end.
+    #[inline]
+    #[must_use]
+    pub fn is_processed(&self) -> bool {
+        self.special & IS_PROCESSED != 0
+    }
+
+    /// Processors are to see the span at its end.
+    #[inline]
+    pub fn set_processed(&mut self) {
+        self.special |= IS_PROCESSED;
     }
 
     fn rare_mut(&mut self) -> &mut Rare {
-        self.has_rare = true;
+        self.special |= HAS_RARE;
         self.rare.get_or_insert_default()
     }
 }
@@ -88,8 +106,6 @@ pub struct Rare {
     pub dropped_links: u32,
     /// Whether the span is to be given up at its end: it is for whoever looks at it before.
     pub is_record_only: bool,
-    /// Whether processors are to see the span at its end.
-    pub is_processed: bool,
     /// What travels along with the context.
     pub relay: Option<Arc<dyn Any + Send + Sync>>,
     /// The whole body, once it has outgrown its slot.
@@ -674,16 +690,17 @@ impl State {
     /// Makes the state ready for the next span. Its slot is free already, or was never in use.
     #[inline]
     pub fn reset(&mut self) {
-        if self.notes.has_rare {
-            self.reset_rare();
+        if self.notes.special != 0 {
+            self.reset_special();
         }
     }
 
     #[cold]
-    fn reset_rare(&mut self) {
-        self.notes.has_rare = false;
+    fn reset_special(&mut self) {
+        let had_rare = self.notes.special & HAS_RARE != 0;
+        self.notes.special = 0;
         self.has_overflow = false;
-        if let Some(rare) = &mut self.notes.rare {
+        if let Some(rare) = self.notes.rare.as_mut().filter(|_| had_rare) {
             rare.clear();
         }
     }

@@ -1,5 +1,6 @@
 //! The processors and redactors of this process, in their order, and what happens when one panics.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
@@ -17,13 +18,47 @@ use crate::diagnostics::report_once;
 pub(crate) struct Chain {
     pub processors: Vec<Box<dyn SpanProcessor>>,
     pub redactors: Vec<Redactor>,
+    is_private: bool,
+}
+
+thread_local! {
+    static IS_AT_WORK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a processor has been called on this thread and has not returned: what it makes itself is not traced.
+#[inline]
+pub(crate) fn is_at_work() -> bool {
+    IS_AT_WORK.try_with(Cell::get).unwrap_or(false)
+}
+
+/// While it lives, processors are at work on this thread.
+struct AtWork {
+    before: bool,
+}
+
+impl AtWork {
+    #[inline]
+    fn begin() -> Self {
+        Self {
+            before: IS_AT_WORK.try_with(|at_work| at_work.replace(true)).unwrap_or(false),
+        }
+    }
+}
+
+impl Drop for AtWork {
+    #[inline]
+    fn drop(&mut self) {
+        let _gone = IS_AT_WORK.try_with(|at_work| at_work.set(self.before));
+    }
 }
 
 static CHAIN: OnceLock<Chain> = OnceLock::new();
 
 /// The first call decides.
-pub(crate) fn set_chain(chain: Chain) {
+pub(crate) fn set_chain(mut chain: Chain) {
     if !chain.is_empty() {
+        let edits = chain.processors.iter().any(|processor| processor.edits());
+        chain.is_private = edits || !chain.redactors.is_empty();
         let _first = CHAIN.set(chain);
     }
 }
@@ -40,8 +75,9 @@ impl Chain {
     }
 
     /// Whether what a span holds may be seen by nobody before it has ended.
+    #[inline]
     pub fn is_private(&self) -> bool {
-        !self.redactors.is_empty() || self.processors.iter().any(|processor| processor.edits())
+        self.is_private
     }
 
     pub fn wants_start_attributes(&self) -> bool {
@@ -52,15 +88,15 @@ impl Chain {
 
     /// A span has started; `None` when it is dropped.
     pub fn start(&self, mut open: OpenSpan, parent: &Context) -> Option<OpenSpan> {
-        let _suppressed = throughline_context::suppress();
+        let _at_work = AtWork::begin();
         for processor in &self.processors {
             let mut span = ProcessedSpan::new(open.recording());
             if asked(|| processor.on_start(&mut span, parent)) == Some(Verdict::Drop) {
                 return None;
             }
         }
-        open.rare_mut().is_processed = true;
-        if self.is_private() {
+        open.notes_mut().set_processed();
+        if self.is_private {
             let shown = match self.redactors.is_empty() {
                 true => open.fields().to_vec(),
                 false => self.redacted(open.fields()).0,
@@ -72,7 +108,7 @@ impl Chain {
 
     /// A span is about to end: the last changes to it.
     pub fn ending(&self, span: &mut Recording<'_>) {
-        let _suppressed = throughline_context::suppress();
+        let _at_work = AtWork::begin();
         for processor in &self.processors {
             let mut span = ProcessedSpan::new(span.recording());
             asked(|| processor.on_ending(&mut span));
@@ -84,7 +120,7 @@ impl Chain {
 
     /// A span has ended, and is as it will be committed.
     pub fn ended(&self, span: &SpanView<'_>) -> Verdict {
-        let _suppressed = throughline_context::suppress();
+        let _at_work = AtWork::begin();
         let drops = |processor: &dyn SpanProcessor| asked(|| processor.on_end(span)) == Some(Verdict::Drop);
         match self.processors.iter().any(|processor| drops(&**processor)) {
             true => Verdict::Drop,
@@ -102,14 +138,15 @@ impl Chain {
         if failed > 0 {
             span.rare_mut().dropped_attributes += failed;
         }
-        let message = std::mem::take(&mut span.rare_mut().message);
-        if !message.is_empty() {
-            span.rare_mut().message = match self.decide(&Content::StatusMessage(&message), &mut 0) {
-                Redaction::Keep => message,
-                Redaction::Remove => String::new(),
-                Redaction::Replace(other) => throughline_spool::shortened(&other).to_owned(),
-            };
-        }
+        let message = match span.notes().rare() {
+            Some(rare) if !rare.message.is_empty() => std::mem::take(&mut span.rare_mut().message),
+            _ => return,
+        };
+        span.rare_mut().message = match self.decide(&Content::StatusMessage(&message), &mut 0) {
+            Redaction::Keep => message,
+            Redaction::Remove => String::new(),
+            Redaction::Replace(other) => throughline_spool::shortened(&other).to_owned(),
+        };
     }
 
     /// The fields as they may be seen, and how many attributes were removed because a redactor failed.

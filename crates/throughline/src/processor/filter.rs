@@ -14,7 +14,12 @@ pub enum Verdict {
     Drop,
 }
 
-type Rule = Box<dyn Fn(&SpanView<'_>) -> Option<Verdict> + Send + Sync>;
+enum Rule {
+    Names(Vec<String>, Verdict),
+    Own(Box<OwnRule>),
+}
+
+type OwnRule = dyn Fn(&SpanView<'_>) -> Option<Verdict> + Send + Sync;
 
 /// Leaves spans out by rules: the first rule that says something decides. A span that no rule knows is kept, unless
 /// [`otherwise`](Self::otherwise) says something else.
@@ -73,21 +78,15 @@ impl Filter {
     }
 
     fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>, verdict: Verdict) -> Self {
-        let names: Vec<String> = names.into_iter().map(Into::into).collect();
-        self.rules.push(Box::new(move |span| {
-            let name = span.name();
-            names
-                .iter()
-                .any(|pattern| name_matches(pattern, name))
-                .then_some(verdict)
-        }));
+        let names = names.into_iter().map(Into::into).collect();
+        self.rules.push(Rule::Names(names, verdict));
         self
     }
 
     /// A rule of one's own: to keep, to drop, or `None` to leave it to the rules that follow. One that panics says nothing.
     pub fn rule(mut self, rule: impl Fn(&SpanView<'_>) -> Option<Verdict> + Send + Sync + 'static) -> Self {
         self.wants_attributes = true;
-        self.rules.push(Box::new(rule));
+        self.rules.push(Rule::Own(Box::new(rule)));
         self
     }
 
@@ -97,8 +96,15 @@ impl Filter {
         self
     }
 
-    fn decide(&self, span: &SpanView<'_>) -> Verdict {
-        self.rules.iter().find_map(|rule| rule(span)).unwrap_or(self.otherwise)
+    fn decide(&self, name: &str, span: &SpanView<'_>) -> Verdict {
+        let asked = self.rules.iter().find_map(|rule| match rule {
+            Rule::Names(names, verdict) => names
+                .iter()
+                .any(|pattern| name_matches(pattern, name))
+                .then_some(*verdict),
+            Rule::Own(rule) => rule(span),
+        });
+        asked.unwrap_or(self.otherwise)
     }
 }
 
@@ -106,7 +112,7 @@ impl SpanProcessor for Filter {
     #[inline]
     fn on_start(&self, span: &mut ProcessedSpan<'_>, _parent: &Context) -> Verdict {
         match self.is_at_start {
-            true => self.decide(&span.view()),
+            true => self.decide(span.name(), &span.view()),
             false => Verdict::Keep,
         }
     }
@@ -114,7 +120,7 @@ impl SpanProcessor for Filter {
     fn on_end(&self, span: &SpanView<'_>) -> Verdict {
         match self.is_at_start {
             true => Verdict::Keep,
-            false => self.decide(span),
+            false => self.decide(span.name(), span),
         }
     }
 

@@ -23,6 +23,13 @@ impl<'a> ProcessedSpan<'a> {
         Self { span }
     }
 
+    /// Its name.
+    #[inline]
+    #[must_use]
+    pub fn name(&self) -> &str {
+        recording::name(&self.span)
+    }
+
     /// What it holds so far. Its status is told by [`is_error`](Self::is_error) until it has ended.
     #[must_use]
     pub fn view(&self) -> SpanView<'_> {

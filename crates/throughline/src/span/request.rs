@@ -9,7 +9,7 @@ use throughline_wire::{SpanKind, TraceId};
 use super::{HAS_IS_REMOTE, IS_REMOTE, ParentRef, RANDOM, SAMPLED, Span, inherit_relay};
 use crate::attributes::{Encoded, Of};
 use crate::context::Context;
-use crate::processor::chain;
+use crate::processor::{self, Chain, chain};
 use crate::recording;
 use crate::sampler::{Decision, SamplingInput};
 use crate::scope::Scope;
@@ -48,6 +48,9 @@ impl Span {
         let ids = parent.ids();
         if !throughline_spool::is_on() || parent.is_suppressed(ids) {
             return Self::start(request.name, request.scope, request.kind, parent);
+        }
+        if processor::is_at_work() {
+            return Self::none();
         }
         let parent = parent.to_context();
         let is_child = ids.is_span();
@@ -109,34 +112,34 @@ impl Span {
                 recording::link(&mut span, to, attributes.details());
             }
             if let Some(chain) = chain() {
-                return match chain.start(open, &parent) {
-                    Some(open) => Self { open: Some(open) },
-                    None => Self::dropped(&start, &parent),
-                };
+                return Self::seen(open, chain, &parent);
             }
         }
         Self { open: Some(open) }
     }
 
-    /// A processor has dropped the span: it stands for its parent. A root stands for a trace that is not sampled.
-    fn dropped(start: &Start, parent: &Context) -> Self {
+    /// Shows a span that has started to the processors. One that is dropped stands for its parent; a root stands for a trace that is not
+    /// sampled.
+    pub(super) fn seen(open: OpenSpan, chain: &Chain, parent: &Context) -> Self {
         let ids = parent.ids();
-        let stand_in = match ids.is_span() {
-            true => Start {
-                span_id: ids.span_id(),
-                flags: ids.flags().into(),
-                ..*start
-            },
-            false => Start {
-                flags: start.flags & !u32::from(SAMPLED),
-                ..*start
-            },
+        let (span_id, flags) = match ids.is_span() {
+            true => (ids.span_id(), u32::from(ids.flags())),
+            false => (open.span_id(), open.flags() & !u32::from(SAMPLED)),
         };
-        let Some(mut open) = OpenSpan::carry(&stand_in) else {
-            return Self::none();
+        let stand_in = Start {
+            trace_id: open.trace_id(),
+            span_id,
+            parent_span_id: [0; 8],
+            flags,
+            kind: 0,
+            start_unix_nano: 0,
+            source: 0,
         };
-        inherit_relay(&mut open, parent.relay().cloned());
-        Self { open: Some(open) }
+        let mut open = chain.start(open, parent).or_else(|| OpenSpan::carry(&stand_in));
+        if let Some(open) = open.as_mut().filter(|open| !open.is_recording()) {
+            inherit_relay(open, parent.relay().cloned());
+        }
+        Self { open }
     }
 }
 
