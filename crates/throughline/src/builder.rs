@@ -83,8 +83,8 @@ impl Builder {
     ///     .destination(Destination::otlp("https://api.honeycomb.io").header("x-honeycomb-team", "key"))
     ///     .init();
     /// ```
-    pub fn destination(mut self, destination: Destination) -> Self {
-        self.settings.destinations.push(destination);
+    pub fn destination(mut self, destination: impl Into<Destination>) -> Self {
+        self.settings.destinations.push(destination.into());
         self
     }
 

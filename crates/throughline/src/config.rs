@@ -18,6 +18,10 @@ mod exporter;
 #[cfg(feature = "otlp")]
 mod headers;
 mod masked;
+#[cfg(feature = "otlp")]
+mod otlp;
+#[cfg(feature = "otlp")]
+mod otlp_settings;
 mod pairs;
 mod resource;
 mod variables;
@@ -36,6 +40,8 @@ use exporter::Choice;
 #[cfg(not(feature = "otlp"))]
 pub(crate) use exporter::Destination;
 pub(crate) use masked::masked;
+#[cfg(feature = "otlp")]
+pub(crate) use otlp::Otlp;
 pub(crate) use resource::{Attribute, Resource};
 pub(crate) use variables::WrongSetting;
 use variables::{Variables, boolean, count_from_0, milliseconds, positive};

@@ -43,7 +43,7 @@ fn started(recorder: &'static Recorder) -> Vec<Delivery> {
     destinations
         .map(|(number, to)| {
             let source = SpoolSource::new(recorder, number, plan.is_for_all && number == 0);
-            Delivery::start(to.clone(), plan.batch, Box::new(source))
+            Delivery::start(to, plan.batch, Box::new(source))
         })
         .collect()
 }

@@ -1,6 +1,6 @@
 //! Delivery: takes committed spans from the spool to the backend, on one thread of its own.
 //!
-//! [`scheduler`] decides, without a clock or a socket; [`http`] and [`connect`] carry bytes;
+//! [`scheduler`] decides, without a clock or a socket; a [`transport`] carries bytes, such as [`http`] over [`connect`];
 //! [`driver`] is the loop between them, on the [`thread`] that survives its faults; [`flush`] and
 //! [`report`] are what a program sees of it. Spans come through the [`Source`] trait, which the
 //! spool implements.
@@ -23,6 +23,8 @@ mod source;
 mod thread;
 #[cfg(feature = "otlp")]
 mod tls;
+#[cfg(feature = "otlp")]
+mod transport;
 #[cfg(feature = "otlp")]
 mod waiting;
 

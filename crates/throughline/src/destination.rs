@@ -1,129 +1,40 @@
 //! A place that spans are sent to, as a program names it.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
+mod otlp;
+
+pub use otlp::{Compression, OtlpDestination, Protocol};
 
 /// A place that spans are sent to; for [`Builder::destination`](crate::Builder::destination).
 ///
 /// ```
-/// use std::time::Duration;
 /// use throughline::Destination;
 ///
-/// let collector = Destination::otlp("http://localhost:4318").timeout(Duration::from_secs(3));
-/// let vendor = Destination::otlp("https://otlp.example.com").header("x-api-key", "secret");
-/// assert!(!format!("{vendor:?}").contains("secret"));
+/// let all: [Destination; 2] = [
+///     Destination::otlp("http://localhost:4318").into(),
+///     Destination::otlp("https://otlp.example.com").header("x-api-key", "secret").into(),
+/// ];
 /// ```
-#[derive(Clone)]
+#[derive(Clone, Debug)]
+#[must_use = "it is used by `Builder::destination`"]
 pub struct Destination {
-    pub(crate) endpoint: String,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) protocol: Protocol,
-    pub(crate) compression: Compression,
-    pub(crate) authorities: Option<PathBuf>,
-    /// The files of the certificate and its key.
-    pub(crate) client: Option<(PathBuf, PathBuf)>,
+    pub(crate) kind: Kind,
 }
 
-/// How spans are sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Protocol {
-    /// OTLP over HTTP/1.1, as protobuf.
-    #[default]
-    HttpProtobuf,
-    /// OTLP over HTTP/1.1, as JSON: for backends that take nothing else. It is about three times as long.
-    HttpJson,
-}
-
-/// Whether requests are compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Compression {
-    /// They are sent as they are.
-    #[default]
-    None,
-    /// By gzip (RFC 1952), at its fastest level.
-    Gzip,
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Otlp(OtlpDestination),
 }
 
 impl Destination {
     /// A backend that speaks OTLP at a base URL, to which `/v1/traces` is appended. One that is no such URL is said in one line when
     /// tracing is switched on, and left out.
-    #[must_use]
-    pub fn otlp(endpoint: impl Into<String>) -> Self {
-        Self {
-            endpoint: endpoint.into(),
-            headers: Vec::new(),
-            timeout: None,
-            protocol: Protocol::default(),
-            compression: Compression::default(),
-            authorities: None,
-            client: None,
-        }
-    }
-
-    /// A header of every request. May be called again for others. Its value is never shown.
-    #[must_use]
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-
-    /// How long one request may take. Default 10 s; zero is no limit.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    /// Whether requests are compressed. Default [`Compression::None`]: within one machine or network it costs more than it saves.
-    #[must_use]
-    pub fn compression(mut self, compression: Compression) -> Self {
-        self.compression = compression;
-        self
-    }
-
-    /// Trusts the certificate authorities in this PEM file, instead of the system's, when the endpoint begins with `https://`.
-    ///
-    /// The file is read for each new connection: one that is replaced is used from then on. While it cannot be used, which is said
-    /// in one line, spans stay in the local spool.
-    #[must_use]
-    pub fn certificate(mut self, authorities: impl Into<PathBuf>) -> Self {
-        self.authorities = Some(authorities.into());
-        self
-    }
-
-    /// Shows the certificate of this PEM file, proven by the private key of that one, to a server that asks for it (mTLS).
-    ///
-    /// Behind the certificate may follow those of the authorities between it and one that the server trusts. Both files are read
-    /// for each new connection, so that certificates that live for hours can be replaced.
-    #[must_use]
-    pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        self.client = Some((certificate.into(), key.into()));
-        self
-    }
-
-    /// How spans are sent. Default [`Protocol::HttpProtobuf`].
-    #[must_use]
-    pub fn protocol(mut self, protocol: Protocol) -> Self {
-        self.protocol = protocol;
-        self
+    pub fn otlp(endpoint: impl Into<String>) -> OtlpDestination {
+        OtlpDestination::new(endpoint.into())
     }
 }
 
-impl fmt::Debug for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
-        f.debug_struct("Destination")
-            .field("endpoint", &crate::config::masked(&self.endpoint))
-            .field("headers", &headers)
-            .field("timeout", &self.timeout)
-            .field("protocol", &self.protocol)
-            .field("compression", &self.compression)
-            .field("certificate", &self.authorities)
-            .field("client_certificate", &self.client)
-            .finish()
+impl From<OtlpDestination> for Destination {
+    fn from(otlp: OtlpDestination) -> Self {
+        Self { kind: Kind::Otlp(otlp) }
     }
 }

@@ -90,7 +90,7 @@ mod value;
 pub use builder::{Builder, builder, init};
 pub use context::{Context, EnteredContext};
 pub use delivery::{DestinationReport, Flush, Report};
-pub use destination::{Compression, Destination, Protocol};
+pub use destination::{Compression, Destination, OtlpDestination, Protocol};
 pub use future::{InContext, InSpan, InSpanExt, SpanHandle};
 pub use guard::Tracing;
 pub use processor::{BaggageAttributes, Filter, ProcessedSpan, Redact, SpanProcessor, Verdict, redact_keys};

@@ -1,32 +1,10 @@
-//! Where spans are sent and how: `OTEL_TRACES_EXPORTER` and the `OTEL_EXPORTER_OTLP_*` variables.
-//! Specification, "OpenTelemetry Protocol Exporter".
-
-use std::path::PathBuf;
-use std::time::Duration;
-
-use http::HeaderMap;
+//! Where spans are sent: destinations made in code, and `OTEL_TRACES_EXPORTER`.
 
 use super::Settings;
-use super::certificates::{Certificates, ClientFiles};
 use super::destination::Destination;
-use super::endpoint::Endpoint;
-use super::headers;
-use super::masked::masked;
-use super::variables::{Variables, milliseconds};
-use crate::destination::{Compression, Protocol};
-
-/// The two names of an option, the stronger one first: the variable of traces and that of all
-/// signals.
-macro_rules! otlp {
-    ($($option:ident)*) => {$(
-        const $option: [&str; 2] = [
-            concat!("OTEL_EXPORTER_OTLP_TRACES_", stringify!($option)),
-            concat!("OTEL_EXPORTER_OTLP_", stringify!($option)),
-        ];
-    )*};
-}
-
-otlp! { CERTIFICATE CLIENT_CERTIFICATE CLIENT_KEY COMPRESSION ENDPOINT HEADERS PROTOCOL TIMEOUT }
+use super::otlp_settings::{self, Named};
+use super::variables::Variables;
+use crate::destination::Kind;
 
 /// Where the settings send spans.
 pub(super) enum Choice {
@@ -58,17 +36,16 @@ pub(super) fn choose(settings: &Settings, variables: &mut Variables<'_>) -> Choi
             continue;
         };
         if all.iter().any(|other| other.is_same(&destination)) {
-            let endpoint = destination.endpoint.to_string();
-            variables.say("destination", &endpoint, "is named twice", "it gets each span once");
+            let name = destination.name();
+            variables.say("destination", &name, "is named twice", "it gets each span once");
         } else {
             all.push(destination);
         }
     }
     for left_out in all.iter().skip(MOST) {
-        let endpoint = left_out.endpoint.to_string();
         variables.say(
             "destination",
-            &endpoint,
+            &left_out.name(),
             "is the ninth or a later one, and there are 8 at most",
             "it gets nothing",
         );
@@ -82,41 +59,10 @@ pub(super) fn choose(settings: &Settings, variables: &mut Variables<'_>) -> Choi
 }
 
 /// One that was made in code, with nothing of the environment: its headers are for another backend.
-fn from_code(destination: &crate::destination::Destination, variables: &mut Variables<'_>) -> Option<Destination> {
-    let endpoint = match Endpoint::from_base(destination.endpoint.trim()) {
-        Ok(endpoint) => endpoint,
-        Err(problem) => {
-            variables.say(
-                "destination",
-                &masked(&destination.endpoint),
-                &problem,
-                "it gets nothing",
-            );
-            return None;
-        }
-    };
-    let mut all = HeaderMap::new();
-    add_headers(&mut all, &destination.headers, variables);
-    let certificates = Certificates {
-        authorities: destination.authorities.clone(),
-        client: destination.client.clone().map(ClientFiles::from),
-    };
-    if certificates != Certificates::default() && !endpoint.is_tls() {
-        let problem = "has certificates, and is no endpoint with https://";
-        variables.say("destination", &endpoint.to_string(), problem, "they are not used");
+fn from_code(destination: &crate::Destination, variables: &mut Variables<'_>) -> Option<Destination> {
+    match &destination.kind {
+        Kind::Otlp(otlp) => otlp_settings::from_code(otlp, variables).map(|otlp| Destination::Otlp(Box::new(otlp))),
     }
-    Some(Destination {
-        protocol: destination.protocol,
-        compression: destination.compression,
-        certificates,
-        ..Destination::new(endpoint, all, time_limit(destination.timeout))
-    })
-}
-
-/// Ten seconds unless set. "0 means no timeout (infinite)."
-fn time_limit(set: Option<Duration>) -> Option<Duration> {
-    let limit = set.unwrap_or(Duration::from_secs(10));
-    (!limit.is_zero()).then_some(limit)
 }
 
 /// The one that the environment and the builder's own methods name.
@@ -125,25 +71,12 @@ fn choose_one(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
         Some(_) => Some(Exporter::Otlp),
         None => exporter(variables),
     };
-    let headers = request_headers(settings, variables);
-    let timeout = settings
-        .timeout
-        .or_else(|| variables.first(&TIMEOUT, "using 10000", milliseconds));
-    let compression = compression(variables);
-    let Some(endpoint) = chosen_endpoint(settings, exporter, variables) else {
-        return Choice::NothingChosen;
-    };
-    let protocol = protocol(variables);
-    let (Some(protocol), false) = (protocol, exporter == Some(Exporter::Local)) else {
-        return Choice::StayLocal;
-    };
-    let certificates = certificates(&endpoint, variables);
-    Choice::Send(vec![Destination {
-        protocol,
-        compression,
-        certificates,
-        ..Destination::new(endpoint, headers, time_limit(timeout))
-    }])
+    let is_asked_for = exporter == Some(Exporter::Otlp);
+    match otlp_settings::from_environment(settings, is_asked_for, variables) {
+        Named::Nothing => Choice::NothingChosen,
+        Named::Backend(otlp) if exporter != Some(Exporter::Local) => Choice::Send(vec![Destination::Otlp(otlp)]),
+        Named::Backend(_) | Named::Unusable => Choice::StayLocal,
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -169,133 +102,4 @@ fn exporter(variables: &mut Variables<'_>) -> Option<Exporter> {
         }
     }
     chosen
-}
-
-/// Code, then the variable of traces, then that of all signals, then the default if `otlp` was
-/// asked for by name.
-fn chosen_endpoint(settings: &Settings, exporter: Option<Exporter>, variables: &mut Variables<'_>) -> Option<Endpoint> {
-    const LOCALHOST: &str = "http://localhost:4318";
-    let last_resort = || Endpoint::from_base(LOCALHOST).ok();
-    let asked_for = exporter == Some(Exporter::Otlp);
-    let instead = if asked_for {
-        "using http://localhost:4318"
-    } else {
-        "spans stay in the local spool"
-    };
-    let mut from_code = None;
-    if let Some(url) = &settings.endpoint {
-        match Endpoint::from_base(url.trim()) {
-            Ok(endpoint) => return Some(endpoint),
-            Err(problem) => from_code = Some((masked(url), problem)),
-        }
-    }
-    let [of_traces, of_all] = ENDPOINT;
-    let said_before = variables.wrong_settings.len();
-    let endpoint = variables
-        .first(&[of_traces], instead, Endpoint::exact)
-        .or_else(|| variables.first(&[of_all], instead, Endpoint::from_base));
-    for wrong_setting in &mut variables.wrong_settings[said_before..] {
-        wrong_setting.value = masked(&wrong_setting.value);
-        if let Some(endpoint) = &endpoint {
-            wrong_setting.instead = format!("using {endpoint}");
-        }
-    }
-    if let Some((url, problem)) = from_code {
-        // A wrong URL in code sends nothing to where nobody asked for: no default.
-        let instead = match &endpoint {
-            Some(endpoint) => format!("using {endpoint}"),
-            None => "spans stay in the local spool".to_owned(),
-        };
-        variables.say("endpoint", &url, &problem, &instead);
-        return endpoint;
-    }
-    endpoint.or_else(|| last_resort().filter(|_| asked_for))
-}
-
-/// The protocol that was asked for, if spans can be sent in it.
-fn protocol(variables: &mut Variables<'_>) -> Option<Protocol> {
-    let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
-        name @ ("grpc" | "http/json" | "http/protobuf") => Ok(name.to_owned()),
-        _ => Err("is not grpc, http/protobuf or http/json".to_owned()),
-    };
-    let names = PROTOCOL;
-    match variables.first(&names, "using http/protobuf", parse).as_deref() {
-        None | Some("http/protobuf") => Some(Protocol::HttpProtobuf),
-        Some("http/json") => Some(Protocol::HttpJson),
-        Some(name) => {
-            let set = |variable: &&&str| variables.text(variable).is_some();
-            let variable = names.iter().find(set).unwrap_or(&names[1]);
-            let instead = "spans stay in the local spool; set http/protobuf to send them";
-            variables.say(variable, name, "is not built yet", instead);
-            None
-        }
-    }
-}
-
-fn compression(variables: &mut Variables<'_>) -> Compression {
-    let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
-        "none" => Ok(Compression::None),
-        "gzip" => Ok(Compression::Gzip),
-        _ => Err("is not gzip or none".to_owned()),
-    };
-    let found = variables.first(&COMPRESSION, "requests are sent uncompressed", parse);
-    found.unwrap_or_default()
-}
-
-fn request_headers(settings: &Settings, variables: &mut Variables<'_>) -> HeaderMap {
-    let mut all = HeaderMap::new();
-    for name in HEADERS {
-        if let Some(text) = variables.text(name) {
-            let (found, problems) = headers::parse(&text);
-            for problem in problems {
-                variables.say(name, "***", &problem, "that entry is ignored");
-            }
-            all = found;
-            break;
-        }
-    }
-    add_headers(&mut all, &settings.headers, variables);
-    all
-}
-
-fn add_headers(all: &mut HeaderMap, given: &[(String, String)], variables: &mut Variables<'_>) {
-    for (name, value) in given {
-        match headers::header(name, value.as_bytes()) {
-            Ok((name, value)) => {
-                all.insert(name, value);
-            }
-            Err(problem) => variables.say("header", "***", &problem, "it is ignored"),
-        }
-    }
-}
-
-/// The files that the variables name. What is wrong in them shows when a connection is made.
-fn certificates(endpoint: &Endpoint, variables: &mut Variables<'_>) -> Certificates {
-    let path = |names: [&'static str; 2]| {
-        let set = names.into_iter().find_map(|name| Some((name, variables.raw(name)?)));
-        set.map(|(name, path)| (name, PathBuf::from(path)))
-    };
-    let [authorities, certificate, key] = [CERTIFICATE, CLIENT_CERTIFICATE, CLIENT_KEY].map(path);
-    if !endpoint.is_tls() {
-        for (name, path) in [authorities, certificate, key].into_iter().flatten() {
-            let problem = format!("is for an endpoint with https://, and {endpoint} is none");
-            variables.say(name, &path.to_string_lossy(), &problem, "it is not used");
-        }
-        return Certificates::default();
-    }
-    let mut useless = |(name, path): (&str, PathBuf), needs: &str| {
-        let problem = format!("is of no use without {needs}");
-        variables.say(name, &path.to_string_lossy(), &problem, "no certificate is shown");
-        None
-    };
-    let client = match (certificate, key) {
-        (Some((_, certificate)), Some((_, key))) => Some((certificate, key).into()),
-        (Some(alone), None) => useless(alone, CLIENT_KEY[1]),
-        (None, Some(alone)) => useless(alone, CLIENT_CERTIFICATE[1]),
-        (None, None) => None,
-    };
-    Certificates {
-        authorities: authorities.map(|(_, path)| path),
-        client,
-    }
 }

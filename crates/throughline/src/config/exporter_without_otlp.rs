@@ -3,6 +3,7 @@
 use super::Settings;
 use super::masked::masked;
 use super::variables::Variables;
+use crate::destination::Kind;
 
 /// Where the settings send spans.
 pub(super) enum Choice {
@@ -29,7 +30,9 @@ pub(super) fn choose(settings: &Settings, variables: &mut Variables<'_>) -> Choi
     let in_code = settings
         .endpoint
         .iter()
-        .chain(settings.destinations.iter().map(|to| &to.endpoint));
+        .chain(settings.destinations.iter().map(|to| match &to.kind {
+            Kind::Otlp(otlp) => &otlp.endpoint,
+        }));
     let mut wanted: Vec<(String, String)> = in_code.map(|url| ("endpoint".to_owned(), masked(url))).collect();
     for name in ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
         wanted.extend(variables.text(name).map(|url| (name.to_owned(), masked(&url))));

@@ -19,8 +19,9 @@ fn from_environment(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
 
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4318");
 
-fn first(config: Config) -> Option<Destination> {
-    config.destinations.into_iter().next()
+fn first(config: Config) -> Option<Otlp> {
+    let Destination::Otlp(first) = config.destinations.into_iter().next()?;
+    Some(*first)
 }
 
 #[test]

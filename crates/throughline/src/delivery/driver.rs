@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::flush::Waiter;
-use super::http::Client;
 use super::outcome::Outcome;
 use super::report::DestinationReport;
 use super::scheduler::{Change, Scheduler, Step, Verdict};
 use super::source::{Batch, Owner, Pending, Source};
 use super::thread::Shared;
+use super::transport::Transport;
 use super::waiting::Waiting;
 use crate::config::BatchSettings;
 use crate::diagnostics::report;
@@ -35,8 +35,8 @@ const FIRST_ADOPT: Duration = Duration::from_millis(500);
 
 /// Everything the thread owns.
 pub(super) struct Driver {
-    /// As it is shown to people.
-    endpoint: String,
+    /// The destination's, as it is shown to people.
+    name: String,
     scheduler: Scheduler,
     source: Box<dyn Source>,
     waiting: Waiting,
@@ -55,9 +55,9 @@ struct View {
 }
 
 impl Driver {
-    pub(super) fn new(endpoint: String, batch: BatchSettings, source: Box<dyn Source>, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(name: String, batch: BatchSettings, source: Box<dyn Source>, shared: Arc<Shared>) -> Self {
         Self {
-            endpoint,
+            name,
             scheduler: Scheduler::new(batch),
             source,
             waiting: Waiting::default(),
@@ -77,7 +77,7 @@ impl Driver {
     }
 
     /// Runs until it is told to stop.
-    pub(super) async fn run(&mut self, client: &mut Client) {
+    pub(super) async fn run(&mut self, transport: &mut Transport) {
         loop {
             let View { now, own, stop } = self.look();
             if stop {
@@ -102,7 +102,7 @@ impl Driver {
             };
             match (self.source.next_batch(owner, &limits), owner) {
                 (Some(batch), _) => {
-                    if self.deliver(client, batch, owner).await.is_none() {
+                    if self.deliver(transport, batch, owner).await.is_none() {
                         return;
                     }
                 }
@@ -146,9 +146,9 @@ impl Driver {
 
     /// Sends a batch and settles it, if it can be. `None` when told to stop in the middle: the
     /// batch is pending as before.
-    async fn deliver(&mut self, client: &mut Client, mut batch: Batch, owner: Owner) -> Option<()> {
+    async fn deliver(&mut self, transport: &mut Transport, mut batch: Batch, owner: Owner) -> Option<()> {
         let body = Bytes::from(std::mem::take(&mut batch.body));
-        let outcome = self.send(client, body.clone()).await?;
+        let outcome = self.send(transport, body.clone()).await?;
         let chance = chance();
         let now = Instant::now();
         let (verdict, change) = self
@@ -172,9 +172,9 @@ impl Driver {
         Some(())
     }
 
-    /// One request to the backend, while those of our own clients are taken in and deadlines kept.
-    async fn send(&mut self, client: &mut Client, body: Bytes) -> Option<Outcome> {
-        let mut sending = pin!(client.send(body));
+    /// One request, while those of our own clients are taken in and deadlines kept.
+    async fn send(&mut self, transport: &mut Transport, body: Bytes) -> Option<Outcome> {
+        let mut sending = pin!(transport.send(body));
         loop {
             let until = self.waiting.deadline();
             let shared = self.shared.clone();
@@ -210,22 +210,22 @@ impl Driver {
     fn publish(&mut self) {
         let accounts = self.source.accounts();
         let trouble = self.scheduler.trouble().map(|trouble| trouble.text.clone());
-        *self.shared.known() = DestinationReport::new(self.endpoint.clone(), accounts, trouble);
+        *self.shared.known() = DestinationReport::new(self.name.clone(), accounts, trouble);
     }
 
     fn say(&self, change: &Change) {
         let trouble = self.scheduler.trouble().map_or("", |trouble| trouble.text.as_str());
-        report(format_args!("{}", line(change, &self.endpoint, trouble)));
+        report(format_args!("{}", line(change, &self.name, trouble)));
     }
 }
 
 /// What the person who runs the program reads.
-fn line(change: &Change, endpoint: &str, trouble: &str) -> String {
+fn line(change: &Change, name: &str, trouble: &str) -> String {
     match change {
-        Change::Down => format!("cannot deliver to {endpoint}: {trouble}; spans are kept in the local spool"),
-        Change::Refusing => format!("{endpoint} does not take all spans: {trouble}"),
-        Change::Warned(text) => format!("{endpoint} has taken all spans, and warns: {text}"),
-        Change::Up => format!("delivering to {endpoint} again"),
+        Change::Down => format!("cannot deliver to {name}: {trouble}; spans are kept in the local spool"),
+        Change::Refusing => format!("{name} does not take all spans: {trouble}"),
+        Change::Warned(text) => format!("{name} has taken all spans, and warns: {text}"),
+        Change::Up => format!("delivering to {name} again"),
     }
 }
 

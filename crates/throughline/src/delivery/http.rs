@@ -19,7 +19,7 @@ use throughline_wire::response;
 use super::connect::connect;
 use super::outcome::{Failure, Outcome};
 use super::tls::{Tls, tls_failure};
-use crate::config::Destination;
+use crate::config::Otlp;
 use crate::destination::{Compression, Protocol};
 
 /// "After decompression, over = non-retryable."
@@ -33,7 +33,7 @@ const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("OTel-OTLP-Expor
 
 /// A client of one destination.
 pub(crate) struct Client {
-    destination: Destination,
+    destination: Otlp,
     /// The same for every request.
     headers: HeaderMap,
     /// Between requests, while the backend keeps it open.
@@ -44,7 +44,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(destination: Destination) -> Self {
+    pub(crate) fn new(destination: Otlp) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, OURSELVES);
         headers.extend(destination.headers.clone());
@@ -70,10 +70,6 @@ impl Client {
         }
     }
 
-    pub(crate) fn destination(&self) -> &Destination {
-        &self.destination
-    }
-
     /// Posts `body`. Ends within the destination's timeout; may be dropped at any point, which
     /// closes the connection.
     pub(crate) async fn send(&mut self, body: Bytes) -> Outcome {
@@ -96,7 +92,7 @@ impl Client {
 
     /// The body as it goes over the wire.
     fn encoded(&mut self, body: Bytes) -> Result<Bytes, Outcome> {
-        let Destination {
+        let Otlp {
             protocol, compression, ..
         } = self.destination;
         if (protocol, compression) == (Protocol::HttpProtobuf, Compression::None) {
@@ -162,12 +158,9 @@ fn as_json(body: &[u8]) -> Result<Bytes, Outcome> {
     let mut text = String::with_capacity(3 * body.len());
     match json::write_request(&mut text, body) {
         Ok(()) => Ok(text.into()),
-        // As if the backend had said so: it would.
-        Err(error) => Err(Outcome::Status {
-            code: 400,
-            retry_after: None,
-            message: format!("the spans cannot be written as JSON: {error}"),
-        }),
+        Err(error) => Err(Outcome::Refused(format!(
+            "the spans cannot be written as JSON: {error}"
+        ))),
     }
 }
 

@@ -9,11 +9,7 @@ use crate::config::{Certificates, Endpoint};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn client(url: &str, timeout: Option<Duration>) -> Client {
-    Client::new(Destination::new(
-        Endpoint::from_base(url).unwrap(),
-        HeaderMap::new(),
-        timeout,
-    ))
+    Client::new(Otlp::new(Endpoint::from_base(url).unwrap(), HeaderMap::new(), timeout))
 }
 
 /// One for every way in which a body is encoded.
@@ -29,10 +25,10 @@ fn encoding_clients(url: &str) -> [Client; 4] {
 
 fn encoding_client(url: &str, protocol: Protocol, compression: Compression) -> Client {
     let endpoint = Endpoint::from_base(url).unwrap();
-    Client::new(Destination {
+    Client::new(Otlp {
         protocol,
         compression,
-        ..Destination::new(endpoint, HeaderMap::new(), Some(10 * SECOND))
+        ..Otlp::new(endpoint, HeaderMap::new(), Some(10 * SECOND))
     })
 }
 
@@ -44,9 +40,9 @@ fn tls_client(receiver: &Receiver, other: &Receiver, shown: Option<&Receiver>) -
         client: client.map(|(certificate, key)| (certificate, key).into()),
     };
     let endpoint = Endpoint::from_base(&receiver.endpoint()).unwrap();
-    Client::new(Destination {
+    Client::new(Otlp {
         certificates,
-        ..Destination::new(endpoint, HeaderMap::new(), Some(5 * SECOND))
+        ..Otlp::new(endpoint, HeaderMap::new(), Some(5 * SECOND))
     })
 }
 
@@ -91,8 +87,8 @@ fn request_is_what_the_protocol_says() {
     let headers = [("x-key", "abc"), ("user-agent", "mine")];
     let headers = headers.map(|(k, v)| (k.parse().unwrap(), HeaderValue::from_static(v)));
     let endpoint = Endpoint::from_base(&receiver.endpoint()).unwrap();
-    let plain = Destination::new(endpoint.clone(), HeaderMap::new(), None);
-    let dressed = Destination::new(endpoint, HeaderMap::from_iter(headers), None);
+    let plain = Otlp::new(endpoint.clone(), HeaderMap::new(), None);
+    let dressed = Otlp::new(endpoint, HeaderMap::from_iter(headers), None);
     assert_eq!(run(Client::new(plain).send(body())), Outcome::success());
     assert_eq!(run(Client::new(dressed).send(body())), Outcome::success());
     assert_eq!(receiver.spans().len(), 2);

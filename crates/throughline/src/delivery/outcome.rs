@@ -17,6 +17,8 @@ pub(crate) enum Outcome {
         retry_after: Option<Duration>,
         message: String,
     },
+    /// The batch cannot go there at all, and why.
+    Refused(String),
     /// No answer that could be used.
     Failed { failure: Failure, detail: String },
 }
@@ -51,6 +53,7 @@ pub(crate) enum Failure {
 pub(crate) enum Cause {
     Failure(Failure),
     Partial,
+    Refused,
     /// Everything was taken, and there is something to say.
     Warning,
     Status(u16),
@@ -79,6 +82,7 @@ impl Outcome {
             Self::Accepted { rejected: 0, .. } => Some(Cause::Warning),
             Self::Accepted { .. } => Some(Cause::Partial),
             Self::Status { code, .. } => Some(Cause::Status(*code)),
+            Self::Refused(_) => Some(Cause::Refused),
             Self::Failed { failure, .. } => Some(Cause::Failure(*failure)),
         }
     }
@@ -109,6 +113,7 @@ impl fmt::Display for Outcome {
                 }?;
                 with_detail(f, message)
             }
+            Self::Refused(why) => f.write_str(&shown(why)),
             Self::Failed { failure, detail } => {
                 write!(f, "{failure}")?;
                 with_detail(f, detail)

@@ -362,6 +362,7 @@ fn classify(outcome: &Outcome) -> Class {
             300..=399 | 401 | 403..=405 | 407 | 415 => Class::Misconfigured,
             _ => Class::Rejected,
         },
+        Outcome::Refused(_) => Class::Rejected,
         Outcome::Failed { failure, .. } => match failure {
             // "The client MUST treat the response as non-retryable."
             Failure::HugeAnswer => Class::Rejected,

@@ -8,9 +8,9 @@ use tokio::sync::Notify;
 
 use super::driver::Driver;
 use super::flush::DestinationFlush;
-use super::http::Client;
 use super::report::DestinationReport;
 use super::source::Source;
+use super::transport::Transport;
 use super::waiting::{Purpose, Request, deadline};
 use crate::config::{BatchSettings, Destination};
 use crate::diagnostics::report_once;
@@ -48,21 +48,18 @@ struct Inbox {
 
 impl Delivery {
     /// Starts the thread. Where the system gives none that is a notice, and spans stay in the spool.
-    pub(crate) fn start(destination: Destination, batch: BatchSettings, source: Box<dyn Source>) -> Self {
-        Self::with_client(Client::new(destination), batch, source)
-    }
-
-    pub(super) fn with_client(client: Client, batch: BatchSettings, source: Box<dyn Source>) -> Self {
-        let endpoint = client.destination().endpoint.to_string();
-        let known = DestinationReport::new(endpoint.clone(), Default::default(), None);
+    pub(crate) fn start(destination: &Destination, batch: BatchSettings, source: Box<dyn Source>) -> Self {
+        let name = destination.name();
+        let transport = Transport::new(destination);
+        let known = DestinationReport::new(name.clone(), Default::default(), None);
         let shared = Arc::new(Shared {
             inbox: Mutex::default(),
             wake: Notify::new(),
             known: Arc::new(Mutex::new(known)),
         });
-        let driver = Driver::new(endpoint, batch, source, shared.clone());
+        let driver = Driver::new(name, batch, source, shared.clone());
         let thread = std::thread::Builder::new().name("throughline".to_owned());
-        if let Err(error) = throughline_spool::spawn_without_signals(thread, || run(driver, client)) {
+        if let Err(error) = throughline_spool::spawn_without_signals(thread, || run(driver, transport)) {
             report_once(format_args!(
                 "no thread for delivery ({error}); spans stay in the local spool"
             ));
@@ -160,13 +157,13 @@ impl Shared {
 }
 
 /// The thread's body.
-fn run(mut driver: Driver, mut client: Client) {
+fn run(mut driver: Driver, mut transport: Transport) {
     // All that delivery does runs on this thread: nothing of it may be traced and so delivered.
     let _untraced = throughline_context::suppress();
     let mut panics = 0;
     loop {
         let started = Instant::now();
-        let done = catch_unwind(AssertUnwindSafe(|| run_once(&mut driver, &mut client)));
+        let done = catch_unwind(AssertUnwindSafe(|| run_once(&mut driver, &mut transport)));
         match done {
             Ok(Ok(())) => break,
             Ok(Err(error)) => {
@@ -201,7 +198,7 @@ fn run(mut driver: Driver, mut client: Client) {
     }
 }
 
-fn run_once(driver: &mut Driver, client: &mut Client) -> std::io::Result<()> {
+fn run_once(driver: &mut Driver, transport: &mut Transport) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -212,7 +209,7 @@ fn run_once(driver: &mut Driver, client: &mut Client) -> std::io::Result<()> {
         .build()?;
     let runtime = Background(Some(runtime));
     if let Some(runtime) = &runtime.0 {
-        runtime.block_on(driver.run(client));
+        runtime.block_on(driver.run(transport));
     }
     Ok(())
 }

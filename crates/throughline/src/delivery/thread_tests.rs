@@ -6,7 +6,7 @@ use http::HeaderMap;
 use throughline_testkit::{Answer, Receiver, Request as Received, sample};
 
 use super::*;
-use crate::config::Endpoint;
+use crate::config::{Endpoint, Otlp};
 use crate::delivery::report::Accounts;
 use crate::delivery::source::{Batch, BatchLimits, Owner, Pending};
 
@@ -123,8 +123,8 @@ impl Source for List {
 
 fn delivery(endpoint: &str, list: &List) -> Delivery {
     let endpoint = Endpoint::from_base(endpoint).unwrap();
-    let destination = Destination::new(endpoint, HeaderMap::new(), Some(10 * SECOND));
-    Delivery::start(destination, BatchSettings::default(), Box::new(list.clone()))
+    let destination = Destination::Otlp(Box::new(Otlp::new(endpoint, HeaderMap::new(), Some(10 * SECOND))));
+    Delivery::start(&destination, BatchSettings::default(), Box::new(list.clone()))
 }
 
 fn refusing() -> String {
