@@ -16,7 +16,11 @@ mod exporter;
 #[path = "config/exporter_without_otlp.rs"]
 mod exporter;
 #[cfg(feature = "otlp")]
+mod files;
+#[cfg(feature = "otlp")]
 mod headers;
+#[cfg(feature = "otlp")]
+mod keyed_hash;
 mod masked;
 #[cfg(feature = "otlp")]
 mod otlp;
@@ -39,6 +43,8 @@ pub(crate) use endpoint::Endpoint;
 use exporter::Choice;
 #[cfg(not(feature = "otlp"))]
 pub(crate) use exporter::Destination;
+#[cfg(feature = "otlp")]
+pub(crate) use files::Files;
 pub(crate) use masked::masked;
 #[cfg(feature = "otlp")]
 pub(crate) use otlp::Otlp;

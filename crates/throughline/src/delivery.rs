@@ -6,9 +6,13 @@
 //! spool implements.
 
 #[cfg(feature = "otlp")]
+mod blocking;
+#[cfg(feature = "otlp")]
 mod connect;
 #[cfg(feature = "otlp")]
 mod driver;
+#[cfg(feature = "otlp")]
+mod files;
 mod flush;
 #[cfg(feature = "otlp")]
 mod http;
@@ -28,6 +32,8 @@ mod transport;
 #[cfg(feature = "otlp")]
 mod waiting;
 
+#[cfg(feature = "otlp")]
+pub use files::{TraceFile, find_trace_files};
 pub(crate) use flush::DestinationFlush;
 pub use flush::Flush;
 pub(crate) use report::Accounts;

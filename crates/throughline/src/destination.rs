@@ -1,7 +1,11 @@
 //! A place that spans are sent to, as a program names it.
 
+mod files;
 mod otlp;
 
+use std::path::PathBuf;
+
+pub use files::{FileLayout, FilesDestination};
 pub use otlp::{Compression, OtlpDestination, Protocol};
 
 /// A place that spans are sent to; for [`Builder::destination`](crate::Builder::destination).
@@ -22,14 +26,42 @@ pub struct Destination {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
+    Files(FilesDestination),
     Otlp(OtlpDestination),
 }
 
 impl Destination {
+    /// Files in a directory: OTLP/JSON, a `TracesData` per line. The directory is made if there is none; one that is a link, that
+    /// belongs to somebody else, or to which everybody may write, is refused.
+    ///
+    /// Files are of mode 0600. Several processes append to the same directory safely, and none truncates what is there. A span is
+    /// delivered when it is written; it is not synced, so that it survives the process, and not a power cut. While it
+    /// cannot be written, as on a full disk, it stays in the spool.
+    ///
+    /// ```no_run
+    /// use throughline::Destination;
+    ///
+    /// let _tracing = throughline::builder("orders")
+    ///     .destination(Destination::files("/var/tmp/orders-traces"))
+    ///     .destination(Destination::otlp("http://localhost:4318"))
+    ///     .init();
+    /// ```
+    pub fn files(path: impl Into<PathBuf>) -> FilesDestination {
+        FilesDestination::new(path.into())
+    }
+
     /// A backend that speaks OTLP at a base URL, to which `/v1/traces` is appended. One that is no such URL is said in one line when
     /// tracing is switched on, and left out.
     pub fn otlp(endpoint: impl Into<String>) -> OtlpDestination {
         OtlpDestination::new(endpoint.into())
+    }
+}
+
+impl From<FilesDestination> for Destination {
+    fn from(files: FilesDestination) -> Self {
+        Self {
+            kind: Kind::Files(files),
+        }
     }
 }
 

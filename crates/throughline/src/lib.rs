@@ -90,7 +90,9 @@ mod value;
 pub use builder::{Builder, builder, init};
 pub use context::{Context, EnteredContext};
 pub use delivery::{DestinationReport, Flush, Report};
-pub use destination::{Compression, Destination, OtlpDestination, Protocol};
+#[cfg(feature = "otlp")]
+pub use delivery::{TraceFile, find_trace_files};
+pub use destination::{Compression, Destination, FileLayout, FilesDestination, OtlpDestination, Protocol};
 pub use future::{InContext, InSpan, InSpanExt, SpanHandle};
 pub use guard::Tracing;
 pub use processor::{BaggageAttributes, Filter, ProcessedSpan, Redact, SpanProcessor, Verdict, redact_keys};

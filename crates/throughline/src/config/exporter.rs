@@ -2,6 +2,7 @@
 
 use super::Settings;
 use super::destination::Destination;
+use super::files;
 use super::otlp_settings::{self, Named};
 use super::variables::Variables;
 use crate::destination::Kind;
@@ -61,6 +62,7 @@ pub(super) fn choose(settings: &Settings, variables: &mut Variables<'_>) -> Choi
 /// One that was made in code, with nothing of the environment: its headers are for another backend.
 fn from_code(destination: &crate::Destination, variables: &mut Variables<'_>) -> Option<Destination> {
     match &destination.kind {
+        Kind::Files(files) => files::from_code(files, variables).map(Destination::Files),
         Kind::Otlp(otlp) => otlp_settings::from_code(otlp, variables).map(|otlp| Destination::Otlp(Box::new(otlp))),
     }
 }

@@ -27,13 +27,12 @@ impl Destination {
 
 /// Looks whether spans are to be sent.
 pub(super) fn choose(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
-    let in_code = settings
-        .endpoint
-        .iter()
-        .chain(settings.destinations.iter().map(|to| match &to.kind {
-            Kind::Otlp(otlp) => &otlp.endpoint,
-        }));
-    let mut wanted: Vec<(String, String)> = in_code.map(|url| ("endpoint".to_owned(), masked(url))).collect();
+    let endpoint = settings.endpoint.iter().map(|url| ("endpoint", masked(url)));
+    let in_code = endpoint.chain(settings.destinations.iter().map(|to| match &to.kind {
+        Kind::Files(files) => ("files", files.path.display().to_string()),
+        Kind::Otlp(otlp) => ("endpoint", masked(&otlp.endpoint)),
+    }));
+    let mut wanted: Vec<(String, String)> = in_code.map(|(what, to)| (what.to_owned(), to)).collect();
     for name in ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
         wanted.extend(variables.text(name).map(|url| (name.to_owned(), masked(&url))));
     }

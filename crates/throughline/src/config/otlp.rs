@@ -4,10 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
-use ring::hmac;
 
 use super::certificates::Certificates;
 use super::endpoint::Endpoint;
+use super::keyed_hash::KeyedHash;
 use super::pairs::percent_decoded;
 use crate::destination::{Compression, Protocol};
 
@@ -128,27 +128,6 @@ fn is_credential(name: &str) -> bool {
     ];
     // An API key by another name.
     name == "x-honeycomb-team" || PARTS.iter().any(|part| name.contains(part))
-}
-
-/// HMAC-SHA256 over a list of fields, cut to 16 bytes.
-struct KeyedHash(hmac::Context);
-
-impl KeyedHash {
-    fn new(key: &[u8; 32]) -> Self {
-        Self(hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key)))
-    }
-
-    fn field(&mut self, bytes: &[u8]) {
-        // With its length in front no two lists of fields have the same bytes.
-        self.0.update(&(bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
-    }
-
-    fn finish(self) -> [u8; 16] {
-        let mut hash = [0; 16];
-        hash.copy_from_slice(&self.0.sign().as_ref()[..16]);
-        hash
-    }
 }
 
 /// RFC 4648, section 4.

@@ -20,8 +20,10 @@ fn from_environment(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://h:4318");
 
 fn first(config: Config) -> Option<Otlp> {
-    let Destination::Otlp(first) = config.destinations.into_iter().next()?;
-    Some(*first)
+    match config.destinations.into_iter().next()? {
+        Destination::Otlp(first) => Some(*first),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

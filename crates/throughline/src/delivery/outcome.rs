@@ -19,6 +19,11 @@ pub(crate) enum Outcome {
     },
     /// The batch cannot go there at all, and why.
     Refused(String),
+    /// Not now: the batch is to come again, not before `retry_after` if that is said.
+    Unavailable {
+        retry_after: Option<Duration>,
+        message: String,
+    },
     /// No answer that could be used.
     Failed { failure: Failure, detail: String },
 }
@@ -54,13 +59,13 @@ pub(crate) enum Cause {
     Failure(Failure),
     Partial,
     Refused,
+    Unavailable,
     /// Everything was taken, and there is something to say.
     Warning,
     Status(u16),
 }
 
 impl Outcome {
-    #[cfg(test)]
     pub(crate) fn success() -> Self {
         Self::Accepted {
             rejected: 0,
@@ -83,6 +88,7 @@ impl Outcome {
             Self::Accepted { .. } => Some(Cause::Partial),
             Self::Status { code, .. } => Some(Cause::Status(*code)),
             Self::Refused(_) => Some(Cause::Refused),
+            Self::Unavailable { .. } => Some(Cause::Unavailable),
             Self::Failed { failure, .. } => Some(Cause::Failure(*failure)),
         }
     }
@@ -113,7 +119,7 @@ impl fmt::Display for Outcome {
                 }?;
                 with_detail(f, message)
             }
-            Self::Refused(why) => f.write_str(&shown(why)),
+            Self::Refused(message) | Self::Unavailable { message, .. } => f.write_str(&shown(message)),
             Self::Failed { failure, detail } => {
                 write!(f, "{failure}")?;
                 with_detail(f, detail)

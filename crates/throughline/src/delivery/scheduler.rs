@@ -363,6 +363,7 @@ fn classify(outcome: &Outcome) -> Class {
             _ => Class::Rejected,
         },
         Outcome::Refused(_) => Class::Rejected,
+        Outcome::Unavailable { retry_after, .. } => Class::Retryable(*retry_after),
         Outcome::Failed { failure, .. } => match failure {
             // "The client MUST treat the response as non-retryable."
             Failure::HugeAnswer => Class::Rejected,

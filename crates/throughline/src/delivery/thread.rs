@@ -202,9 +202,9 @@ fn run_once(driver: &mut Driver, transport: &mut Transport) -> std::io::Result<(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        // Only names are looked up there.
+        // Names are looked up there, and files written.
         .max_blocking_threads(2)
-        .thread_name("throughline-dns")
+        .thread_name("throughline-io")
         .thread_keep_alive(Duration::from_secs(1))
         .build()?;
     let runtime = Background(Some(runtime));

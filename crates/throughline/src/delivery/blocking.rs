@@ -1,0 +1,47 @@
+//! Destinations that are written to by calls that block: each call is made on a thread beside the delivery thread, so that one which
+//! takes long, or never returns, keeps nobody from ending by his deadline.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::outcome::Outcome;
+
+/// Takes batches, one at a time.
+pub(super) trait Sink: Send {
+    /// Takes `request`, a complete `ExportTraceServiceRequest`.
+    fn write(&mut self, request: &[u8]) -> Outcome;
+}
+
+/// A sink, and the way to its thread.
+pub(super) struct Blocking {
+    sink: Arc<Mutex<Box<dyn Sink>>>,
+}
+
+impl Blocking {
+    pub(super) fn new(sink: impl Sink + 'static) -> Self {
+        Self {
+            sink: Arc::new(Mutex::new(Box::new(sink))),
+        }
+    }
+
+    /// When this is dropped before its end the sink goes on with the batch, and the next call waits for it.
+    pub(super) async fn send(&mut self, request: Bytes) -> Outcome {
+        let outcome = self.call(move |sink| sink.write(&request)).await;
+        // It would fail in the same way again.
+        outcome.unwrap_or_else(|| Outcome::Refused("it has panicked".to_owned()))
+    }
+
+    /// `None`: it has panicked.
+    async fn call<T: Send + 'static>(&self, work: impl FnOnce(&mut dyn Sink) -> T + Send + 'static) -> Option<T> {
+        let sink = self.sink.clone();
+        let call = tokio::task::spawn_blocking(move || {
+            // Whatever a sink does, it is part of delivery.
+            let _untraced = throughline_context::suppress();
+            let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+            catch_unwind(AssertUnwindSafe(|| work(&mut **sink))).ok()
+        });
+        call.await.ok().flatten()
+    }
+}

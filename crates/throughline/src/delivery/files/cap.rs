@@ -1,0 +1,127 @@
+//! Keeps all files of a directory together below a size: the oldest go first.
+
+use std::io;
+use std::time::Duration;
+
+use super::append::Lock;
+use super::directory::Directory;
+use super::names;
+
+/// What a file takes on the disk at least, and in steps of.
+const BLOCK: u64 = 4096;
+
+/// Knows how much lies in the directory, roughly: others write there too.
+pub(super) struct Cap {
+    most: u64,
+    /// When it was last looked.
+    found: Option<u64>,
+    /// By this process since then.
+    written: u64,
+}
+
+/// A file that may be removed.
+struct Old {
+    /// `None`: in the directory itself.
+    day: Option<String>,
+    name: String,
+    bytes: u64,
+    changed: Duration,
+}
+
+impl Cap {
+    pub(super) fn new(most: u64) -> Self {
+        Self {
+            most,
+            found: None,
+            written: 0,
+        }
+    }
+
+    /// So many bytes are about to be written: removes the oldest files if there would be too many, and says how many.
+    ///
+    /// What others write is seen when this process has written a sixteenth of the most.
+    pub(super) fn make_room(&mut self, directory: &Directory, wanted: u64) -> io::Result<u64> {
+        // As if it were a file of its own.
+        let wanted = wanted.next_multiple_of(BLOCK);
+        self.written += wanted;
+        let is_known = self.found.is_some_and(|found| found + self.written <= self.most);
+        if is_known && self.written < self.most / 16 {
+            return Ok(0);
+        }
+        let mut files = list(directory)?;
+        let mut bytes = wanted + files.iter().map(|file| file.bytes).sum::<u64>();
+        let mut removed = 0;
+        if bytes > self.most {
+            // Not for each line again.
+            let goal = self.most - self.most / 16;
+            files.sort_by_key(|file| file.changed);
+            for file in files {
+                if bytes <= goal {
+                    break;
+                }
+                if remove(directory, &file)? {
+                    bytes -= file.bytes;
+                    removed += 1;
+                }
+            }
+        }
+        (self.found, self.written) = (Some(bytes), 0);
+        Ok(removed)
+    }
+}
+
+/// Everything that is ours by its name.
+fn list(directory: &Directory) -> io::Result<Vec<Old>> {
+    let mut files = Vec::new();
+    for name in directory.names()? {
+        if names::is_of_process(&name) {
+            files.extend(look(directory, None, name));
+        } else if names::is_day(&name) {
+            let Ok(day) = directory.child(&name) else { continue };
+            for file in day.names()? {
+                if names::trace_id(&file).is_some() {
+                    files.extend(look(&day, Some(&name), file));
+                }
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// `None`: somebody else has removed it.
+fn look(directory: &Directory, day: Option<&str>, name: String) -> Option<Old> {
+    let seen = directory.look(&name).ok()?;
+    let seconds = u64::try_from(seen.st_mtime).unwrap_or(0);
+    Some(Old {
+        day: day.map(str::to_owned),
+        name,
+        bytes: u64::try_from(seen.st_size).unwrap_or(0).next_multiple_of(BLOCK),
+        changed: Duration::new(seconds, u32::try_from(seen.st_mtime_nsec).unwrap_or(0)),
+    })
+}
+
+/// Whether it was there. One that somebody appends to at this moment stays.
+fn remove(directory: &Directory, file: &Old) -> io::Result<bool> {
+    let child;
+    let parent = match &file.day {
+        None => directory,
+        Some(day) => {
+            child = directory.child(day)?;
+            &child
+        }
+    };
+    match parent.read(&file.name) {
+        Ok(open) => {
+            let Some(_lock) = Lock::at_once(&open) else {
+                return Ok(false);
+            };
+            parent.remove_file(&file.name)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    }
+    if let Some(day) = &file.day {
+        directory.remove_empty(day);
+    }
+    Ok(true)
+}

@@ -1,0 +1,117 @@
+use std::fs;
+use std::path::PathBuf;
+
+use throughline_testkit::sample;
+
+use super::*;
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn sink(&self, layout: FileLayout, max_bytes: u64, rotate_bytes: u64) -> FileSink {
+        FileSink::new(Files {
+            path: self.0.path().join("traces"),
+            layout,
+            max_bytes,
+            rotate_bytes,
+        })
+    }
+
+    /// All files with what is in them, by name.
+    fn files(&self) -> Vec<(PathBuf, String)> {
+        fn walk(directory: &std::path::Path, found: &mut Vec<(PathBuf, String)>) {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => walk(&path, found),
+                    false => found.push((path.clone(), fs::read_to_string(&path).unwrap())),
+                }
+            }
+        }
+        let mut found = Vec::new();
+        walk(&self.0.path().join("traces"), &mut found);
+        found.sort();
+        found
+    }
+
+    fn lines(&self) -> usize {
+        self.files().iter().map(|(_, text)| text.lines().count()).sum()
+    }
+}
+
+const MANY: u64 = 1 << 30;
+
+#[test]
+fn batch_is_one_line_of_the_process_or_one_for_each_trace() {
+    for layout in [FileLayout::ByProcess, FileLayout::ByTrace] {
+        let home = Home::new();
+        let mut sink = home.sink(layout, MANY, MANY);
+        for names in [&["a", "b"][..], &["c"]] {
+            assert_eq!(sink.write(&sample::request(names)), Outcome::success());
+        }
+        let files = home.files();
+        let names: Vec<_> = files
+            .iter()
+            .flat_map(|(_, text)| text.lines())
+            .flat_map(|line| {
+                let body = json::read_request(line.as_bytes()).expect("a line is a request");
+                let spans = all_spans(&body).unwrap();
+                spans
+                    .iter()
+                    .map(|found| found.span.name().to_owned())
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        assert_eq!(names.len(), 3, "{names:?}");
+        assert!(
+            files
+                .iter()
+                .all(|(_, text)| text.ends_with('\n') && !text.starts_with('\n'))
+        );
+    }
+}
+
+#[test]
+fn full_file_is_followed_by_the_next_and_the_oldest_go_at_the_cap() {
+    let home = Home::new();
+    let mut sink = home.sink(FileLayout::ByProcess, 20 * 4096, 1);
+    for _ in 0..5 {
+        assert_eq!(sink.write(&sample::request(&["a"])), Outcome::success());
+    }
+    let stems = |home: &Home| home.files().len();
+    assert_eq!((stems(&home), home.lines()), (5, 5));
+    fs::write(home.0.path().join("traces/notes.txt"), vec![b'x'; 40 * 4096]).unwrap();
+    for _ in 0..60 {
+        assert_eq!(sink.write(&sample::request(&["a"])), Outcome::success());
+    }
+    let ours = home.files().len() - 1;
+    assert!((15..=21).contains(&ours), "{ours} files");
+    let (stem, number) = sink.own.clone().expect("it has written");
+    let newest = home.0.path().join("traces").join(names::numbered(&stem, number));
+    assert!(newest.exists() && number == 64, "{number}");
+}
+
+#[test]
+fn request_that_is_none_is_refused_and_a_directory_that_cannot_be_used_waited_for() {
+    let home = Home::new();
+    let mut sink = home.sink(FileLayout::ByProcess, MANY, MANY);
+    assert!(matches!(sink.write(b"\x0a\x05x"), Outcome::Refused(_)));
+    let directory = home.0.path().join("traces");
+    fs::remove_dir(&directory).unwrap();
+    fs::write(&directory, "").unwrap();
+    let outcome = sink.write(&sample::request(&["a"]));
+    assert_eq!(
+        outcome,
+        Outcome::Unavailable {
+            retry_after: None,
+            message: "it is no directory, or a symbolic link, which is not followed".to_owned()
+        }
+    );
+    fs::remove_file(&directory).unwrap();
+    assert_eq!(sink.write(&sample::request(&["a"])), Outcome::success());
+    assert_eq!(home.lines(), 1);
+}
