@@ -12,6 +12,8 @@ pub enum Case {
     Delivery,
     /// The same, compressed.
     Gzip,
+    /// The same, to files.
+    Files,
     /// The time that `init` takes, beside what dead processes have left.
     Init,
     /// Processes that have a maintenance thread.
@@ -35,9 +37,10 @@ pub struct Figure {
 
 impl Case {
     /// Every case.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Delivery,
         Self::Gzip,
+        Self::Files,
         Self::Init,
         Self::Threads,
         Self::Idle,
@@ -51,6 +54,7 @@ impl Case {
         match self {
             Self::Delivery => "delivery",
             Self::Gzip => "gzip",
+            Self::Files => "files",
             Self::Init => "init",
             Self::Threads => "threads",
             Self::Idle => "idle",
@@ -68,6 +72,7 @@ impl Case {
         match self {
             Self::Delivery => delivery::run(home, if quick { 1 } else { 5 }, &delivery::PLAIN),
             Self::Gzip => delivery::run(home, if quick { 1 } else { 3 }, &delivery::GZIP),
+            Self::Files => delivery::run(home, if quick { 1 } else { 3 }, &delivery::FILES),
             Self::Init => start::init(home, if quick { 10 } else { 30 }),
             Self::Threads => start::threads(home, if quick { 100 } else { 1000 }),
             Self::Idle => idle::run(home, quick),

@@ -1,4 +1,4 @@
-//! A million spans over HTTP to a process of its own.
+//! A million spans over HTTP to a process of its own, or to files.
 
 use std::io;
 use std::path::Path;
@@ -16,6 +16,8 @@ pub const SPANS: u32 = 1_000_000;
 #[derive(Debug)]
 pub struct Way {
     gzip: bool,
+    /// Written to files, instead of sent.
+    files: bool,
     /// Processor time of the tracing process, less that of an empty one.
     pub cpu: &'static str,
     /// Peak memory of the tracing process.
@@ -29,6 +31,7 @@ pub struct Way {
 /// As they are.
 pub const PLAIN: Way = Way {
     gzip: false,
+    files: false,
     cpu: "1,000,000 spans over HTTP, CPU s beyond an empty program",
     peak: "1,000,000 spans over HTTP, peak resident MiB",
     arrived: "1,000,000 spans over HTTP, spans that arrive",
@@ -39,11 +42,23 @@ pub const PLAIN: Way = Way {
 /// Compressed.
 pub const GZIP: Way = Way {
     gzip: true,
+    files: false,
     cpu: "1,000,000 spans by gzip, CPU s beyond an empty program",
     peak: "1,000,000 spans by gzip, peak resident MiB",
     arrived: "1,000,000 spans by gzip, spans that arrive",
     made: "1,000,000 spans by gzip, s to make them",
     ended: "1,000,000 spans by gzip, s until the flush ends",
+};
+
+/// As OTLP/JSON lines in a file.
+pub const FILES: Way = Way {
+    gzip: false,
+    files: true,
+    cpu: "1,000,000 spans to files, CPU s beyond an empty program",
+    peak: "1,000,000 spans to files, peak resident MiB",
+    arrived: "1,000,000 spans to files, spans that arrive",
+    made: "1,000,000 spans to files, s to make them",
+    ended: "1,000,000 spans to files, s until the flush ends",
 };
 
 /// Runs the case so many times; the figures are the medians, but of arrivals the fewest.
@@ -55,11 +70,13 @@ pub fn run(home: &Path, rounds: u32, way: &Way) -> io::Result<Vec<Figure>> {
     let (mut cpu, mut peak, mut make, mut all) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut arrived = u64::MAX;
     for round in 0..rounds {
-        let receiver = Receiver::start()?;
+        let receiver = if way.files { None } else { Some(Receiver::start()?) };
         let root = new_root(home, &format!("delivery-{round}"))?;
+        let files = way.files.then(|| root.join("traces"));
         let setting = Setting {
             root: Some(root.clone()),
-            endpoint: Some(receiver.endpoint()),
+            endpoint: receiver.as_ref().map(Receiver::endpoint),
+            files: files.clone(),
             gzip: way.gzip,
             spans: SPANS,
             ..Setting::default()
@@ -70,7 +87,11 @@ pub fn run(home: &Path, rounds: u32, way: &Way) -> io::Result<Vec<Figure>> {
         peak.push(answer["peak_mib"]);
         make.push(answer["seconds_to_make"]);
         all.push(answer["seconds"]);
-        arrived = arrived.min(receiver.stop()?);
+        arrived = arrived.min(match (receiver, files) {
+            (Some(receiver), _) => receiver.stop()?,
+            (None, Some(files)) => written(&files)?,
+            (None, None) => 0,
+        });
         std::fs::remove_dir_all(root)?;
     }
     let figure = |what, value: Option<f64>| Figure {
@@ -84,4 +105,14 @@ pub fn run(home: &Path, rounds: u32, way: &Way) -> io::Result<Vec<Figure>> {
         figure(way.made, median(make)),
         figure(way.ended, median(all)),
     ])
+}
+
+/// Spans in files of OTLP/JSON: each says when it began.
+fn written(directory: &Path) -> io::Result<u64> {
+    let mut spans = 0;
+    for entry in std::fs::read_dir(directory)? {
+        let text = std::fs::read_to_string(entry?.path())?;
+        spans += text.matches("\"startTimeUnixNano\":").count() as u64;
+    }
+    Ok(spans)
 }

@@ -47,6 +47,10 @@ pub struct Setting {
     #[arg(long, hide = true)]
     pub endpoint: Option<String>,
 
+    /// A directory for files of spans
+    #[arg(long, hide = true)]
+    pub files: Option<PathBuf>,
+
     /// Whether requests are compressed
     #[arg(long, hide = true)]
     pub gzip: bool,
@@ -140,6 +144,9 @@ impl Setting {
         if let Some(endpoint) = &self.endpoint {
             arguments.extend(["--endpoint".into(), endpoint.into()]);
         }
+        if let Some(files) = &self.files {
+            arguments.extend(["--files".into(), files.into()]);
+        }
         if self.gzip {
             arguments.push("--gzip".into());
         }
@@ -168,6 +175,10 @@ fn start(setting: &Setting) -> io::Result<Tracing> {
             false => Compression::None,
         };
         builder = builder.destination(Destination::otlp(endpoint).compression(compression));
+    }
+    if let Some(files) = &setting.files {
+        // All of them are counted afterwards.
+        builder = builder.destination(Destination::files(files).max_bytes(4 << 30));
     }
     if let Some(quota) = setting.quota {
         builder = builder.spool_bytes(quota).history_bytes(0);
@@ -231,6 +242,7 @@ mod tests {
         let setting = Setting {
             root: Some("/spool".into()),
             endpoint: Some("http://127.0.0.1:4318".to_owned()),
+            files: Some("/files".into()),
             gzip: true,
             spans: 2000,
             quota: Some(1 << 20),

@@ -26,6 +26,9 @@ const TARGETS: &[(&str, f64, bool)] = &[
     (delivery::GZIP.cpu, 2.0, false),
     (delivery::GZIP.peak, 64.0, false),
     (delivery::GZIP.arrived, delivery::SPANS as f64, true),
+    (delivery::FILES.cpu, 1.0, false),
+    (delivery::FILES.peak, 64.0, false),
+    (delivery::FILES.arrived, delivery::SPANS as f64, true),
     // The same time: what lies beyond is the directory's own lookup, and noise.
     (start::DEAD_OVER_NONE, 1.2, false),
     (start::WITH_THREAD, 100.0, true),
