@@ -138,6 +138,15 @@ impl<'a> KeyValues<'a> {
         }
     }
 
+    /// Those of a span, from a place in its fields before which there are none.
+    pub(crate) fn of_span(fields: Fields<'a>) -> Self {
+        Self {
+            fields,
+            number: 9,
+            depth: 1,
+        }
+    }
+
     /// The value of this key; of a repeated key the last.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<AnyValueView<'a>> {
@@ -158,8 +167,15 @@ impl<'a> Iterator for KeyValues<'a> {
                 continue;
             }
             if let Some(message) = field.bytes() {
-                if let Ok(key) = std::str::from_utf8(protobuf::last(message, 1, Field::bytes).unwrap_or(b"")) {
-                    let value = protobuf::last(message, 2, Field::bytes);
+                let (mut key, mut value) = (&b""[..], None);
+                for (number, field) in Fields::new(message).map_while(Result::ok) {
+                    match (number, field) {
+                        (1, Field::Bytes(found)) => key = found,
+                        (2, Field::Bytes(found)) => value = Some(found),
+                        _ => {}
+                    }
+                }
+                if let Ok(key) = std::str::from_utf8(key) {
                     let value = value.map_or(AnyValueView::Empty, |value| AnyValueView::read(value, self.depth));
                     return Some((key, value));
                 }

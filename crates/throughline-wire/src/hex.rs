@@ -41,9 +41,19 @@ pub(crate) fn encode(bytes: &[u8], out: &mut [u8]) {
 /// Appends two lower-case digits a byte.
 pub(crate) fn push(out: &mut String, bytes: &[u8]) {
     for byte in bytes {
-        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        out.push(char::from(DIGITS[usize::from(byte & 0xf)]));
+        out.extend(pair(*byte).map(char::from));
     }
+}
+
+/// The same as bytes.
+pub(crate) fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        out.extend_from_slice(&pair(*byte));
+    }
+}
+
+fn pair(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 0xf].map(|digit| DIGITS[usize::from(digit)])
 }
 
 fn digit(text: u8, case: Case) -> Option<u8> {

@@ -14,7 +14,7 @@ mod read;
 mod syntax;
 
 pub use read::{InvalidJson, read_request, read_response, read_span, read_status};
-use syntax::{Object, base64, double, list, push, quoted, string};
+use syntax::{Object, base64, double, list, quoted, quoted_signed, string};
 
 use crate::any_value::{AnyValueView, KeyValues};
 use crate::request::{self, ResourceSpansView, ScopeSpansView};
@@ -40,20 +40,18 @@ use crate::{Malformed, hex};
 /// # Ok::<(), throughline_wire::Malformed>(())
 /// ```
 pub fn write_request(out: &mut String, request: &[u8]) -> Result<(), Malformed> {
-    let parts: Vec<_> = request::resource_spans(request)
-        .map(|part| {
-            let part = part?;
-            let scopes: Result<Vec<_>, _> = part.scope_spans().map(read_scope).collect();
-            Ok((part, scopes?))
-        })
-        .collect::<Result<_, _>>()?;
-    let mut object = Object::begin(out);
-    list(
-        object.member("resourceSpans"),
-        parts.into_iter(),
-        |out, (part, scopes)| write_resource_spans(out, &part, scopes),
-    );
-    object.end();
+    // Before anything is written.
+    for part in request::resource_spans(request) {
+        for scope in part?.scope_spans() {
+            scope?.spans().try_for_each(|span| span.map(drop))?;
+        }
+    }
+    append(out, |out| {
+        let mut object = Object::begin(out);
+        let parts = request::resource_spans(request).map_while(Result::ok);
+        list(object.member("resourceSpans"), parts, write_resource_spans);
+        object.end();
+    });
     Ok(())
 }
 
@@ -70,24 +68,43 @@ pub fn write_request(out: &mut String, request: &[u8]) -> Result<(), Malformed> 
 /// );
 /// ```
 pub fn write_span(out: &mut String, span: &SpanView<'_>) {
+    append(out, |out| write_span_bytes(out, *span));
+}
+
+/// Bytes are written faster than text; that they are text is checked once, at the end.
+fn append(out: &mut String, write: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = std::mem::take(out).into_bytes();
+    write(&mut bytes);
+    *out = String::from_utf8(bytes).expect("only text is appended: names, digits, and strings");
+}
+
+fn write_span_bytes(out: &mut Vec<u8>, span: SpanView<'_>) {
+    let fields = span.fields();
     let mut object = Object::begin(out);
-    id(object.member("traceId"), span.trace_id_bytes());
-    id(object.member("spanId"), span.span_id_bytes());
-    object.text("traceState", span.trace_state());
-    if !span.parent_span_id_bytes().is_empty() {
-        id(object.member("parentSpanId"), span.parent_span_id_bytes());
+    id(object.member("traceId"), fields.trace_id);
+    id(object.member("spanId"), fields.span_id);
+    object.text("traceState", fields.trace_state);
+    if !fields.parent_span_id.is_empty() {
+        id(object.member("parentSpanId"), fields.parent_span_id);
     }
-    object.number("flags", span.flags());
-    string(object.member("name"), span.name());
-    push(object.member("kind"), format_args!("{}", span.kind_number()));
-    quoted(object.member("startTimeUnixNano"), span.start_time_unix_nano());
-    quoted(object.member("endTimeUnixNano"), span.end_time_unix_nano());
-    attributes(&mut object, span.attributes(), span.dropped_attributes_count());
-    object.list("events", span.events(), write_event);
-    object.number("droppedEventsCount", span.dropped_events_count());
-    object.list("links", span.links(), write_link);
-    object.number("droppedLinksCount", span.dropped_links_count());
-    let (code, message) = span.status_number();
+    object.number("flags", fields.flags);
+    string(object.member("name"), fields.name);
+    object.whole_number("kind", fields.kind);
+    quoted(object.member("startTimeUnixNano"), fields.start);
+    quoted(object.member("endTimeUnixNano"), fields.end);
+    if let Some(first) = fields.attributes {
+        object.list("attributes", KeyValues::of_span(first), write_key_value);
+    }
+    object.number("droppedAttributesCount", fields.dropped_attributes);
+    if fields.has_events {
+        object.list("events", span.events(), write_event);
+    }
+    object.number("droppedEventsCount", fields.dropped_events);
+    if fields.has_links {
+        object.list("links", span.links(), write_link);
+    }
+    object.number("droppedLinksCount", fields.dropped_links);
+    let (code, message) = fields.status;
     if code != 0 || !message.is_empty() {
         let mut status = Object::begin(object.member("status"));
         status.text("message", message);
@@ -97,28 +114,19 @@ pub fn write_span(out: &mut String, span: &SpanView<'_>) {
     object.end();
 }
 
-type Scope<'a> = (ScopeSpansView<'a>, Vec<SpanView<'a>>);
-
-fn read_scope(scope: Result<ScopeSpansView<'_>, Malformed>) -> Result<Scope<'_>, Malformed> {
-    let scope = scope?;
-    let spans: Result<_, _> = scope.spans().collect();
-    Ok((scope, spans?))
-}
-
-fn write_resource_spans(out: &mut String, part: &ResourceSpansView<'_>, scopes: Vec<Scope<'_>>) {
+fn write_resource_spans(out: &mut Vec<u8>, part: ResourceSpansView<'_>) {
     let mut object = Object::begin(out);
     let mut resource = Object::begin(object.member("resource"));
     let dropped = part.resource_dropped_attributes_count();
     attributes(&mut resource, part.resource_attributes(), dropped);
     resource.end();
-    object.list("scopeSpans", scopes.into_iter(), |out, (scope, spans)| {
-        write_scope_spans(out, &scope, &spans);
-    });
+    let scopes = part.scope_spans().map_while(Result::ok);
+    object.list("scopeSpans", scopes, write_scope_spans);
     object.text("schemaUrl", part.schema_url());
     object.end();
 }
 
-fn write_scope_spans(out: &mut String, part: &ScopeSpansView<'_>, spans: &[SpanView<'_>]) {
+fn write_scope_spans(out: &mut Vec<u8>, part: ScopeSpansView<'_>) {
     let mut object = Object::begin(out);
     let mut scope = Object::begin(object.member("scope"));
     scope.text("name", part.scope_name());
@@ -126,12 +134,13 @@ fn write_scope_spans(out: &mut String, part: &ScopeSpansView<'_>, spans: &[SpanV
     let dropped = part.scope_dropped_attributes_count();
     attributes(&mut scope, part.scope_attributes(), dropped);
     scope.end();
-    object.list("spans", spans.iter(), write_span);
+    let spans = part.spans().map_while(Result::ok);
+    object.list("spans", spans, write_span_bytes);
     object.text("schemaUrl", part.schema_url());
     object.end();
 }
 
-fn write_event(out: &mut String, event: EventView<'_>) {
+fn write_event(out: &mut Vec<u8>, event: EventView<'_>) {
     let mut object = Object::begin(out);
     quoted(object.member("timeUnixNano"), event.time_unix_nano());
     string(object.member("name"), event.name());
@@ -139,7 +148,7 @@ fn write_event(out: &mut String, event: EventView<'_>) {
     object.end();
 }
 
-fn write_link(out: &mut String, link: LinkView<'_>) {
+fn write_link(out: &mut Vec<u8>, link: LinkView<'_>) {
     let mut object = Object::begin(out);
     id(object.member("traceId"), link.trace_id_bytes());
     id(object.member("spanId"), link.span_id_bytes());
@@ -154,21 +163,23 @@ fn attributes(object: &mut Object<'_>, attributes: KeyValues<'_>, dropped: u32) 
     object.number("droppedAttributesCount", dropped);
 }
 
-fn write_key_value(out: &mut String, (key, value): (&str, AnyValueView<'_>)) {
-    let mut object = Object::begin(out);
-    string(object.member("key"), key);
-    write_value(object.member("value"), value);
-    object.end();
+fn write_key_value(out: &mut Vec<u8>, (key, value): (&str, AnyValueView<'_>)) {
+    out.extend_from_slice(b"{\"key\":");
+    string(out, key);
+    out.extend_from_slice(b",\"value\":");
+    write_value(out, value);
+    out.push(b'}');
 }
 
 /// Recursive, as deep as [`any_value::MAX_DEPTH`](crate::any_value::MAX_DEPTH) lets values be.
-fn write_value(out: &mut String, value: AnyValueView<'_>) {
+fn write_value(out: &mut Vec<u8>, value: AnyValueView<'_>) {
     let mut object = Object::begin(out);
     match value {
         AnyValueView::Empty => {}
         AnyValueView::Str(text) => string(object.member("stringValue"), text),
-        AnyValueView::Bool(value) => push(object.member("boolValue"), format_args!("{value}")),
-        AnyValueView::I64(value) => quoted(object.member("intValue"), value),
+        AnyValueView::Bool(true) => object.member("boolValue").extend_from_slice(b"true"),
+        AnyValueView::Bool(false) => object.member("boolValue").extend_from_slice(b"false"),
+        AnyValueView::I64(value) => quoted_signed(object.member("intValue"), value),
         AnyValueView::F64(value) => double(object.member("doubleValue"), value),
         AnyValueView::Bytes(bytes) => base64(object.member("bytesValue"), bytes),
         AnyValueView::Array(array) => {
@@ -186,8 +197,8 @@ fn write_value(out: &mut String, value: AnyValueView<'_>) {
 }
 
 /// An id in quotes, whatever length it has.
-fn id(out: &mut String, bytes: &[u8]) {
-    out.push('"');
-    hex::push(out, bytes);
-    out.push('"');
+fn id(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    hex::push_bytes(out, bytes);
+    out.push(b'"');
 }

@@ -74,6 +74,14 @@ pub const fn padded(value: u32) -> [u8; 3] {
 #[inline]
 #[must_use]
 pub fn read(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    // Most tags and lengths are one byte.
+    match bytes {
+        [byte @ ..0x80, rest @ ..] => Some((u64::from(*byte), rest)),
+        bytes => read_any(bytes),
+    }
+}
+
+fn read_any(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (at, &byte) in bytes.iter().take(MAX_LEN).enumerate() {
         // Of the tenth byte only the lowest bit is left over.

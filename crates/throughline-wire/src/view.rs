@@ -9,7 +9,7 @@
 //! wins, as protobuf demands.
 
 use crate::any_value::{AnyValueView, KeyValues};
-use crate::protobuf::{self, Field};
+use crate::protobuf::{self, Field, Fields};
 use crate::{SpanId, SpanKind, StatusCode, TraceId};
 
 /// A reader over the bytes of one OTLP `Span`.
@@ -158,6 +158,19 @@ impl<'a> SpanView<'a> {
         self.last(4, Field::bytes)
     }
 
+    /// Everything that comes once, and where the rest begins, read in one pass.
+    pub(crate) fn fields(&self) -> SpanFields<'a> {
+        let mut found = SpanFields::default();
+        let mut fields = Fields::new(self.message);
+        loop {
+            let before = fields.clone();
+            let Some(Ok((number, field))) = fields.next() else {
+                return found;
+            };
+            found.take(number, field, &before);
+        }
+    }
+
     /// Enums as they lie there: protobuf's are open.
     pub(crate) fn kind_number(&self) -> i32 {
         self.last(6, Field::int32)
@@ -175,6 +188,65 @@ impl<'a> SpanView<'a> {
 
     fn last<T: Default>(&self, number: u32, convert: impl Fn(Field<'a>) -> Option<T>) -> T {
         protobuf::last(self.message, number, convert).unwrap_or_default()
+    }
+}
+
+/// The fields of a span: those that come once, and whether there are others.
+#[derive(Default)]
+pub(crate) struct SpanFields<'a> {
+    pub(crate) trace_id: &'a [u8],
+    pub(crate) span_id: &'a [u8],
+    pub(crate) trace_state: &'a str,
+    pub(crate) parent_span_id: &'a [u8],
+    pub(crate) name: &'a str,
+    pub(crate) kind: i32,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    /// The fields from the first attribute on.
+    pub(crate) attributes: Option<Fields<'a>>,
+    pub(crate) dropped_attributes: u32,
+    pub(crate) has_events: bool,
+    pub(crate) dropped_events: u32,
+    pub(crate) has_links: bool,
+    pub(crate) dropped_links: u32,
+    pub(crate) status: (i32, &'a str),
+    pub(crate) flags: u32,
+}
+
+impl<'a> SpanFields<'a> {
+    /// `before`: the fields from this one on.
+    fn take(&mut self, number: u32, field: Field<'a>, before: &Fields<'a>) {
+        match number {
+            1 => set(&mut self.trace_id, field.bytes()),
+            2 => set(&mut self.span_id, field.bytes()),
+            3 => set(&mut self.trace_state, field.text()),
+            4 => set(&mut self.parent_span_id, field.bytes()),
+            5 => set(&mut self.name, field.text()),
+            6 => set(&mut self.kind, field.int32()),
+            7 => set(&mut self.start, field.fixed64()),
+            8 => set(&mut self.end, field.fixed64()),
+            9 if self.attributes.is_none() => self.attributes = Some(before.clone()),
+            10 => set(&mut self.dropped_attributes, field.uint32()),
+            11 => self.has_events = true,
+            12 => set(&mut self.dropped_events, field.uint32()),
+            13 => self.has_links = true,
+            14 => set(&mut self.dropped_links, field.uint32()),
+            15 => {
+                // Repeated messages merge.
+                let status = field.bytes().unwrap_or_default();
+                set(&mut self.status.0, protobuf::last(status, 3, Field::int32));
+                set(&mut self.status.1, protobuf::last(status, 2, Field::text));
+            }
+            16 => set(&mut self.flags, field.fixed32()),
+            _ => {}
+        }
+    }
+}
+
+/// Of a field that comes again the last counts, of those of the right type.
+fn set<T>(place: &mut T, found: Option<T>) {
+    if let Some(found) = found {
+        *place = found;
     }
 }
 

@@ -1,26 +1,28 @@
 //! JSON itself: objects, lists, strings, numbers.
 
-use std::fmt::Write;
+use std::io::Write;
 
 /// An object that is being written. [`end`](Self::end) closes it.
 pub(super) struct Object<'a> {
-    out: &'a mut String,
+    out: &'a mut Vec<u8>,
     empty: bool,
 }
 
 impl<'a> Object<'a> {
-    pub(super) fn begin(out: &'a mut String) -> Self {
-        out.push('{');
+    pub(super) fn begin(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
         Self { out, empty: true }
     }
 
     /// Begins a member; its value has to follow. `name` needs no escapes.
-    pub(super) fn member(&mut self, name: &str) -> &mut String {
+    pub(super) fn member(&mut self, name: &str) -> &mut Vec<u8> {
         if !self.empty {
-            self.out.push(',');
+            self.out.push(b',');
         }
         self.empty = false;
-        self.out.extend(["\"", name, "\":"]);
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
         self.out
     }
 
@@ -28,8 +30,13 @@ impl<'a> Object<'a> {
     pub(super) fn number(&mut self, name: &str, value: impl Into<i64>) {
         let value = value.into();
         if value != 0 {
-            push(self.member(name), format_args!("{value}"));
+            self.whole_number(name, value);
         }
+    }
+
+    /// A number, whatever it is.
+    pub(super) fn whole_number(&mut self, name: &str, value: impl Into<i64>) {
+        signed(self.member(name), value.into());
     }
 
     /// Text, unless it is the default, empty.
@@ -40,7 +47,7 @@ impl<'a> Object<'a> {
     }
 
     /// A list, unless it is the default, empty.
-    pub(super) fn list<T>(&mut self, name: &str, items: impl Iterator<Item = T>, write: impl FnMut(&mut String, T)) {
+    pub(super) fn list<T>(&mut self, name: &str, items: impl Iterator<Item = T>, write: impl FnMut(&mut Vec<u8>, T)) {
         let mut items = items.peekable();
         if items.peek().is_some() {
             list(self.member(name), items, write);
@@ -48,56 +55,101 @@ impl<'a> Object<'a> {
     }
 
     pub(super) fn end(self) {
-        self.out.push('}');
+        self.out.push(b'}');
     }
 }
 
-pub(super) fn list<T>(out: &mut String, items: impl Iterator<Item = T>, mut write: impl FnMut(&mut String, T)) {
-    out.push('[');
+pub(super) fn list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut write: impl FnMut(&mut Vec<u8>, T)) {
+    out.push(b'[');
     for (at, item) in items.enumerate() {
         if at > 0 {
-            out.push(',');
+            out.push(b',');
         }
         write(out, item);
     }
-    out.push(']');
+    out.push(b']');
 }
 
 /// A string in quotes. Never contains a line break.
-pub(super) fn string(out: &mut String, text: &str) {
-    out.push('"');
+pub(super) fn string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    // All bytes in one go, without a branch for each: most text needs no escapes.
+    let is_plain = |plain, &byte| plain & (0x20..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\');
+    match text.as_bytes().iter().fold(true, is_plain) {
+        true => out.extend_from_slice(text.as_bytes()),
+        false => escape(out, text),
+    }
+    out.push(b'"');
+}
+
+fn escape(out: &mut Vec<u8>, text: &str) {
     for letter in text.chars() {
         match letter {
-            '"' | '\\' => out.extend(['\\', letter]),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
+            '"' | '\\' => out.extend_from_slice(&[b'\\', letter as u8]),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
             _ if letter.is_control() => push(out, format_args!("\\u{:04x}", u32::from(letter))),
-            _ => out.push(letter),
+            _ => out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    out.push('"');
 }
 
 /// A 64-bit number, which proto3 JSON puts in quotes.
-pub(super) fn quoted(out: &mut String, number: impl std::fmt::Display) {
-    push(out, format_args!("\"{number}\""));
+pub(super) fn quoted(out: &mut Vec<u8>, number: u64) {
+    out.push(b'"');
+    decimal(out, number);
+    out.push(b'"');
+}
+
+/// The same with a sign.
+pub(super) fn quoted_signed(out: &mut Vec<u8>, number: i64) {
+    out.push(b'"');
+    signed(out, number);
+    out.push(b'"');
+}
+
+fn signed(out: &mut Vec<u8>, number: i64) {
+    if number < 0 {
+        out.push(b'-');
+    }
+    decimal(out, number.unsigned_abs());
+}
+
+fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    /// The digits of `u64::MAX`.
+    const MOST: usize = 20;
+    let mut digits = [0; MOST];
+    let mut at = MOST;
+    // Two at once: half of the divisions.
+    while number >= 10 {
+        let pair = (number % 100) as u8;
+        number /= 100;
+        at -= 2;
+        digits[at] = b'0' + pair / 10;
+        digits[at + 1] = b'0' + pair % 10;
+    }
+    if number > 0 || at == MOST {
+        at -= 1;
+        digits[at] = b'0' + number as u8;
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 /// A double; JSON has no NaN and no infinity, so proto3 JSON names them in quotes.
-pub(super) fn double(out: &mut String, value: f64) {
+pub(super) fn double(out: &mut Vec<u8>, value: f64) {
     match value {
-        _ if value.is_nan() => out.push_str("\"NaN\""),
-        f64::INFINITY => out.push_str("\"Infinity\""),
-        f64::NEG_INFINITY => out.push_str("\"-Infinity\""),
+        _ if value.is_nan() => out.extend_from_slice(b"\"NaN\""),
+        f64::INFINITY => out.extend_from_slice(b"\"Infinity\""),
+        f64::NEG_INFINITY => out.extend_from_slice(b"\"-Infinity\""),
         // `Debug` uses an exponent where `Display` would write hundreds of digits.
         _ => push(out, format_args!("{value:?}")),
     }
 }
 
 /// Base64 in quotes, with the standard alphabet and padding.
-pub(super) fn base64(out: &mut String, bytes: &[u8]) {
-    out.push('"');
+pub(super) fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
     for chunk in bytes.chunks(3) {
         let mut group = [0; 4];
         group[1..][..chunk.len()].copy_from_slice(chunk);
@@ -105,29 +157,40 @@ pub(super) fn base64(out: &mut String, bytes: &[u8]) {
         for at in 0..4 {
             if at <= chunk.len() {
                 let digit = group >> (18 - 6 * at) & 0x3f;
-                out.push(char::from(BASE64[digit as usize]));
+                out.push(BASE64[digit as usize]);
             } else {
-                out.push('=');
+                out.push(b'=');
             }
         }
     }
-    out.push('"');
+    out.push(b'"');
 }
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-pub(super) fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("writing into a String cannot fail");
+fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("memory takes whatever is written");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn written(write: impl FnOnce(&mut String)) -> String {
-        let mut out = String::new();
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
         write(&mut out);
-        out
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn whole_numbers_read_back() {
+        let edges = (0..20).flat_map(|power| [10_u64.pow(power) - 1, 10_u64.pow(power), 10_u64.pow(power) + 1]);
+        for number in edges.chain([u64::MAX, 42, 99, 100]) {
+            assert_eq!(written(|out| quoted(out, number)), format!("\"{number}\""));
+        }
+        for number in [0, -1, 1, i64::MIN, i64::MAX] {
+            assert_eq!(written(|out| quoted_signed(out, number)), format!("\"{number}\""));
+        }
     }
 
     #[test]
