@@ -7,6 +7,10 @@
 #[cfg(feature = "otlp")]
 mod certificates;
 #[cfg(feature = "otlp")]
+mod console;
+#[cfg(feature = "otlp")]
+mod custom_exporter;
+#[cfg(feature = "otlp")]
 mod destination;
 #[cfg(feature = "otlp")]
 mod endpoint;
@@ -36,6 +40,8 @@ use std::time::Duration;
 
 #[cfg(feature = "otlp")]
 pub(crate) use certificates::{Certificates, Identity, UnusableFile};
+#[cfg(feature = "otlp")]
+pub(crate) use console::Console;
 #[cfg(feature = "otlp")]
 pub(crate) use destination::Destination;
 #[cfg(feature = "otlp")]

@@ -42,7 +42,7 @@ fn started(recorder: &'static Recorder) -> Vec<Delivery> {
     let destinations = plan.destinations.iter().enumerate();
     destinations
         .map(|(number, to)| {
-            let source = SpoolSource::new(recorder, number, plan.is_for_all && number == 0);
+            let source = SpoolSource::new(recorder, number, to.adopts(), plan.is_for_all && number == 0);
             Delivery::start(to, plan.batch, Box::new(source))
         })
         .collect()

@@ -10,7 +10,11 @@ mod blocking;
 #[cfg(feature = "otlp")]
 mod connect;
 #[cfg(feature = "otlp")]
+mod console;
+#[cfg(feature = "otlp")]
 mod driver;
+#[cfg(feature = "otlp")]
+mod exporter;
 #[cfg(feature = "otlp")]
 mod files;
 mod flush;

@@ -1,12 +1,21 @@
 //! A place that spans are sent to, as a program names it.
 
+mod console;
+mod exporter;
 mod files;
 mod otlp;
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
+pub use console::{ConsoleDestination, ConsoleFormat, ConsoleStream};
+pub(crate) use exporter::ExporterDestination;
+#[cfg(feature = "otlp")]
+pub(crate) use exporter::SharedExporter;
 pub use files::{FileLayout, FilesDestination};
 pub use otlp::{Compression, OtlpDestination, Protocol};
+
+use crate::export::SpanExporter;
 
 /// A place that spans are sent to; for [`Builder::destination`](crate::Builder::destination).
 ///
@@ -26,11 +35,32 @@ pub struct Destination {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
+    Console(ConsoleDestination),
+    Exporter(ExporterDestination),
     Files(FilesDestination),
     Otlp(OtlpDestination),
 }
 
 impl Destination {
+    /// The terminal, for development: a line per span that has ended, with its attributes, within some 0.1 s.
+    ///
+    /// Only spans of this process are shown. Those that it has not shown at its end stay in the spool, and are shown by `throughline
+    /// view`.
+    pub fn console() -> ConsoleDestination {
+        ConsoleDestination::default()
+    }
+
+    /// An exporter of one's own; see [`export`](crate::export). Its name is shown where there is something to say, and is what a
+    /// later process knows it by, to send what this one could not.
+    pub fn exporter(name: impl Into<String>, exporter: impl SpanExporter + 'static) -> Self {
+        Self {
+            kind: Kind::Exporter(ExporterDestination {
+                name: name.into(),
+                exporter: Arc::new(Mutex::new(exporter)),
+            }),
+        }
+    }
+
     /// Files in a directory: OTLP/JSON, a `TracesData` per line. The directory is made if there is none; one that is a link, that
     /// belongs to somebody else, or to which everybody may write, is refused.
     ///
@@ -54,6 +84,14 @@ impl Destination {
     /// tracing is switched on, and left out.
     pub fn otlp(endpoint: impl Into<String>) -> OtlpDestination {
         OtlpDestination::new(endpoint.into())
+    }
+}
+
+impl From<ConsoleDestination> for Destination {
+    fn from(console: ConsoleDestination) -> Self {
+        Self {
+            kind: Kind::Console(console),
+        }
     }
 }
 

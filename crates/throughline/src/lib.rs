@@ -67,6 +67,7 @@ mod delivery;
 mod destination;
 mod detectors;
 mod diagnostics;
+pub mod export;
 mod future;
 mod guard;
 mod housekeeping;
@@ -92,7 +93,10 @@ pub use context::{Context, EnteredContext};
 pub use delivery::{DestinationReport, Flush, Report};
 #[cfg(feature = "otlp")]
 pub use delivery::{TraceFile, find_trace_files};
-pub use destination::{Compression, Destination, FileLayout, FilesDestination, OtlpDestination, Protocol};
+pub use destination::{
+    Compression, ConsoleDestination, ConsoleFormat, ConsoleStream, Destination, FileLayout, FilesDestination,
+    OtlpDestination, Protocol,
+};
 pub use future::{InContext, InSpan, InSpanExt, SpanHandle};
 pub use guard::Tracing;
 pub use processor::{BaggageAttributes, Filter, ProcessedSpan, Redact, SpanProcessor, Verdict, redact_keys};

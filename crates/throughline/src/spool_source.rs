@@ -15,7 +15,7 @@ pub(crate) struct SpoolSource {
     destination: usize,
     /// `None` when somebody else delivers for the destination; there is nobody else.
     own: Option<Consumer>,
-    /// `None` where there is no spool directory, and so no other process's.
+    /// `None` where there is no spool directory, and so no other process's, or nothing is to be adopted.
     adopted: Option<Adopted>,
     /// The batch that was handed out last, and its token.
     unsettled: Option<(u64, Origin)>,
@@ -31,13 +31,14 @@ enum Origin {
 }
 
 impl SpoolSource {
-    /// `is_for_all`: also sends what dead processes meant for other backends.
-    pub(crate) fn new(recorder: &'static Recorder, destination: usize, is_for_all: bool) -> Self {
+    /// `adopts`: sends also what dead processes left for the destination. `is_for_all`: and what they meant for other backends.
+    pub(crate) fn new(recorder: &'static Recorder, destination: usize, adopts: bool, is_for_all: bool) -> Self {
+        let adopted = || Adopted::new(recorder.settings(), destination, is_for_all);
         Self {
             recorder,
             destination,
             own: recorder.store().consumer(destination),
-            adopted: Adopted::new(recorder.settings(), destination, is_for_all),
+            adopted: adopts.then(adopted).flatten(),
             unsettled: None,
             last_token: 0,
             archived: 0,

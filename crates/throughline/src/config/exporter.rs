@@ -1,11 +1,12 @@
 //! Where spans are sent: destinations made in code, and `OTEL_TRACES_EXPORTER`.
 
 use super::Settings;
+use super::console::Console;
 use super::destination::Destination;
 use super::files;
 use super::otlp_settings::{self, Named};
 use super::variables::Variables;
-use crate::destination::Kind;
+use crate::destination::{ConsoleFormat, ConsoleStream, Kind};
 
 /// Where the settings send spans.
 pub(super) enum Choice {
@@ -24,7 +25,7 @@ const MOST: usize = 8;
 pub(super) fn choose(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
     let mut all: Vec<Destination> = Vec::new();
     let first = match settings.endpoint.is_some() || settings.destinations.is_empty() {
-        true => choose_one(settings, variables),
+        true => choose_by_variables(settings, variables),
         false => Choice::NothingChosen,
     };
     let mut is_chosen = !matches!(first, Choice::NothingChosen);
@@ -62,46 +63,81 @@ pub(super) fn choose(settings: &Settings, variables: &mut Variables<'_>) -> Choi
 /// One that was made in code, with nothing of the environment: its headers are for another backend.
 fn from_code(destination: &crate::Destination, variables: &mut Variables<'_>) -> Option<Destination> {
     match &destination.kind {
+        Kind::Console(console) => Some(Destination::Console(console.into())),
+        Kind::Exporter(exporter) => Some(Destination::Exporter(exporter.into())),
         Kind::Files(files) => files::from_code(files, variables).map(Destination::Files),
         Kind::Otlp(otlp) => otlp_settings::from_code(otlp, variables).map(|otlp| Destination::Otlp(Box::new(otlp))),
     }
 }
 
-/// The one that the environment and the builder's own methods name.
-fn choose_one(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
-    let exporter = match settings.endpoint {
-        Some(_) => Some(Exporter::Otlp),
-        None => exporter(variables),
+/// Those that the environment and the builder's own methods name.
+fn choose_by_variables(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
+    let exporters = match settings.endpoint {
+        Some(_) => Some(vec![Exporter::Otlp]),
+        None => exporters(variables),
     };
-    let is_asked_for = exporter == Some(Exporter::Otlp);
-    match otlp_settings::from_environment(settings, is_asked_for, variables) {
-        Named::Nothing => Choice::NothingChosen,
-        Named::Backend(otlp) if exporter != Some(Exporter::Local) => Choice::Send(vec![Destination::Otlp(otlp)]),
-        Named::Backend(_) | Named::Unusable => Choice::StayLocal,
+    let Some(exporters) = exporters else {
+        return match otlp_settings::from_environment(settings, false, variables) {
+            Named::Nothing => Choice::NothingChosen,
+            Named::Unusable => Choice::StayLocal,
+            Named::Backend(otlp) => Choice::Send(vec![Destination::Otlp(otlp)]),
+        };
+    };
+    let mut all = Vec::new();
+    let mut is_chosen = exporters.is_empty();
+    for exporter in exporters {
+        is_chosen |= exporter != Exporter::Otlp;
+        match exporter {
+            Exporter::Console(console) => all.push(Destination::Console(console)),
+            Exporter::Files => all.extend(files::from_environment(EXPORTER, variables).map(Destination::Files)),
+            Exporter::Otlp => match otlp_settings::from_environment(settings, true, variables) {
+                Named::Nothing => {}
+                Named::Unusable => is_chosen = true,
+                Named::Backend(otlp) => all.push(Destination::Otlp(otlp)),
+            },
+        }
+    }
+    match (all.is_empty(), is_chosen) {
+        (false, _) => Choice::Send(all),
+        (true, true) => Choice::StayLocal,
+        (true, false) => Choice::NothingChosen,
     }
 }
 
+/// What an entry of the variable stands for.
 #[derive(Clone, Copy, PartialEq)]
 enum Exporter {
-    Local,
+    Console(Console),
+    Files,
     Otlp,
 }
 
-/// `OTEL_TRACES_EXPORTER`, one name or a list. `None` where nothing usable is said.
-fn exporter(variables: &mut Variables<'_>) -> Option<Exporter> {
-    const NAME: &str = "OTEL_TRACES_EXPORTER";
-    let text = variables.text(NAME)?;
+const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
+
+/// `OTEL_TRACES_EXPORTER`, one name or a list. `None` where nothing usable is said; empty: none is wanted.
+fn exporters(variables: &mut Variables<'_>) -> Option<Vec<Exporter>> {
+    let text = variables.text(EXPORTER)?;
     let mut chosen = None;
     for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        match name.to_ascii_lowercase().as_str() {
-            "otlp" => chosen = Some(Exporter::Otlp),
-            "none" => chosen = chosen.or(Some(Exporter::Local)),
-            "console" | "zipkin" | "logging" | "otlp/stdout" => {
-                chosen = chosen.or(Some(Exporter::Local));
-                variables.say(NAME, name, "is not built yet", "spans stay in the local spool");
+        let console = |stream, format| Some(Exporter::Console(Console { stream, format }));
+        let exporter = match name.to_ascii_lowercase().as_str() {
+            "otlp" => Some(Exporter::Otlp),
+            "console" => console(ConsoleStream::Stderr, ConsoleFormat::Text),
+            // The specification has no variable for files; in its configuration files they have the longer name.
+            "otlp_file" | "otlp_file/development" => Some(Exporter::Files),
+            "otlp/stdout" => console(ConsoleStream::Stdout, ConsoleFormat::OtlpJson),
+            "none" => None,
+            "zipkin" | "logging" => {
+                variables.say(EXPORTER, name, "is not supported", "spans stay in the local spool");
+                None
             }
-            _ => variables.say(NAME, name, "is not an exporter", "it is ignored"),
-        }
+            _ => {
+                variables.say(EXPORTER, name, "is not an exporter", "it is ignored");
+                continue;
+            }
+        };
+        let chosen: &mut Vec<_> = chosen.get_or_insert_default();
+        chosen.extend(exporter.filter(|exporter| !chosen.contains(exporter)));
     }
     chosen
 }

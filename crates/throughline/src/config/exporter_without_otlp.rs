@@ -29,6 +29,8 @@ impl Destination {
 pub(super) fn choose(settings: &Settings, variables: &mut Variables<'_>) -> Choice {
     let endpoint = settings.endpoint.iter().map(|url| ("endpoint", masked(url)));
     let in_code = endpoint.chain(settings.destinations.iter().map(|to| match &to.kind {
+        Kind::Console(_) => ("destination", "console".to_owned()),
+        Kind::Exporter(exporter) => ("exporter", exporter.name.clone()),
         Kind::Files(files) => ("files", files.path.display().to_string()),
         Kind::Otlp(otlp) => ("endpoint", masked(&otlp.endpoint)),
     }));
@@ -38,7 +40,7 @@ pub(super) fn choose(settings: &Settings, variables: &mut Variables<'_>) -> Choi
     }
     let exporter = variables
         .text("OTEL_TRACES_EXPORTER")
-        .filter(|name| name.contains("otlp"));
+        .filter(|names| names.contains("otlp") || names.contains("console"));
     wanted.extend(exporter.map(|name| ("OTEL_TRACES_EXPORTER".to_owned(), name)));
     for (setting, value) in &wanted {
         variables.say(

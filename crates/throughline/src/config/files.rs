@@ -18,6 +18,19 @@ pub(crate) struct Files {
     pub(crate) rotate_bytes: u64,
 }
 
+/// The directory that `THROUGHLINE_FILES_DIR` names; asked for by an entry of the variable `asked_by`.
+pub(super) fn from_environment(asked_by: &str, variables: &mut Variables<'_>) -> Option<Files> {
+    const NAME: &str = "THROUGHLINE_FILES_DIR";
+    match variables.raw(NAME) {
+        Some(path) => from_code(&FilesDestination::new(path.into()), variables),
+        None => {
+            let problem = format!("needs a directory: set {NAME}");
+            variables.say(asked_by, "otlp_file", &problem, "spans stay in the local spool");
+            None
+        }
+    }
+}
+
 /// One that was made in code.
 pub(super) fn from_code(files: &FilesDestination, variables: &mut Variables<'_>) -> Option<Files> {
     match absolute(&files.path) {

@@ -111,10 +111,10 @@ fn spans_go_where_the_settings_say() {
             0,
         ),
         (&none, vec![(EXPORTER, "none"), ENDPOINT], None, 0),
-        (&none, vec![(EXPORTER, "console"), ENDPOINT], None, 1),
+        (&none, vec![(EXPORTER, "zipkin"), ENDPOINT], None, 1),
         (
             &none,
-            vec![(EXPORTER, "console,otlp")],
+            vec![(EXPORTER, "otlp,zipkin")],
             Some("http://localhost:4318/v1/traces"),
             1,
         ),
@@ -170,6 +170,36 @@ fn spans_go_where_the_settings_say() {
         let (config, said) = config(settings, &variables);
         let endpoint = first(config).map(|d| d.endpoint.to_string());
         assert_eq!(endpoint.as_deref(), expected, "{variables:?}");
+        assert_eq!(said.len(), wrong_settings, "{variables:?}: {said:?}");
+    }
+}
+
+#[test]
+fn exporters_are_a_list_of_destinations() {
+    const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
+    const DIRECTORY: (&str, &str) = ("THROUGHLINE_FILES_DIR", "/traces");
+    for (variables, expected, wrong_settings) in [
+        (vec![(EXPORTER, "console"), ENDPOINT], vec!["console (stderr)"], 0),
+        (vec![(EXPORTER, "otlp/stdout")], vec!["console (stdout)"], 0),
+        (
+            vec![(EXPORTER, "Console , otlp,console")],
+            vec!["console (stderr)", "http://localhost:4318/v1/traces"],
+            0,
+        ),
+        (vec![(EXPORTER, "otlp_file"), DIRECTORY], vec!["files /traces"], 0),
+        (
+            vec![(EXPORTER, "otlp_file/development,otlp"), DIRECTORY, ENDPOINT],
+            vec!["files /traces", "http://h:4318/v1/traces"],
+            0,
+        ),
+        (vec![(EXPORTER, "otlp_file"), ENDPOINT], vec![], 1),
+        (vec![(EXPORTER, "console,none")], vec!["console (stderr)"], 0),
+        (vec![(EXPORTER, "none"), ENDPOINT, DIRECTORY], vec![], 0),
+        (vec![DIRECTORY], vec![], 0),
+    ] {
+        let (config, said) = from_environment(&variables);
+        let names: Vec<_> = config.destinations.iter().map(Destination::name).collect();
+        assert_eq!(names, expected, "{variables:?}");
         assert_eq!(said.len(), wrong_settings, "{variables:?}: {said:?}");
     }
 }

@@ -12,16 +12,29 @@ use super::outcome::Outcome;
 pub(super) trait Sink: Send {
     /// Takes `request`, a complete `ExportTraceServiceRequest`.
     fn write(&mut self, request: &[u8]) -> Outcome;
+
+    /// Hands on what it has taken and still holds. Called before a flush that somebody waits for ends.
+    fn flush(&mut self) {}
+
+    /// Called before a shutdown ends.
+    fn shutdown(&mut self) {}
+
+    /// Whether [`flush`](Self::flush) and [`shutdown`](Self::shutdown) do something.
+    fn has_hooks(&self) -> bool {
+        false
+    }
 }
 
 /// A sink, and the way to its thread.
 pub(super) struct Blocking {
     sink: Arc<Mutex<Box<dyn Sink>>>,
+    pub(super) has_hooks: bool,
 }
 
 impl Blocking {
     pub(super) fn new(sink: impl Sink + 'static) -> Self {
         Self {
+            has_hooks: sink.has_hooks(),
             sink: Arc::new(Mutex::new(Box::new(sink))),
         }
     }
@@ -31,6 +44,14 @@ impl Blocking {
         let outcome = self.call(move |sink| sink.write(&request)).await;
         // It would fail in the same way again.
         outcome.unwrap_or_else(|| Outcome::Refused("it has panicked".to_owned()))
+    }
+
+    /// At its end it also shuts the sink down, if that is wanted.
+    pub(super) async fn flush(&mut self, is_last: bool) {
+        self.call(|sink| sink.flush()).await;
+        if is_last {
+            self.call(|sink| sink.shutdown()).await;
+        }
     }
 
     /// `None`: it has panicked.

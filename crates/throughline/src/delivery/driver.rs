@@ -17,7 +17,7 @@ use super::scheduler::{Change, Scheduler, Step, Verdict};
 use super::source::{Batch, Owner, Pending, Source};
 use super::thread::Shared;
 use super::transport::Transport;
-use super::waiting::Waiting;
+use super::waiting::{HandedOn, Waiting};
 use crate::config::BatchSettings;
 use crate::diagnostics::report;
 
@@ -40,6 +40,8 @@ pub(super) struct Driver {
     scheduler: Scheduler,
     source: Box<dyn Source>,
     waiting: Waiting,
+    /// Always for the last time where there is nothing to hand on.
+    handed_on: HandedOn,
     shared: Arc<Shared>,
     pace: Pace,
     /// Whether the source may have spans of processes that have died.
@@ -52,6 +54,7 @@ struct View {
     now: Instant,
     own: Pending,
     stop: bool,
+    wanted: Option<HandedOn>,
 }
 
 impl Driver {
@@ -61,8 +64,9 @@ impl Driver {
             scheduler: Scheduler::new(batch),
             source,
             waiting: Waiting::default(),
+            handed_on: HandedOn::ForTheLastTime,
             shared,
-            pace: Pace::new(),
+            pace: Pace::new(batch.schedule_delay),
             adopted: false,
             adopt_at: Instant::now() + FIRST_ADOPT,
         }
@@ -78,10 +82,19 @@ impl Driver {
 
     /// Runs until it is told to stop.
     pub(super) async fn run(&mut self, transport: &mut Transport) {
+        if transport.has_hooks() {
+            self.handed_on = HandedOn::Yes;
+        }
         loop {
-            let View { now, own, stop } = self.look();
+            let View { now, own, stop, wanted } = self.look();
             if stop {
                 return;
+            }
+            if let Some(wanted) = wanted {
+                if self.hand_on(transport, wanted).await.is_none() {
+                    return;
+                }
+                continue;
             }
             if self.source.has_news() {
                 self.adopt_at = self.adopt_at.min(now);
@@ -131,7 +144,9 @@ impl Driver {
         let source = &mut self.source;
         let released = self
             .waiting
-            .release(now, own.spans, &self.scheduler, |mark| source.is_settled(mark));
+            .release(now, own.spans, &self.scheduler, self.handed_on, |mark| {
+                source.is_settled(mark)
+            });
         if !released.waiters.is_empty() {
             self.publish();
             let report = self.shared.known().clone();
@@ -141,7 +156,12 @@ impl Driver {
             self.scheduler.set_haste(!self.waiting.is_empty());
         }
         stop |= released.shutdown;
-        View { now, own, stop }
+        View {
+            now,
+            own,
+            stop,
+            wanted: released.wanted,
+        }
     }
 
     /// Sends a batch and settles it, if it can be. `None` when told to stop in the middle: the
@@ -154,6 +174,9 @@ impl Driver {
         let (verdict, change) = self
             .scheduler
             .answered(now, &outcome, batch.spans, chance, owner == Owner::Own);
+        if transport.has_hooks() {
+            self.handed_on = HandedOn::No;
+        }
         match verdict {
             Verdict::Delivered { rejected } => self.source.delivered(&batch, rejected),
             Verdict::Rejected => {
@@ -174,12 +197,24 @@ impl Driver {
 
     /// One request, while those of our own clients are taken in and deadlines kept.
     async fn send(&mut self, transport: &mut Transport, body: Bytes) -> Option<Outcome> {
-        let mut sending = pin!(transport.send(body));
+        self.beside(transport.send(body)).await
+    }
+
+    /// Has the destination hand on what it has taken. `None` when told to stop meanwhile.
+    async fn hand_on(&mut self, transport: &mut Transport, wanted: HandedOn) -> Option<()> {
+        self.beside(transport.flush(wanted == HandedOn::ForTheLastTime)).await?;
+        self.handed_on = self.handed_on.max(wanted);
+        Some(())
+    }
+
+    /// `work`'s output, while requests of our own clients are taken in and deadlines kept. `None` when told to stop.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
         loop {
             let until = self.waiting.deadline();
             let shared = self.shared.clone();
-            match first(sending.as_mut(), pin!(woken(&shared, until))).await {
-                Some(outcome) => return Some(outcome),
+            match first(work.as_mut(), pin!(woken(&shared, until))).await {
+                Some(output) => return Some(output),
                 None if self.look().stop => return None,
                 None => {}
             }
@@ -233,6 +268,8 @@ fn line(change: &Change, name: &str, trouble: &str) -> String {
 struct Pace {
     interval: Duration,
     seen: u64,
+    /// No look is later than this after the one before, while no span wakes the thread.
+    longest: Duration,
 }
 
 /// When to look at the spool again.
@@ -244,10 +281,12 @@ enum Look {
 }
 
 impl Pace {
-    fn new() -> Self {
+    /// `delay`: for so long a span may wait.
+    fn new(delay: Duration) -> Self {
         Self {
             interval: BUSY_POLL,
             seen: 0,
+            longest: delay.clamp(BUSY_POLL, IDLE_POLL),
         }
     }
 
@@ -256,7 +295,7 @@ impl Pace {
         self.seen = pending;
         if is_busy {
             self.interval = (self.interval / 4).clamp(BUSY_POLL, IDLE_POLL);
-            return Look::Again(self.interval);
+            return Look::Again(self.interval.min(self.longest));
         }
         if self.interval >= IDLE_POLL {
             // Nothing has changed for a second, also since the last request to be woken: from now on a span wakes us.
@@ -268,7 +307,7 @@ impl Pace {
         if self.interval == IDLE_POLL {
             Look::BeforeResting(IDLE_POLL)
         } else {
-            Look::Again(self.interval)
+            Look::Again(self.interval.min(self.longest))
         }
     }
 
@@ -368,7 +407,7 @@ mod tests {
 
     #[test]
     fn pace_is_quick_in_a_busy_program_and_rests_in_an_idle_one() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::new(IDLE_POLL);
         let millis = Duration::from_millis;
         let idle: Vec<_> = (0..9).map(|_| pace.next(0)).collect();
         assert_eq!(idle[0], Look::Again(millis(20)));
@@ -382,6 +421,13 @@ mod tests {
         );
         pace.woken();
         assert_eq!(pace.next(1), Look::Again(BUSY_POLL));
+        let mut watched = Pace::new(millis(100));
+        let looks: Vec<_> = (0..8).map(|_| watched.next(0)).collect();
+        assert_eq!(looks[3..6], [Look::Again(millis(100)); 3]);
+        assert_eq!(
+            looks[6..],
+            [Look::BeforeResting(IDLE_POLL), Look::BeforeResting(RESTING_POLL)]
+        );
         let busy: Vec<_> = (2..10).map(|spans| pace.next(spans)).collect();
         assert_eq!(busy.last(), Some(&Look::Again(BUSY_POLL)));
     }

@@ -57,7 +57,7 @@ impl Delivery {
             wake: Notify::new(),
             known: Arc::new(Mutex::new(known)),
         });
-        let driver = Driver::new(name, batch, source, shared.clone());
+        let driver = Driver::new(name, destination.batch(batch), source, shared.clone());
         let thread = std::thread::Builder::new().name("throughline".to_owned());
         if let Err(error) = throughline_spool::spawn_without_signals(thread, || run(driver, transport)) {
             report_once(format_args!(

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 
 use super::blocking::Blocking;
+use super::console::ConsoleSink;
+use super::exporter::ExporterSink;
 use super::files::FileSink;
 use super::http;
 use super::outcome::Outcome;
@@ -17,6 +19,8 @@ pub(super) enum Transport {
 impl Transport {
     pub(super) fn new(destination: &Destination) -> Self {
         match destination {
+            Destination::Console(console) => Self::Blocking(Blocking::new(ConsoleSink::new(*console))),
+            Destination::Exporter(custom) => Self::Blocking(Blocking::new(ExporterSink::new(custom.exporter.clone()))),
             Destination::Files(files) => Self::Blocking(Blocking::new(FileSink::new(files.clone()))),
             Destination::Otlp(otlp) => Self::Http(Box::new(http::Client::new((**otlp).clone()))),
         }
@@ -27,6 +31,22 @@ impl Transport {
         match self {
             Self::Blocking(sink) => sink.send(body).await,
             Self::Http(client) => client.send(body).await,
+        }
+    }
+
+    /// Whether what it has taken may still be held by somebody who is to hand it on.
+    pub(super) fn has_hooks(&self) -> bool {
+        match self {
+            Self::Blocking(sink) => sink.has_hooks,
+            Self::Http(_) => false,
+        }
+    }
+
+    /// Hands on what was taken; for the last time if `is_last`. May be dropped at any point.
+    pub(super) async fn flush(&mut self, is_last: bool) {
+        match self {
+            Self::Blocking(sink) => sink.flush(is_last).await,
+            Self::Http(_) => {}
         }
     }
 }

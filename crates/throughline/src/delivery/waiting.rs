@@ -46,6 +46,17 @@ pub(super) struct Released {
     pub(super) waiters: Vec<(Arc<Waiter>, bool)>,
     /// Whether one of them wanted the thread to end.
     pub(super) shutdown: bool,
+    /// Somebody who stays waits only for what was delivered to be handed on.
+    pub(super) wanted: Option<HandedOn>,
+}
+
+/// Whether a destination that may hold what it has taken has handed it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum HandedOn {
+    No,
+    Yes,
+    /// And it has been told that this was the last time.
+    ForTheLastTime,
 }
 
 impl Waiting {
@@ -80,6 +91,7 @@ impl Waiting {
         now: Instant,
         pending: u64,
         scheduler: &Scheduler,
+        handed_on: HandedOn,
         mut is_settled: impl FnMut(&mut Mark) -> bool,
     ) -> Released {
         let mut released = Released::default();
@@ -96,9 +108,16 @@ impl Waiting {
                     }
                 };
                 let waits = mark.as_mut().map_or(*remaining > 0, |mark| !is_settled(mark));
-                let stays = waits && pending > 0 && now < request.deadline && !hopeless;
+                let is_settled = !waits || pending == 0;
+                let wanted = match request.purpose {
+                    Purpose::Exit | Purpose::Flush => HandedOn::Yes,
+                    Purpose::Shutdown => HandedOn::ForTheLastTime,
+                };
+                let stays = !(is_settled && handed_on >= wanted) && now < request.deadline && !hopeless;
+                if stays && is_settled {
+                    released.wanted = released.wanted.max(Some(wanted));
+                }
                 if !stays {
-                    let is_settled = !waits || pending == 0;
                     released.waiters.push((request.waiter.clone(), is_settled));
                     released.shutdown |= request.purpose == Purpose::Shutdown;
                 }

@@ -34,7 +34,7 @@ pub enum FileLayout {
 }
 
 impl FilesDestination {
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(path: PathBuf) -> Self {
         Self {
             path,
             layout: FileLayout::default(),
