@@ -183,6 +183,6 @@ pub(crate) fn remove_all(files: &dyn Files, directory: &Path) -> io::Result<()> 
 /// 16 random hexadecimal digits.
 pub(crate) fn random_name() -> io::Result<String> {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    getrandom::getrandom(&mut bytes).map_err(io::Error::other)?;
     Ok(format!("{:016x}", u64::from_le_bytes(bytes)))
 }

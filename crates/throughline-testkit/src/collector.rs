@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::port::Port;
 use crate::{ReceivedSpan, Receiver, Running, Spool, ToolError, tool};
 
-/// A real OpenTelemetry Collector, listening for OTLP/HTTP on a loopback port of its own.
+/// A real OpenTelemetry Collector, listening for OTLP over HTTP and gRPC on loopback ports of its own.
 ///
 /// It passes on what it accepts to a [`Receiver`], and answers its client only when that has taken
 /// it: what comes out here is what the Collector understood, written anew by its own encoder.
@@ -15,6 +15,7 @@ pub struct Collector {
     /// Dropped first, so that it does not see its ports taken away.
     running: Running,
     port: Port,
+    grpc: Port,
     behind: Receiver,
     _spool: Spool,
 }
@@ -28,11 +29,11 @@ impl Collector {
     /// [`require_tool`](crate::require_tool).
     pub fn start() -> Result<Self, ToolError> {
         let program = tool::built_by("scripts/collector.sh")?;
-        let (port, behind) = (Port::reserve()?, Receiver::start()?);
+        let (port, grpc, behind) = (Port::reserve()?, Port::reserve()?, Receiver::start()?);
         let config = format!(
             "\
 receivers:
-  otlp: {{protocols: {{http: {{endpoint: {address}}}}}}}
+  otlp: {{protocols: {{http: {{endpoint: {address}}}, grpc: {{endpoint: {grpc}}}}}}}
 exporters:
   otlp_http:
     endpoint: {behind}
@@ -45,12 +46,14 @@ service:
     traces: {{receivers: [otlp], exporters: [otlp_http]}}
 ",
             address = port.address(),
+            grpc = grpc.address(),
             behind = behind.endpoint(),
         );
         let (running, spool) = tool::start(&program, &config)?;
         Ok(Self {
             running,
             port,
+            grpc,
             behind,
             _spool: spool,
         })
@@ -59,6 +62,11 @@ service:
     /// The base URL, the value for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.port.address())
+    }
+
+    /// The base URL for gRPC.
+    pub fn grpc_endpoint(&self) -> String {
+        format!("http://{}", self.grpc.address())
     }
 
     /// The spans it accepted so far.

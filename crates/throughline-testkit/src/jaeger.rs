@@ -11,6 +11,7 @@ pub struct Jaeger {
     /// Dropped first, so that it does not see its ports taken away.
     running: Running,
     otlp: Port,
+    otlp_grpc: Port,
     query: Port,
     _query_grpc: Port,
     _spool: Spool,
@@ -25,7 +26,8 @@ impl Jaeger {
     /// [`require_tool`](crate::require_tool).
     pub fn start() -> Result<Self, ToolError> {
         let program = tool::built_by("scripts/jaeger.sh")?;
-        let (otlp, query, query_grpc) = (Port::reserve()?, Port::reserve()?, Port::reserve()?);
+        let (otlp, otlp_grpc) = (Port::reserve()?, Port::reserve()?);
+        let (query, query_grpc) = (Port::reserve()?, Port::reserve()?);
         let config = format!(
             "\
 extensions:
@@ -35,7 +37,7 @@ extensions:
     http: {{endpoint: {query}}}
     grpc: {{endpoint: {query_grpc}}}
 receivers:
-  otlp: {{protocols: {{http: {{endpoint: {otlp}}}}}}}
+  otlp: {{protocols: {{http: {{endpoint: {otlp}}}, grpc: {{endpoint: {otlp_grpc}}}}}}}
 exporters:
   jaeger_storage_exporter: {{trace_storage: memory}}
 service:
@@ -47,11 +49,13 @@ service:
             query = query.address(),
             query_grpc = query_grpc.address(),
             otlp = otlp.address(),
+            otlp_grpc = otlp_grpc.address(),
         );
         let (running, spool) = tool::start(&program, &config)?;
         Ok(Self {
             running,
             otlp,
+            otlp_grpc,
             query,
             _query_grpc: query_grpc,
             _spool: spool,
@@ -61,6 +65,11 @@ service:
     /// The base URL for spans, the value for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.otlp.address())
+    }
+
+    /// The base URL for spans over gRPC.
+    pub fn grpc_endpoint(&self) -> String {
+        format!("http://{}", self.otlp_grpc.address())
     }
 
     /// The base URL of its query API, and of the pages for people.

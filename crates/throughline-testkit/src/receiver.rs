@@ -41,6 +41,7 @@ use crate::port::Port;
 pub struct Receiver {
     port: Port,
     certificate: Option<Certificate>,
+    is_grpc: bool,
     shared: Arc<Shared>,
     server: Option<Server>,
 }
@@ -61,7 +62,34 @@ impl Receiver {
     ///
     /// Those of binding a port and of starting a thread.
     pub fn with(behaviour: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> io::Result<Self> {
-        Self::build(behaviour, None)
+        Self::build(behaviour, None, false)
+    }
+
+    /// As [`Receiver::start`], for gRPC.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::start`].
+    pub fn start_grpc() -> io::Result<Self> {
+        Self::with_grpc(Answer::to)
+    }
+
+    /// As [`Receiver::with`], for gRPC.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::start`].
+    pub fn with_grpc(behaviour: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> io::Result<Self> {
+        Self::build(behaviour, None, true)
+    }
+
+    /// As [`Receiver::start_mutual_tls`], for gRPC.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::start_tls`].
+    pub fn start_grpc_mutual_tls() -> io::Result<Self> {
+        Self::build(Answer::to, Some(Certificate::new(true)?), true)
     }
 
     /// As [`Receiver::start`], over TLS, with a certificate whose authority was made just now
@@ -80,7 +108,7 @@ impl Receiver {
     ///
     /// As [`Receiver::start_tls`].
     pub fn with_tls(behaviour: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> io::Result<Self> {
-        Self::build(behaviour, Some(Certificate::new(false)?))
+        Self::build(behaviour, Some(Certificate::new(false)?), false)
     }
 
     /// As [`Receiver::start_tls`], and serves only clients that show the certificate made for them
@@ -90,7 +118,7 @@ impl Receiver {
     ///
     /// As [`Receiver::start_tls`].
     pub fn start_mutual_tls() -> io::Result<Self> {
-        Self::build(Answer::to, Some(Certificate::new(true)?))
+        Self::build(Answer::to, Some(Certificate::new(true)?), false)
     }
 
     /// The base URL, such as `http://127.0.0.1:43210`: the value for `OTEL_EXPORTER_OTLP_ENDPOINT`.
@@ -160,13 +188,19 @@ impl Receiver {
     pub fn restart(&mut self) -> io::Result<()> {
         self.stop();
         let acceptor = self.certificate.as_ref().map(Certificate::acceptor);
-        self.server = Some(Server::start(&self.port, acceptor, Arc::clone(&self.shared))?);
+        self.server = Some(Server::start(
+            &self.port,
+            acceptor,
+            self.is_grpc,
+            Arc::clone(&self.shared),
+        )?);
         Ok(())
     }
 
     fn build(
         behaviour: impl Fn(&Request) -> Answer + Send + Sync + 'static,
         certificate: Option<Certificate>,
+        is_grpc: bool,
     ) -> io::Result<Self> {
         let shared = Shared {
             behaviour: Box::new(behaviour),
@@ -176,6 +210,7 @@ impl Receiver {
         let mut receiver = Self {
             port: Port::reserve()?,
             certificate,
+            is_grpc,
             shared: Arc::new(shared),
             server: None,
         };

@@ -13,6 +13,7 @@ mod parser;
 mod read;
 mod syntax;
 
+pub(crate) use read::base64 as from_base64;
 pub use read::{InvalidJson, read_request, read_response, read_span, read_status};
 use syntax::{Object, base64, double, list, quoted, quoted_signed, string};
 

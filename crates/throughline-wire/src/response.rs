@@ -1,6 +1,9 @@
 //! What a backend answers: `ExportTraceServiceResponse` when it took a request, `google.rpc.Status`
 //! when it did not.
 
+use std::time::Duration;
+
+use crate::json;
 use crate::protobuf::{self, Field, Fields, Malformed};
 
 /// A backend took a request, though not all of it, or has something to say about it.
@@ -72,6 +75,33 @@ pub fn rpc_status(body: &[u8]) -> Result<RpcStatus, Malformed> {
         code: protobuf::last(body, 1, Field::int32).unwrap_or_default(),
         message: String::from_utf8_lossy(message).into_owned(),
     })
+}
+
+/// How long to wait before the request is sent again: what `google.rpc.RetryInfo` says among the details of a refusal. `header` is the value
+/// of `grpc-status-details-bin`, base64 of a `google.rpc.Status`. `None` where nothing is said, or cannot be read.
+///
+/// ```
+/// use std::time::Duration;
+/// use throughline_wire::response;
+///
+/// let header = b"CAgaMgoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxIGCgQIARAA";
+/// assert_eq!(response::retry_delay(header), Some(Duration::from_secs(1)));
+/// assert_eq!(response::retry_delay(b"?"), None);
+/// ```
+#[must_use]
+pub fn retry_delay(header: &[u8]) -> Option<Duration> {
+    let status = json::from_base64(header)?;
+    let is_retry_info = |detail: &&[u8]| {
+        let kind = protobuf::last(detail, 1, Field::bytes).unwrap_or_default();
+        kind.ends_with(b"google.rpc.RetryInfo")
+    };
+    let info = protobuf::all(&status, 3).filter_map(Field::bytes).find(is_retry_info)?;
+    let info = protobuf::last(info, 2, Field::bytes)?;
+    let delay = protobuf::last(info, 1, Field::bytes)?;
+    let part = |number| protobuf::last(delay, number, Field::varint).unwrap_or_default();
+    // Negative ones are no delays, and a nanosecond more or less is none either.
+    let (seconds, nanos) = (i64::try_from(part(1)).ok()?, u32::try_from(part(2)).ok()?);
+    Some(Duration::from_secs(u64::try_from(seconds).ok()?) + Duration::from_nanos(nanos.into()))
 }
 
 fn check(message: &[u8]) -> Result<(), Malformed> {

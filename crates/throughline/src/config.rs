@@ -31,6 +31,8 @@ mod otlp;
 #[cfg(feature = "otlp")]
 mod otlp_settings;
 mod pairs;
+#[cfg(feature = "otlp")]
+mod proxy;
 mod resource;
 mod variables;
 
@@ -54,6 +56,8 @@ pub(crate) use files::Files;
 pub(crate) use masked::masked;
 #[cfg(feature = "otlp")]
 pub(crate) use otlp::Otlp;
+#[cfg(feature = "otlp")]
+pub(crate) use proxy::Proxy;
 pub(crate) use resource::{Attribute, Resource};
 pub(crate) use variables::WrongSetting;
 use variables::{Variables, boolean, count_from_0, milliseconds, positive};

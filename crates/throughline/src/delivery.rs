@@ -14,10 +14,14 @@ mod console;
 #[cfg(feature = "otlp")]
 mod driver;
 #[cfg(feature = "otlp")]
+mod encoded;
+#[cfg(feature = "otlp")]
 mod exporter;
 #[cfg(feature = "otlp")]
 mod files;
 mod flush;
+#[cfg(feature = "otlp")]
+mod grpc;
 #[cfg(feature = "otlp")]
 mod http;
 #[cfg(feature = "otlp")]
@@ -31,6 +35,8 @@ mod source;
 mod thread;
 #[cfg(feature = "otlp")]
 mod tls;
+#[cfg(feature = "otlp")]
+mod token;
 #[cfg(feature = "otlp")]
 mod transport;
 #[cfg(feature = "otlp")]

@@ -4,6 +4,7 @@ mod console;
 mod exporter;
 mod files;
 mod otlp;
+mod token;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,12 @@ pub(crate) use exporter::ExporterDestination;
 #[cfg(feature = "otlp")]
 pub(crate) use exporter::SharedExporter;
 pub use files::{FileLayout, FilesDestination};
+#[cfg(feature = "otlp")]
+pub(crate) use otlp::ProxyChoice;
 pub use otlp::{Compression, OtlpDestination, Protocol};
+pub use token::BearerToken;
+#[cfg(feature = "otlp")]
+pub(crate) use token::TokenSource;
 
 use crate::export::SpanExporter;
 

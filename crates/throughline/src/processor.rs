@@ -52,7 +52,8 @@ pub trait SpanProcessor: Send + Sync {
         Verdict::Keep
     }
 
-    /// A span is about to end; it has all but its end. It may still be changed (trace SDK, "OnEnding").
+    /// A span is about to end; it has all but its end. It may still be changed (trace SDK, "OnEnding"). Called where
+    /// [`edits`](Self::edits) says so.
     fn on_ending(&self, span: &mut ProcessedSpan<'_>) {
         let _ = span;
     }
@@ -65,9 +66,9 @@ pub trait SpanProcessor: Send + Sync {
         Verdict::Keep
     }
 
-    /// Whether [`on_ending`](Self::on_ending) changes what a span holds. Then others see no more of an open span, in the spool's files
-    /// and by `throughline follow`, than it held when all [`on_start`](Self::on_start) had returned. Default `true`; with `false` a span
-    /// costs less.
+    /// Whether [`on_ending`](Self::on_ending) is called, which may change what a span holds. Then others see no more of an open span, in the
+    /// spool's files and by `throughline follow`, than it held when all [`on_start`](Self::on_start) had returned. Default `true`; with
+    /// `false` a span costs less.
     fn edits(&self) -> bool {
         true
     }

@@ -69,7 +69,7 @@ fn next(state: &Cell<u64>) -> u64 {
 #[cold]
 fn seed(state: &State) {
     let mut seeds = [0; 16];
-    if getrandom::fill(&mut seeds).is_err() {
+    if getrandom::getrandom(&mut seeds).is_err() {
         // Without the system's generator: the standard library's keys, the process and the time.
         for (n, half) in seeds.chunks_mut(8).enumerate() {
             let mut hasher = RandomState::new().build_hasher();

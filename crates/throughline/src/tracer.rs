@@ -9,11 +9,13 @@ use throughline_wire::{SpanId, TraceId};
 
 use crate::config::Propagators;
 use crate::context::span_context;
-use crate::processor::{Chain, chain};
+use crate::processor::chain;
 use crate::sampler::{Decision, Rule, Sampler, SamplingInput, SamplingResult};
 
 /// What the sampler comes down to, in a byte.
 static RULE: AtomicU8 = AtomicU8::new(AS_PARENT);
+/// The same, whatever processors there are.
+static SAMPLER_RULE: AtomicU8 = AtomicU8::new(AS_PARENT);
 /// As the parent does; a root is recorded. The default.
 const AS_PARENT: u8 = 0;
 const NEVER: u8 = 1;
@@ -43,19 +45,23 @@ pub trait IdGenerator: Send + Sync {
 
 /// The first call decides. Processors were set before.
 pub(crate) fn set_sampler(sampler: Sampler, id_generator: Option<Box<dyn IdGenerator>>) {
-    let wants_all = chain().is_some_and(Chain::wants_start_attributes);
-    let rule = match sampler.rule() {
-        _ if id_generator.is_some() || sampler.wants_all() || wants_all => BY_ALL,
+    let sampler_rule = match sampler.rule() {
+        _ if id_generator.is_some() || sampler.wants_all() => BY_ALL,
         _ if sampler.wants_name() => BY_NAME,
-        _ if chain().is_some() => BY_PROCESSORS,
         Rule::ParentBased(parent_based) if parent_based.is_default() => AS_PARENT,
         Rule::AlwaysOff => NEVER,
         _ => BY_IDS,
+    };
+    let rule = match chain() {
+        Some(chain) if chain.wants_start_attributes() => BY_ALL,
+        Some(_) => sampler_rule.max(BY_PROCESSORS),
+        None => sampler_rule,
     };
     if SAMPLER.set(sampler).is_ok() {
         if let Some(id_generator) = id_generator {
             let _first = ID_GENERATOR.set(id_generator);
         }
+        SAMPLER_RULE.store(sampler_rule, Ordering::Release);
         RULE.store(rule, Ordering::Release);
     }
 }
@@ -94,8 +100,12 @@ fn is_sampled_slowly(parent: Ids, trace_id: [u8; 16]) -> Option<bool> {
 
 /// Whether a span is recorded. `None`: more than its ids decides.
 pub(crate) fn is_sampled_by_ids(parent: Ids, trace_id: [u8; 16]) -> Option<bool> {
-    if RULE.load(Ordering::Relaxed) >= BY_NAME {
-        return None;
+    match SAMPLER_RULE.load(Ordering::Relaxed) {
+        _ if wants_all() => return None,
+        AS_PARENT => return Some(!parent.is_span() || parent.is_sampled()),
+        NEVER => return Some(false),
+        BY_IDS => {}
+        _ => return None,
     }
     let (Some(sampler), Some(trace_id)) = (SAMPLER.get(), TraceId::from_bytes(trace_id)) else {
         return Some(true);

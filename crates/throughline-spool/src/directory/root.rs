@@ -107,7 +107,7 @@ impl Root {
                 Err(error) => return Err(error),
             }
             let mut key = [0; 32];
-            getrandom::fill(&mut key).map_err(io::Error::other)?;
+            getrandom::getrandom(&mut key).map_err(io::Error::other)?;
             // Made aside and linked, so that it is whole when it is seen and the first of two processes wins. Synced, since
             // with another key nobody would know the destinations of what lies here.
             let aside = self.path.join(format!(".key-{}", files::random_name()?));

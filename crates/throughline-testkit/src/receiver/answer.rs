@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 
 use super::Request;
-use super::request::JSON;
+use super::request::{GRPC, JSON};
 
 /// The answer to one request, made from one of the constructors and refined by the methods.
 ///
@@ -27,6 +27,8 @@ pub struct Answer {
     pub(super) takes: bool,
     /// How many spans, the last ones of the request, are not taken although the others are.
     pub(super) rejected: usize,
+    /// Behind the body, over HTTP/2.
+    pub(super) trailers: Option<HeaderMap>,
 }
 
 /// How it goes on after the delay.
@@ -46,7 +48,16 @@ impl Answer {
     /// What a Collector answers: full success if all is right, else 404 for another path than
     /// `/v1/traces`, 405 for another method than POST, 415 for another type than protobuf or JSON, or another
     /// compression than gzip, 400 for a body that cannot be decoded.
+    ///
+    /// The same over gRPC, where a receiver speaks that.
     pub fn to(request: &Request) -> Self {
+        if request.is_grpc() {
+            return match request.export() {
+                _ if request.path != GRPC_PATH => Self::rpc(12, "unknown method"),
+                Ok(_) => Self::rpc(0, "").message_of_grpc(b""),
+                Err(error) => Self::rpc(3, &error.to_string()),
+            };
+        }
         if request.path != "/v1/traces" {
             Self::status(404)
         } else if request.method != Method::POST {
@@ -102,7 +113,57 @@ impl Answer {
             ending: Ending::Sent,
             takes: status.is_success(),
             rejected: 0,
+            trailers: None,
         }
+    }
+
+    /// An answer of gRPC: this status and message, in trailers. 0 is success.
+    ///
+    /// # Panics
+    ///
+    /// When the message cannot be the value of a header.
+    pub fn rpc(status: u32, message: &str) -> Self {
+        let answer = Self::status(200).header(CONTENT_TYPE.as_str(), GRPC);
+        let answer = answer.trailer("grpc-status", &status.to_string());
+        Self {
+            takes: status == 0,
+            ..answer.trailer("grpc-message", message)
+        }
+    }
+
+    /// Success over gRPC, but for these spans, the last ones of the request.
+    pub fn rpc_partial(rejected: u32, message: &str) -> Self {
+        let partial = Self::partial(rejected, message);
+        let answer = Self::rpc(0, "").message_of_grpc(&partial.body);
+        Self {
+            rejected: partial.rejected,
+            ..answer
+        }
+    }
+
+    /// Adds a trailer.
+    ///
+    /// # Panics
+    ///
+    /// When the name or the value cannot be in a header.
+    pub fn trailer(mut self, name: &str, value: &str) -> Self {
+        let name: HeaderName = name.parse().expect("a test orders a header name that can be sent");
+        let value: HeaderValue = value.parse().expect("a test orders a header value that can be sent");
+        self.trailers.get_or_insert_default().insert(name, value);
+        self
+    }
+
+    /// The trailers come as headers, and there is no body ("Trailers-Only").
+    pub fn trailers_only(mut self) -> Self {
+        self.headers.extend(self.trailers.take().unwrap_or_default());
+        self.body(Bytes::new())
+    }
+
+    fn message_of_grpc(self, message: &[u8]) -> Self {
+        let mut framed = vec![0];
+        framed.extend_from_slice(&(message.len() as u32).to_be_bytes());
+        framed.extend_from_slice(message);
+        self.body(framed)
     }
 
     /// 307 to another URL, with the same method and body.
@@ -198,6 +259,7 @@ impl Answer {
     }
 }
 
+const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const PROTOBUF: &str = "application/x-protobuf";
 
 /// The part of `google.rpc.Status` that OTLP/HTTP uses: "The `Status.code` and `Status.details` fields

@@ -15,6 +15,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 
+pub(super) const GRPC: &str = "application/grpc";
 pub(super) const JSON: &str = "application/json";
 
 /// More is not decompressed.
@@ -41,6 +42,11 @@ impl Request {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Whether it is a call of gRPC.
+    pub fn is_grpc(&self) -> bool {
+        self.header("content-type").is_some_and(|kind| kind.starts_with(GRPC))
+    }
+
     /// The body, decompressed and decoded.
     ///
     /// # Errors
@@ -48,11 +54,21 @@ impl Request {
     /// When the body is not an `ExportTraceServiceRequest` in what its `Content-Type` and `Content-Encoding` say, protobuf where
     /// they say nothing.
     pub fn export(&self) -> io::Result<ExportTraceServiceRequest> {
-        let body = match self.header("content-encoding") {
-            None => self.body.clone(),
+        let (body, encoding) = match (self.is_grpc(), &*self.body) {
+            (false, _) => (self.body.clone(), self.header("content-encoding")),
+            (true, [0, _, _, _, _, ..]) => (self.body.slice(5..), None),
+            (true, [1, _, _, _, _, ..]) => (self.body.slice(5..), self.header("grpc-encoding")),
+            (true, _) => return Err(io::Error::other("this is no message of gRPC")),
+        };
+        if self.is_grpc() && self.body[1..5] != (body.len() as u32).to_be_bytes() {
+            return Err(io::Error::other("the length in front of the message is another"));
+        }
+        let body = match encoding {
+            None => body,
             Some("gzip") => {
+                let compressed = body;
                 let mut body = Vec::new();
-                GzDecoder::new(&*self.body).take(LONGEST_BODY).read_to_end(&mut body)?;
+                GzDecoder::new(&*compressed).take(LONGEST_BODY).read_to_end(&mut body)?;
                 body.into()
             }
             Some(other) => return Err(io::Error::other(format!("there is no content encoding {other} here"))),

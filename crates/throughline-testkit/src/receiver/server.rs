@@ -9,12 +9,13 @@ use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
@@ -33,7 +34,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Listens on `port`, over TLS if there is an acceptor.
-    pub(super) fn start(port: &Port, tls: Option<TlsAcceptor>, shared: Arc<Shared>) -> io::Result<Self> {
+    pub(super) fn start(port: &Port, tls: Option<TlsAcceptor>, is_grpc: bool, shared: Arc<Shared>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _inside = runtime.enter();
@@ -46,7 +47,7 @@ impl Server {
                 runtime.block_on(async {
                     tokio::select! {
                         _ = stopped => {}
-                        () = accept(listener, tls, shared) => {}
+                        () = accept(listener, tls, is_grpc, shared) => {}
                     }
                 });
                 // The runtime goes here, and with it every connection.
@@ -67,7 +68,7 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, is_grpc: bool, shared: Arc<Shared>) {
     loop {
         // A connection that was gone before we took it is no reason to stop.
         let Ok((stream, _)) = listener.accept().await else {
@@ -76,10 +77,14 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Sha
         let (tls, shared) = (tls.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
             match tls {
+                None if is_grpc => converse_in_http2(stream, shared).await,
                 None => converse(stream, |stream| stream, shared).await,
                 Some(tls) => {
                     // Who cannot agree on TLS has been told by an alert.
-                    if let Ok(stream) = tls.accept(stream).await {
+                    let Ok(stream) = tls.accept(stream).await else { return };
+                    if is_grpc {
+                        converse_in_http2(stream, shared).await;
+                    } else {
                         converse(stream, |stream| stream.get_ref().0, shared).await;
                     }
                 }
@@ -104,6 +109,25 @@ where
         let stream = connection.into_parts().io.into_inner();
         let _ = socket(&stream).set_zero_linger(); // fails only on a socket that is reset already
     }
+}
+
+/// The same over HTTP/2, for gRPC. A reset is one of the stream.
+async fn converse_in_http2<S>(stream: S, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let answering = service_fn(move |request| {
+        let shared = shared.clone();
+        async move {
+            let reset = Notify::new();
+            tokio::select! {
+                answer = respond(request, &shared, &reset) => answer.map_err(io::Error::other),
+                () = reset.notified() => Err(io::Error::other("as the test wants it")),
+            }
+        }
+    });
+    let connection = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answering);
+    let _ = connection.await; // the client's going away
 }
 
 async fn respond(
@@ -143,6 +167,7 @@ fn response(answer: Answer) -> http::Response<AnswerBody> {
         start: answer.body,
         padding: answer.padding,
         cut_short,
+        trailers: answer.trailers,
     };
     let mut response = http::Response::new(body);
     *response.status_mut() = answer.status;
@@ -160,6 +185,8 @@ struct AnswerBody {
     /// Whether to keep the length to itself, so that hyper believes our `content-length`, and to
     /// pause once before the end, so that hyper sends what it has before it notices the lie.
     cut_short: bool,
+    /// Behind all of it.
+    trailers: Option<HeaderMap>,
 }
 
 impl Body for AnswerBody {
@@ -180,6 +207,8 @@ impl Body for AnswerBody {
         } else if std::mem::take(&mut self.cut_short) {
             context.waker().wake_by_ref();
             return Poll::Pending;
+        } else if let Some(trailers) = self.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         } else {
             return Poll::Ready(None);
         };
@@ -187,7 +216,7 @@ impl Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        !self.cut_short && self.start.is_empty() && self.padding == 0
+        !self.cut_short && self.start.is_empty() && self.padding == 0 && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {

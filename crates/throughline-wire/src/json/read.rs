@@ -308,7 +308,7 @@ fn read_double(parser: &mut Parser<'_>) -> Option<f64> {
 }
 
 /// Either alphabet of RFC 4648, padded or not.
-fn base64(digits: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn base64(digits: &[u8]) -> Option<Vec<u8>> {
     let is_padding = |digit: &&u8| **digit == b'=';
     let padding = digits.iter().rev().take_while(is_padding).count();
     let padded = digits.len();

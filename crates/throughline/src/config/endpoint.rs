@@ -1,6 +1,7 @@
 //! Where requests are posted: a URL that has been checked and taken apart once.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use http::Uri;
 use http::uri::PathAndQuery;
@@ -18,12 +19,17 @@ pub(crate) struct Endpoint {
     target: PathAndQuery,
     /// `user:password`, as written.
     user_info: Option<String>,
+    /// A Unix socket, which takes the place of host and port.
+    socket: Option<PathBuf>,
 }
 
 impl Endpoint {
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`: a base URL, to which `v1/traces` is appended.
     pub(crate) fn from_base(url: &str) -> Result<Self, String> {
         let mut endpoint = Self::parse(url)?;
+        if endpoint.socket.is_some() {
+            return Ok(endpoint);
+        }
         let path = endpoint.target.path();
         let slash = if path.ends_with('/') { "" } else { "/" };
         let query = endpoint
@@ -39,6 +45,25 @@ impl Endpoint {
     /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`: "used as-is"; only a missing path becomes `/`.
     pub(crate) fn exact(url: &str) -> Result<Self, String> {
         Self::parse(url)
+    }
+
+    /// An endpoint for gRPC, whose path is not the user's: with a scheme, or `host:port`, which `is_insecure` gives one.
+    pub(crate) fn of_grpc(url: &str, is_insecure: bool) -> Result<Self, String> {
+        let has_scheme = url.contains("://") || url.starts_with(UNIX);
+        let scheme = if is_insecure { "http" } else { "https" };
+        let parsed = match has_scheme {
+            true => Self::parse(url),
+            false => Self::parse(&format!("{scheme}://{url}")),
+        };
+        let mut endpoint =
+            parsed.map_err(|_| "is not a URL such as http://localhost:4317, nor host:port".to_owned())?;
+        endpoint.target = PathAndQuery::from_static("/");
+        Ok(endpoint)
+    }
+
+    /// The path of the Unix socket, where the endpoint is one.
+    pub(crate) fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -66,6 +91,9 @@ impl Endpoint {
     }
 
     fn parse(url: &str) -> Result<Self, String> {
+        if let Some(path) = url.strip_prefix(UNIX) {
+            return Self::of_socket(path);
+        }
         let uri: Uri = url.parse().map_err(|_| not_a_url())?;
         let tls = match uri.scheme_str() {
             Some("http") => false,
@@ -89,9 +117,29 @@ impl Endpoint {
             authority: host_and_port.to_owned(),
             target: uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")),
             user_info,
+            socket: None,
+        })
+    }
+
+    /// `unix:/run/otel.sock`, or with `//` in front of the path. What is spoken there is HTTP without TLS.
+    fn of_socket(path: &str) -> Result<Self, String> {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if !path.starts_with('/') || path.ends_with('/') {
+            return Err("is not the path of a socket, such as unix:/run/otel.sock".to_owned());
+        }
+        Ok(Self {
+            tls: false,
+            host: "localhost".to_owned(),
+            port: 0,
+            authority: "localhost".to_owned(),
+            target: PathAndQuery::from_static("/v1/traces"),
+            user_info: None,
+            socket: Some(PathBuf::from(path)),
         })
     }
 }
+
+const UNIX: &str = "unix:";
 
 fn not_a_url() -> String {
     "is not a URL such as http://localhost:4318".to_owned()
@@ -99,6 +147,9 @@ fn not_a_url() -> String {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(socket) = &self.socket {
+            return write!(f, "{UNIX}{}", socket.display());
+        }
         let scheme = if self.tls { "https" } else { "http" };
         let path = self.target.path();
         let query = if self.target.query().is_some() { "?***" } else { "" };
@@ -145,6 +196,46 @@ mod tests {
             assert_eq!(endpoint.host(), host, "{url}");
             assert_eq!(endpoint.port(), port, "{url}");
             assert_eq!(endpoint.authority(), authority, "{url}");
+        }
+    }
+
+    #[test]
+    fn socket_stands_for_host_and_port() {
+        for url in ["unix:/run/otel.sock", "unix:///run/otel.sock"] {
+            for endpoint in [
+                Endpoint::from_base(url),
+                Endpoint::exact(url),
+                Endpoint::of_grpc(url, false),
+            ] {
+                let endpoint = endpoint.unwrap();
+                assert_eq!(endpoint.to_string(), "unix:/run/otel.sock");
+                assert_eq!(endpoint.socket(), Some(Path::new("/run/otel.sock")));
+                assert!(!endpoint.is_tls());
+            }
+        }
+        for url in ["unix:", "unix:otel.sock", "unix:/run/", "unix://host"] {
+            assert!(Endpoint::from_base(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn endpoint_of_grpc_may_leave_its_scheme_out_and_has_no_path() {
+        for (url, is_insecure, expected) in [
+            ("http://h:4317", false, "http://h:4317/"),
+            ("https://h:4317/", true, "https://h:4317/"),
+            ("http://h:4317/v1/traces", false, "http://h:4317/"),
+            ("h:4317", true, "http://h:4317/"),
+            ("h:4317", false, "https://h:4317/"),
+            ("localhost", true, "http://localhost/"),
+        ] {
+            assert_eq!(
+                Endpoint::of_grpc(url, is_insecure).unwrap().to_string(),
+                expected,
+                "{url}"
+            );
+        }
+        for url in ["ftp://h", "", "h:port", "http://"] {
+            assert!(Endpoint::of_grpc(url, true).is_err(), "{url}");
         }
     }
 

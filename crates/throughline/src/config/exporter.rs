@@ -4,7 +4,7 @@ use super::Settings;
 use super::console::Console;
 use super::destination::Destination;
 use super::files;
-use super::otlp_settings::{self, Named};
+use super::otlp_settings;
 use super::variables::Variables;
 use crate::destination::{ConsoleFormat, ConsoleStream, Kind};
 
@@ -78,9 +78,8 @@ fn choose_by_variables(settings: &Settings, variables: &mut Variables<'_>) -> Ch
     };
     let Some(exporters) = exporters else {
         return match otlp_settings::from_environment(settings, false, variables) {
-            Named::Nothing => Choice::NothingChosen,
-            Named::Unusable => Choice::StayLocal,
-            Named::Backend(otlp) => Choice::Send(vec![Destination::Otlp(otlp)]),
+            None => Choice::NothingChosen,
+            Some(otlp) => Choice::Send(vec![Destination::Otlp(otlp)]),
         };
     };
     let mut all = Vec::new();
@@ -90,11 +89,9 @@ fn choose_by_variables(settings: &Settings, variables: &mut Variables<'_>) -> Ch
         match exporter {
             Exporter::Console(console) => all.push(Destination::Console(console)),
             Exporter::Files => all.extend(files::from_environment(EXPORTER, variables).map(Destination::Files)),
-            Exporter::Otlp => match otlp_settings::from_environment(settings, true, variables) {
-                Named::Nothing => {}
-                Named::Unusable => is_chosen = true,
-                Named::Backend(otlp) => all.push(Destination::Otlp(otlp)),
-            },
+            Exporter::Otlp => {
+                all.extend(otlp_settings::from_environment(settings, true, variables).map(Destination::Otlp));
+            }
         }
     }
     match (all.is_empty(), is_chosen) {

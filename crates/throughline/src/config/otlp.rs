@@ -9,7 +9,8 @@ use super::certificates::Certificates;
 use super::endpoint::Endpoint;
 use super::keyed_hash::KeyedHash;
 use super::pairs::percent_decoded;
-use crate::destination::{Compression, Protocol};
+use super::proxy::Proxy;
+use crate::destination::{Compression, Protocol, TokenSource};
 
 /// A backend that speaks OTLP.
 #[derive(Clone)]
@@ -22,6 +23,9 @@ pub(crate) struct Otlp {
     pub(crate) protocol: Protocol,
     pub(crate) compression: Compression,
     pub(crate) certificates: Certificates,
+    pub(crate) proxy: Option<Proxy>,
+    /// Fetches what replaces `Authorization`.
+    pub(crate) token: Option<TokenSource>,
 }
 
 impl Otlp {
@@ -30,8 +34,7 @@ impl Otlp {
         let user_info = endpoint
             .user_info()
             .filter(|_| !headers.contains_key(header::AUTHORIZATION));
-        if let Some(decoded) = user_info.and_then(percent_decoded) {
-            let value = format!("Basic {}", base64(&decoded));
+        if let Some(value) = user_info.and_then(basic_authorization) {
             let mut value = HeaderValue::from_str(&value).expect("base64 has visible ASCII characters only");
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
@@ -43,6 +46,8 @@ impl Otlp {
             protocol: Protocol::default(),
             compression: Compression::None,
             certificates: Certificates::default(),
+            proxy: None,
+            token: None,
         }
     }
 
@@ -52,6 +57,7 @@ impl Otlp {
             && self.endpoint.target() == other.endpoint.target()
             && self.headers == other.headers
             && self.certificates.client == other.certificates.client
+            && self.token.is_some() == other.token.is_some()
     }
 
     /// How later processes know it: by what tells it from others, without its secrets. Without a key it is known to nobody.
@@ -60,6 +66,7 @@ impl Otlp {
         let protocol = match self.protocol {
             Protocol::HttpProtobuf => "otlp/http/protobuf",
             Protocol::HttpJson => "otlp/http/json",
+            Protocol::Grpc => "otlp/grpc",
         };
         let mut name = format!("{protocol} {}", self.endpoint);
         let headers = self.header_names();
@@ -86,8 +93,16 @@ impl Otlp {
     /// `key` is the user's own, kept in the spool's root; without it nobody can try values against what is stored.
     pub(crate) fn identity(&self, key: &[u8; 32]) -> [u8; 16] {
         let mut hash = KeyedHash::new(key);
-        hash.field(if self.endpoint.is_tls() { b"https" } else { b"http" });
-        hash.field(self.endpoint.host().to_ascii_lowercase().as_bytes());
+        match self.endpoint.socket() {
+            Some(socket) => {
+                hash.field(b"unix");
+                hash.field(socket.as_os_str().as_encoded_bytes());
+            }
+            None => {
+                hash.field(if self.endpoint.is_tls() { b"https" } else { b"http" });
+                hash.field(self.endpoint.host().to_ascii_lowercase().as_bytes());
+            }
+        }
         hash.field(&self.endpoint.port().to_le_bytes());
         hash.field(self.endpoint.target().path().as_bytes());
         self.add_headers(&mut hash, |name| !is_credential(name));
@@ -102,6 +117,10 @@ impl Otlp {
         // By the name of its file: what is in it changes often, and for the same account.
         if let Some(client) = &self.certificates.client {
             hash.field(client.certificate.as_os_str().as_encoded_bytes());
+        }
+        // Tokens change, and are for the same account.
+        if self.token.is_some() {
+            hash.field(b"bearer token");
         }
         hash.finish()
     }
@@ -128,6 +147,11 @@ fn is_credential(name: &str) -> bool {
     ];
     // An API key by another name.
     name == "x-honeycomb-team" || PARTS.iter().any(|part| name.contains(part))
+}
+
+/// What `user:password` of a URL becomes as a header (RFC 7617).
+pub(super) fn basic_authorization(user_info: &str) -> Option<String> {
+    percent_decoded(user_info).map(|decoded| format!("Basic {}", base64(&decoded)))
 }
 
 /// RFC 4648, section 4.

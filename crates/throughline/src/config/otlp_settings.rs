@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, header};
 
 use super::Settings;
 use super::certificates::{Certificates, ClientFiles};
@@ -12,8 +12,9 @@ use super::endpoint::Endpoint;
 use super::headers;
 use super::masked::masked;
 use super::otlp::Otlp;
-use super::variables::{Variables, milliseconds};
-use crate::destination::{Compression, OtlpDestination, Protocol};
+use super::proxy::{self, Proxy};
+use super::variables::{Variables, boolean, milliseconds};
+use crate::destination::{Compression, OtlpDestination, Protocol, ProxyChoice};
 
 /// The two names of an option, the stronger one first: the variable of traces and that of all
 /// signals.
@@ -26,43 +27,36 @@ macro_rules! otlp {
     )*};
 }
 
-otlp! { CERTIFICATE CLIENT_CERTIFICATE CLIENT_KEY COMPRESSION ENDPOINT HEADERS PROTOCOL TIMEOUT }
+otlp! { CERTIFICATE CLIENT_CERTIFICATE CLIENT_KEY COMPRESSION ENDPOINT HEADERS INSECURE PROTOCOL TIMEOUT }
 
-/// What the environment and the builder's own methods name.
-pub(super) enum Named {
-    /// Neither an endpoint nor OTLP.
-    Nothing,
-    /// One to which spans cannot be sent.
-    Unusable,
-    Backend(Box<Otlp>),
-}
-
-/// The backend that the environment and the builder's own methods name. `is_asked_for`: OTLP was asked for by name, also without an
+/// The backend that the environment and the builder's own methods name, if they name one. `is_asked_for`: OTLP was asked for by name, also without an
 /// endpoint.
-pub(super) fn from_environment(settings: &Settings, is_asked_for: bool, variables: &mut Variables<'_>) -> Named {
+pub(super) fn from_environment(
+    settings: &Settings,
+    is_asked_for: bool,
+    variables: &mut Variables<'_>,
+) -> Option<Box<Otlp>> {
     let headers = request_headers(settings, variables);
     let timeout = settings
         .timeout
         .or_else(|| variables.first(&TIMEOUT, "using 10000", milliseconds));
     let compression = compression(variables);
-    let Some(endpoint) = chosen_endpoint(settings, is_asked_for, variables) else {
-        return Named::Nothing;
-    };
-    let Some(protocol) = protocol(variables) else {
-        return Named::Unusable;
-    };
+    let protocol = protocol(variables);
+    let endpoint = chosen_endpoint(settings, protocol, is_asked_for, variables)?;
     let certificates = certificates(&endpoint, variables);
-    Named::Backend(Box::new(Otlp {
+    let proxy = proxy::from_environment(&endpoint, variables);
+    Some(Box::new(Otlp {
         protocol,
         compression,
         certificates,
+        proxy,
         ..Otlp::new(endpoint, headers, time_limit(timeout))
     }))
 }
 
 /// One that was made in code, with nothing of the environment: its headers are for another backend.
 pub(super) fn from_code(destination: &OtlpDestination, variables: &mut Variables<'_>) -> Option<Otlp> {
-    let endpoint = match Endpoint::from_base(destination.endpoint.trim()) {
+    let endpoint = match base(destination.endpoint.trim(), destination.protocol, false) {
         Ok(endpoint) => endpoint,
         Err(problem) => {
             variables.say(
@@ -84,10 +78,26 @@ pub(super) fn from_code(destination: &OtlpDestination, variables: &mut Variables
         let problem = "has certificates, and is no endpoint with https://";
         variables.say("destination", &endpoint.to_string(), problem, "they are not used");
     }
+    let proxy = match &destination.proxy {
+        ProxyChoice::AsEnvironment => proxy::from_environment(&endpoint, variables),
+        ProxyChoice::None => None,
+        ProxyChoice::Named(url) => match Proxy::parse(url.trim()) {
+            Ok(proxy) => Some(proxy),
+            Err(problem) => {
+                variables.say("proxy", &masked(url), &problem, "its destination gets nothing");
+                return None;
+            }
+        },
+    };
+    if destination.token.is_some() {
+        all.remove(header::AUTHORIZATION);
+    }
     Some(Otlp {
         protocol: destination.protocol,
         compression: destination.compression,
         certificates,
+        proxy,
+        token: destination.token.clone(),
         ..Otlp::new(endpoint, all, time_limit(destination.timeout))
     })
 }
@@ -100,17 +110,28 @@ fn time_limit(set: Option<Duration>) -> Option<Duration> {
 
 /// Code, then the variable of traces, then that of all signals, then the default if `otlp` was
 /// asked for by name.
-fn chosen_endpoint(settings: &Settings, is_asked_for: bool, variables: &mut Variables<'_>) -> Option<Endpoint> {
-    const LOCALHOST: &str = "http://localhost:4318";
-    let last_resort = || Endpoint::from_base(LOCALHOST).ok();
+fn chosen_endpoint(
+    settings: &Settings,
+    protocol: Protocol,
+    is_asked_for: bool,
+    variables: &mut Variables<'_>,
+) -> Option<Endpoint> {
+    let localhost = match protocol {
+        Protocol::Grpc => "http://localhost:4317",
+        Protocol::HttpProtobuf | Protocol::HttpJson => "http://localhost:4318",
+    };
+    let last_resort = || base(localhost, protocol, false).ok();
+    let using_localhost = format!("using {localhost}");
     let instead = if is_asked_for {
-        "using http://localhost:4318"
+        &*using_localhost
     } else {
         "spans stay in the local spool"
     };
+    let is_insecure = variables.first(&INSECURE, "TLS is used where the endpoint says no scheme", boolean);
+    let is_insecure = is_insecure.unwrap_or(false);
     let mut from_code = None;
     if let Some(url) = &settings.endpoint {
-        match Endpoint::from_base(url.trim()) {
+        match base(url.trim(), protocol, is_insecure) {
             Ok(endpoint) => return Some(endpoint),
             Err(problem) => from_code = Some((masked(url), problem)),
         }
@@ -118,8 +139,8 @@ fn chosen_endpoint(settings: &Settings, is_asked_for: bool, variables: &mut Vari
     let [of_traces, of_all] = ENDPOINT;
     let said_before = variables.wrong_settings.len();
     let endpoint = variables
-        .first(&[of_traces], instead, Endpoint::exact)
-        .or_else(|| variables.first(&[of_all], instead, Endpoint::from_base));
+        .first(&[of_traces], instead, |url| exact(url, protocol, is_insecure))
+        .or_else(|| variables.first(&[of_all], instead, |url| base(url, protocol, is_insecure)));
     for wrong_setting in &mut variables.wrong_settings[said_before..] {
         wrong_setting.value = masked(&wrong_setting.value);
         if let Some(endpoint) = &endpoint {
@@ -138,24 +159,31 @@ fn chosen_endpoint(settings: &Settings, is_asked_for: bool, variables: &mut Vari
     endpoint.or_else(|| last_resort().filter(|_| is_asked_for))
 }
 
-/// The protocol that was asked for, if spans can be sent in it.
-fn protocol(variables: &mut Variables<'_>) -> Option<Protocol> {
+/// A URL that stands for all signals, or that of a gRPC server.
+fn base(url: &str, protocol: Protocol, is_insecure: bool) -> Result<Endpoint, String> {
+    match protocol {
+        Protocol::Grpc => Endpoint::of_grpc(url, is_insecure),
+        Protocol::HttpProtobuf | Protocol::HttpJson => Endpoint::from_base(url),
+    }
+}
+
+/// A URL that stands for traces alone, or that of a gRPC server.
+fn exact(url: &str, protocol: Protocol, is_insecure: bool) -> Result<Endpoint, String> {
+    match protocol {
+        Protocol::Grpc => Endpoint::of_grpc(url, is_insecure),
+        Protocol::HttpProtobuf | Protocol::HttpJson => Endpoint::exact(url),
+    }
+}
+
+fn protocol(variables: &mut Variables<'_>) -> Protocol {
     let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
-        name @ ("grpc" | "http/json" | "http/protobuf") => Ok(name.to_owned()),
+        "grpc" => Ok(Protocol::Grpc),
+        "http/protobuf" => Ok(Protocol::HttpProtobuf),
+        "http/json" => Ok(Protocol::HttpJson),
         _ => Err("is not grpc, http/protobuf or http/json".to_owned()),
     };
-    let names = PROTOCOL;
-    match variables.first(&names, "using http/protobuf", parse).as_deref() {
-        None | Some("http/protobuf") => Some(Protocol::HttpProtobuf),
-        Some("http/json") => Some(Protocol::HttpJson),
-        Some(name) => {
-            let set = |variable: &&&str| variables.text(variable).is_some();
-            let variable = names.iter().find(set).unwrap_or(&names[1]);
-            let instead = "spans stay in the local spool; set http/protobuf to send them";
-            variables.say(variable, name, "is not built yet", instead);
-            None
-        }
-    }
+    let found = variables.first(&PROTOCOL, "using http/protobuf", parse);
+    found.unwrap_or_default()
 }
 
 fn compression(variables: &mut Variables<'_>) -> Compression {

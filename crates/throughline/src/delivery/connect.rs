@@ -1,46 +1,90 @@
-//! One connection to the backend: name, TCP, TLS, HTTP/1.1.
+//! One connection to the backend: name, TCP or a socket file, a proxy, TLS.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper::rt::ReadBufCursor;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::outcome::{Failure, Outcome};
-use super::tls::{Tls, handshake_failure};
-use crate::config::Endpoint;
+use super::tls::{Tls, handshake_failure, tls_failure};
+use crate::config::{Endpoint, Proxy};
 
 /// Where a name has several addresses, each but the last gets so long: a dead first one must not
 /// use up the time of all.
 const EACH_ADDRESS: Duration = Duration::from_secs(3);
 
-/// Connects; the connection is driven by a task on the current runtime until it is dropped.
-pub(super) async fn connect(endpoint: &Endpoint, tls: &mut Tls) -> Result<SendRequest<Full<Bytes>>, Outcome> {
-    let stream = tcp(endpoint).await?;
-    if !endpoint.is_tls() {
-        return http(stream).await;
-    }
-    let config = tls.config()?;
-    let name =
-        ServerName::try_from(endpoint.host().to_owned()).map_err(|error| Outcome::failed(Failure::Tls, error))?;
-    let stream = TlsConnector::from(config)
-        .connect(name, stream)
-        .await
-        .map_err(|error| handshake_failure(&error))?;
-    http(stream).await
+/// What connections to one destination are made with.
+pub(super) struct Connector {
+    pub endpoint: Endpoint,
+    pub proxy: Option<Proxy>,
+    pub tls: Tls,
+    pub version: Version,
 }
 
-async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, Outcome> {
-    first_reachable(&addresses(endpoint).await?, EACH_ADDRESS).await
+/// Which HTTP is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http1,
+    Http2,
+}
+
+/// Bytes to and from a backend, whatever they go through.
+pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+impl Connector {
+    pub async fn connect(&mut self) -> Result<Stream, Outcome> {
+        let mut connection = self.reach().await?;
+        if self.endpoint.is_tls() {
+            let config = self.tls.config()?;
+            let name = ServerName::try_from(self.endpoint.host().to_owned())
+                .map_err(|error| Outcome::failed(Failure::Tls, error))?;
+            let stream = TlsConnector::from(config).connect(name, connection).await;
+            connection = Box::new(stream.map_err(|error| handshake_failure(&error))?);
+        }
+        Ok(Stream {
+            inner: connection,
+            version: self.version,
+            heard: false,
+            trouble: Trouble::default(),
+        })
+    }
+
+    async fn reach(&self) -> Result<Box<dyn Connection>, Outcome> {
+        if let Some(path) = self.endpoint.socket() {
+            return unix(path).await;
+        }
+        match &self.proxy {
+            None => Ok(Box::new(tcp(self.endpoint.host(), self.endpoint.port()).await?)),
+            Some(proxy) => Ok(Box::new(tunnel(proxy, &self.endpoint).await?)),
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn unix(path: &std::path::Path) -> Result<Box<dyn Connection>, Outcome> {
+    let connected = tokio::net::UnixStream::connect(path).await;
+    Ok(Box::new(connected.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Outcome::failed(Failure::Unreachable, "there is no such socket"),
+        _ => tcp_failure(&error),
+    })?))
+}
+
+#[cfg(not(unix))]
+async fn unix(_path: &std::path::Path) -> Result<Box<dyn Connection>, Outcome> {
+    Err(Outcome::failed(Failure::Unreachable, "this system has no Unix sockets"))
+}
+
+async fn tcp(host: &str, port: u16) -> Result<TcpStream, Outcome> {
+    first_reachable(&addresses(host, port).await?, EACH_ADDRESS).await
 }
 
 async fn first_reachable(addresses: &[SocketAddr], each: Duration) -> Result<TcpStream, Outcome> {
@@ -66,30 +110,54 @@ async fn first_reachable(addresses: &[SocketAddr], each: Duration) -> Result<Tcp
     Err(last)
 }
 
-async fn addresses(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, Outcome> {
-    if let Ok(address) = endpoint.host().parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, endpoint.port())]);
+async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Outcome> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
     }
     // The resolver blocks; this asks it on a thread that ends soon after.
-    match tokio::net::lookup_host((endpoint.host(), endpoint.port())).await {
+    match tokio::net::lookup_host((host, port)).await {
         Ok(found) => Ok(found.collect()),
         Err(error) => Err(Outcome::failed(Failure::UnknownHost, error)),
     }
 }
 
-async fn http<T>(stream: T) -> Result<SendRequest<Full<Bytes>>, Outcome>
-where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = http1::handshake(Stream {
-        inner: stream,
-        heard: false,
-    })
-    .await
-    .map_err(|error| Outcome::failed(Failure::Disconnected, error))?;
-    // What it ends with reaches the request as well.
-    tokio::spawn(async { drop(connection.await) });
-    Ok(sender)
+/// A connection through a proxy, by `CONNECT` (RFC 9110, section 9.3.6), whatever is spoken in it: the proxy sees no key.
+async fn tunnel(proxy: &Proxy, to: &Endpoint) -> Result<TcpStream, Outcome> {
+    /// An answer without a body is short.
+    const LONGEST_HEAD: usize = 8 << 10;
+    let failed = |detail: &dyn std::fmt::Display| Outcome::failed(Failure::Proxy, format_args!("{proxy}: {detail}"));
+    let stream = tcp(proxy.host(), proxy.port()).await;
+    let mut stream = stream.map_err(|outcome| failed(&outcome))?;
+    let host = match to.host() {
+        address if address.contains(':') => format!("[{address}]:{}", to.port()),
+        name => format!("{name}:{}", to.port()),
+    };
+    let authorization = proxy
+        .authorization()
+        .map_or(String::new(), |value| format!("Proxy-Authorization: {value}\r\n"));
+    let request = format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n{authorization}\r\n");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .map_err(|error| failed(&error))?;
+    let mut head = Vec::new();
+    // Byte by byte: what follows the head is the backend's.
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) if head.len() < LONGEST_HEAD => head.push(byte),
+            Ok(_) => return Err(failed(&"its answer has no end")),
+            Err(error) => return Err(failed(&error)),
+        }
+    }
+    let status = head.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5));
+    match status {
+        Some([b'2', ..]) => Ok(stream),
+        Some(b"407") => Err(failed(&"407: it wants a user and a password in its URL")),
+        _ => {
+            let line = String::from_utf8_lossy(&head);
+            Err(failed(&line.lines().next().unwrap_or_default()))
+        }
+    }
 }
 
 fn tcp_failure(error: &io::Error) -> Outcome {
@@ -100,47 +168,72 @@ fn tcp_failure(error: &io::Error) -> Outcome {
     }
 }
 
-/// Tokio's stream as hyper's, with a look at the first byte: every HTTP/1.1 answer begins with an
-/// `H`, so that what else comes can be named.
-struct Stream<T> {
-    inner: T,
+/// A connection with a look at the first byte: every HTTP/1.1 answer begins with an `H`, and every HTTP/2 connection with the length of a
+/// short frame, so that what else comes can be named.
+pub(super) struct Stream {
+    inner: Box<dyn Connection>,
+    version: Version,
     heard: bool,
+    trouble: Trouble,
 }
 
-impl<T: AsyncRead + Unpin> hyper::rt::Read for Stream<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        // Answers are short. The copy spares the unsafe code of reading into unset memory.
-        let mut space = [0; 4096];
-        let size = buffer.remaining().min(space.len());
-        let mut part = ReadBuf::new(&mut space[..size]);
-        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut part))?;
-        if let Some(first) = part.filled().first() {
-            if !std::mem::replace(&mut self.heard, true) {
-                /// RFC 8446, section 5.1: the content types `alert` and `handshake`.
-                const TLS: [u8; 2] = [21, 22];
-                match first {
-                    b'H' => {}
-                    first if TLS.contains(first) => return Poll::Ready(Err(not_http(Failure::PlainToTls))),
-                    _ => return Poll::Ready(Err(not_http(Failure::NotHttp))),
-                }
-            }
+/// What has ended a connection, for whoever hears only that it has ended.
+pub(super) type Trouble = Arc<OnceLock<Outcome>>;
+
+impl Stream {
+    pub fn trouble(&self) -> Trouble {
+        self.trouble.clone()
+    }
+
+    fn hear(&mut self, first: u8) -> io::Result<()> {
+        /// RFC 8446, section 5.1: the content types `alert` and `handshake`.
+        const TLS: [u8; 2] = [21, 22];
+        self.heard = true;
+        match (self.version, first) {
+            (Version::Http1, b'H') | (Version::Http2, 0) => Ok(()),
+            (_, first) if TLS.contains(&first) => Err(self.not_http(Failure::PlainToTls)),
+            (Version::Http1, _) => Err(self.not_http(Failure::NotHttp)),
+            (Version::Http2, _) => Err(self.not_http(Failure::NotHttp2)),
         }
-        buffer.put_slice(part.filled());
-        Poll::Ready(Ok(()))
+    }
+
+    fn not_http(&self, failure: Failure) -> io::Error {
+        let _first = self.trouble.set(Outcome::failed(failure, ""));
+        io::Error::new(io::ErrorKind::InvalidData, failure)
     }
 }
 
-fn not_http(failure: Failure) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, failure)
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        if let Err(error) = ready!(Pin::new(&mut self.inner).poll_read(cx, buffer)) {
+            if let Some(failure) = tls_failure(&error) {
+                let _first = self.trouble.set(failure);
+            }
+            return Poll::Ready(Err(error));
+        }
+        match buffer.filled().get(before) {
+            Some(first) if !self.heard => Poll::Ready(self.hear(*first)),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
 }
 
-impl<T: AsyncWrite + Unpin> hyper::rt::Write for Stream<T> {
+impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,23 +2,29 @@
 //! which is kept alive. Redirects are not followed: keys are for the host they were given for.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::error::Error;
-use std::io::Write;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use flate2::write::GzEncoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::rt::ReadBufCursor;
 use throughline_wire::json::{self, InvalidJson};
 use throughline_wire::response;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
-use super::connect::connect;
+use super::connect::{Connector, Stream, Version};
+use super::encoded::Encoder;
 use super::outcome::{Failure, Outcome};
 use super::tls::{Tls, tls_failure};
+use super::token::Tokens;
 use crate::config::Otlp;
 use crate::destination::{Compression, Protocol};
 
@@ -29,18 +35,19 @@ const LONGEST_REFUSAL: usize = 64 << 10;
 
 const OTLP: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const OURSELVES: HeaderValue = HeaderValue::from_static(concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION")));
+pub(super) const OURSELVES: HeaderValue =
+    HeaderValue::from_static(concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION")));
 
 /// A client of one destination.
 pub(crate) struct Client {
-    destination: Otlp,
+    connector: Connector,
+    timeout: Option<Duration>,
     /// The same for every request.
     headers: HeaderMap,
+    tokens: Tokens,
+    encoder: Encoder,
     /// Between requests, while the backend keeps it open.
-    connection: Option<SendRequest<Full<Bytes>>>,
-    tls: Tls,
-    /// What was encoded last, and what it became: a request that failed comes again.
-    encoded: Option<(Bytes, Bytes)>,
+    connection: Option<SendRequest<Body>>,
 }
 
 impl Client {
@@ -51,8 +58,8 @@ impl Client {
         headers.insert(
             CONTENT_TYPE,
             match destination.protocol {
-                Protocol::HttpProtobuf => OTLP,
                 Protocol::HttpJson => JSON,
+                Protocol::HttpProtobuf | Protocol::Grpc => OTLP,
             },
         );
         if destination.compression == Compression::Gzip {
@@ -62,60 +69,56 @@ impl Client {
             .expect("a parsed authority has visible ASCII characters only");
         headers.insert(HOST, host);
         Self {
-            tls: Tls::new(destination.certificates.clone()),
-            destination,
+            connector: Connector {
+                tls: Tls::new(destination.certificates.clone(), Version::Http1),
+                endpoint: destination.endpoint,
+                proxy: destination.proxy,
+                version: Version::Http1,
+            },
+            timeout: destination.timeout,
             headers,
+            tokens: Tokens::new(destination.token),
+            encoder: Encoder::new(destination.protocol, destination.compression),
             connection: None,
-            encoded: None,
         }
     }
 
     /// Posts `body`. Ends within the destination's timeout; may be dropped at any point, which
     /// closes the connection.
     pub(crate) async fn send(&mut self, body: Bytes) -> Outcome {
-        let body = match self.encoded(body) {
+        let body = match self.encoder.encode(body) {
             Ok(body) => body,
             Err(outcome) => return outcome,
         };
-        let outcome = match self.destination.timeout {
-            None => self.attempt(body).await,
-            Some(limit) => match tokio::time::timeout(limit, self.attempt(body)).await {
+        let outcome = match self.timeout {
+            None => self.attempt_with_token(body).await,
+            Some(limit) => match tokio::time::timeout(limit, self.attempt_with_token(body)).await {
                 Ok(outcome) => outcome,
                 Err(_) => Outcome::failed(Failure::TimedOut, format_args!("{limit:?}")),
             },
         };
         if let Outcome::Accepted { .. } = outcome {
-            self.encoded = None;
+            self.encoder.forget();
         }
         outcome
     }
 
-    /// The body as it goes over the wire.
-    fn encoded(&mut self, body: Bytes) -> Result<Bytes, Outcome> {
-        let Otlp {
-            protocol, compression, ..
-        } = self.destination;
-        if (protocol, compression) == (Protocol::HttpProtobuf, Compression::None) {
-            return Ok(body);
+    async fn attempt_with_token(&mut self, body: Bytes) -> Outcome {
+        let outcome = self.attempt(body.clone()).await;
+        match self.tokens.is_refused(&outcome) {
+            true => self.attempt(body).await,
+            false => outcome,
         }
-        if let Some((_, encoded)) = self.encoded.as_ref().filter(|(last, _)| *last == body) {
-            return Ok(encoded.clone());
-        }
-        let mut encoded = match protocol {
-            Protocol::HttpProtobuf => body.clone(),
-            Protocol::HttpJson => as_json(&body)?,
-        };
-        if compression == Compression::Gzip {
-            encoded = gzip(&encoded);
-        }
-        self.encoded = Some((body, encoded.clone()));
-        Ok(encoded)
     }
 
     async fn attempt(&mut self, body: Bytes) -> Outcome {
+        let mut headers = self.headers.clone();
+        if let Err(outcome) = self.tokens.add_to(&mut headers).await {
+            return outcome;
+        }
         if let Some(mut idle) = self.connection.take() {
             if idle.ready().await.is_ok() {
-                let outcome = self.exchange(idle, body.clone()).await;
+                let outcome = self.exchange(idle, headers.clone(), body.clone()).await;
                 // A backend may close an idle connection at the moment a request sets out on it: that
                 // is no failure of the backend.
                 if !matches!(
@@ -129,20 +132,24 @@ impl Client {
                 }
             }
         }
-        match connect(&self.destination.endpoint, &mut self.tls).await {
-            Ok(new) => self.exchange(new, body).await,
+        let stream = match self.connector.connect().await {
+            Ok(stream) => stream,
+            Err(outcome) => return outcome,
+        };
+        match open(stream).await {
+            Ok(new) => self.exchange(new, headers, body).await,
             Err(outcome) => outcome,
         }
     }
 
-    async fn exchange(&mut self, mut connection: SendRequest<Full<Bytes>>, body: Bytes) -> Outcome {
-        let mut request = Request::new(Full::new(body));
+    async fn exchange(&mut self, mut connection: SendRequest<Body>, headers: HeaderMap, body: Bytes) -> Outcome {
+        let mut request = Request::new(Body(Some(body)));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = Uri::from(self.destination.endpoint.target().clone());
-        *request.headers_mut() = self.headers.clone();
+        *request.uri_mut() = Uri::from(self.connector.endpoint.target().clone());
+        *request.headers_mut() = headers;
         match connection.send_request(request).await {
             Ok(response) => {
-                let (outcome, whole) = read(response, self.destination.endpoint.is_tls()).await;
+                let (outcome, whole) = read(response, self.connector.endpoint.is_tls()).await;
                 // The rest of an answer that was not read to its end would be taken for the next.
                 if whole {
                     self.connection = Some(connection);
@@ -154,21 +161,67 @@ impl Client {
     }
 }
 
-fn as_json(body: &[u8]) -> Result<Bytes, Outcome> {
-    let mut text = String::with_capacity(3 * body.len());
-    match json::write_request(&mut text, body) {
-        Ok(()) => Ok(text.into()),
-        Err(error) => Err(Outcome::Refused(format!(
-            "the spans cannot be written as JSON: {error}"
-        ))),
+/// Begins HTTP/1.1; the connection is driven by a task on the current runtime until it is dropped.
+async fn open(stream: Stream) -> Result<SendRequest<Body>, Outcome> {
+    let (sender, connection) = http1::handshake(ForHyper(stream))
+        .await
+        .map_err(|error| Outcome::failed(Failure::Disconnected, error))?;
+    // What it ends with reaches the request as well.
+    tokio::spawn(async { drop(connection.await) });
+    Ok(sender)
+}
+
+/// A body that is there as a whole.
+struct Body(Option<Bytes>);
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|all| Ok(Frame::data(all))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |all| all.len() as u64))
     }
 }
 
-fn gzip(body: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::fast());
-    let written = encoder.write_all(body);
-    let compressed = written.and_then(|()| encoder.finish());
-    compressed.expect("memory takes whatever is written").into()
+/// Tokio's stream as hyper's.
+struct ForHyper(Stream);
+
+impl hyper::rt::Read for ForHyper {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        // Answers are short. The copy spares the unsafe code of reading into unset memory.
+        let mut space = [0; 4096];
+        let size = buffer.remaining().min(space.len());
+        let mut part = ReadBuf::new(&mut space[..size]);
+        ready!(Pin::new(&mut self.0).poll_read(cx, &mut part))?;
+        buffer.put_slice(part.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl hyper::rt::Write for ForHyper {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
 }
 
 /// The outcome, and whether the answer was read to its end.
@@ -270,7 +323,7 @@ fn delay(value: &str, now: SystemTime) -> Option<Duration> {
 /// At most `limit` bytes, and whether that is all.
 async fn read_body(mut body: Incoming, limit: usize) -> Result<(Vec<u8>, bool), hyper::Error> {
     let mut read = Vec::new();
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let Ok(data) = frame?.into_data() else { continue };
         let room = limit - read.len();
         read.extend_from_slice(&data[..data.len().min(room)]);
@@ -286,7 +339,7 @@ fn failure(error: &hyper::Error) -> Outcome {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    let io = cause.downcast_ref::<std::io::Error>();
+    let io = cause.downcast_ref::<io::Error>();
     // What a server thinks of our certificate it says only after the handshake.
     if let Some(failure) = io.and_then(tls_failure) {
         return failure;

@@ -308,7 +308,7 @@ fn request_is_compressed_once_however_often_it_is_sent() {
     };
     let receiver = Receiver::with(answers).unwrap();
     let mut client = encoding_client(&receiver.endpoint(), Protocol::HttpProtobuf, Compression::Gzip);
-    let compressed = |client: &Client| client.encoded.as_ref().map(|(_, sent)| sent.as_ptr());
+    let compressed = |client: &Client| client.encoder.last().map(|sent| sent.as_ptr());
     run(async {
         let one = body();
         let refused = client.send(one.clone()).await;
@@ -316,7 +316,7 @@ fn request_is_compressed_once_however_often_it_is_sent() {
         let first = compressed(&client).expect("it is kept");
         // As it is read from the spool again.
         let again = Bytes::copy_from_slice(&one);
-        assert_eq!(client.encoded(again.clone()).unwrap().as_ptr(), first);
+        assert_eq!(client.encoder.encode(again.clone()).unwrap().as_ptr(), first);
         assert_eq!(client.send(again).await, Outcome::success());
         // It is kept for no longer than it may be needed.
         assert_eq!(compressed(&client), None);
@@ -364,10 +364,11 @@ fn certificate_that_is_replaced_is_used_by_the_next_connection() {
     let stranger = Receiver::start_tls().unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut client = tls_client(&receiver, &receiver, None);
-    client.tls = Tls::new(Certificates {
+    let certificates = Certificates {
         authorities: Some(file.path().to_owned()),
         client: None,
-    });
+    };
+    client.connector.tls = Tls::new(certificates, Version::Http1);
     for (authority, expected) in [
         (None, Some(Failure::Tls)),
         (Some(&stranger), Some(Failure::Tls)),

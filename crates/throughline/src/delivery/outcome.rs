@@ -24,8 +24,56 @@ pub(crate) enum Outcome {
         retry_after: Option<Duration>,
         message: String,
     },
+    /// An answer of a gRPC server that is no success.
+    Rpc {
+        status: RpcStatus,
+        /// Said by `RetryInfo`.
+        retry_after: Option<Duration>,
+        message: String,
+    },
     /// No answer that could be used.
     Failed { failure: Failure, detail: String },
+}
+
+/// A status code of gRPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RpcStatus(pub(crate) u32);
+
+impl RpcStatus {
+    pub(crate) const CANCELLED: Self = Self(1);
+    pub(crate) const DEADLINE_EXCEEDED: Self = Self(4);
+    pub(crate) const NOT_FOUND: Self = Self(5);
+    pub(crate) const PERMISSION_DENIED: Self = Self(7);
+    pub(crate) const RESOURCE_EXHAUSTED: Self = Self(8);
+    pub(crate) const ABORTED: Self = Self(10);
+    pub(crate) const OUT_OF_RANGE: Self = Self(11);
+    pub(crate) const UNIMPLEMENTED: Self = Self(12);
+    pub(crate) const UNAVAILABLE: Self = Self(14);
+    pub(crate) const DATA_LOSS: Self = Self(15);
+    pub(crate) const UNAUTHENTICATED: Self = Self(16);
+
+    fn name(self) -> &'static str {
+        const NAMES: [&str; 17] = [
+            "OK",
+            "CANCELLED",
+            "UNKNOWN",
+            "INVALID_ARGUMENT",
+            "DEADLINE_EXCEEDED",
+            "NOT_FOUND",
+            "ALREADY_EXISTS",
+            "PERMISSION_DENIED",
+            "RESOURCE_EXHAUSTED",
+            "FAILED_PRECONDITION",
+            "ABORTED",
+            "OUT_OF_RANGE",
+            "UNIMPLEMENTED",
+            "INTERNAL",
+            "UNAVAILABLE",
+            "DATA_LOSS",
+            "UNAUTHENTICATED",
+        ];
+        NAMES.get(self.0 as usize).copied().unwrap_or("UNKNOWN")
+    }
 }
 
 /// Why there is no usable answer.
@@ -37,10 +85,18 @@ pub(crate) enum Failure {
     HugeAnswer,
     /// Success, but from a web page: not a receiver of spans.
     NotOtlp,
+    /// An answer that is not gRPC's.
+    NotGrpc,
     /// Bytes that are not HTTP/1.1.
     NotHttp,
+    /// Bytes that are not HTTP/2.
+    NotHttp2,
+    /// The bearer token cannot be fetched.
+    NoToken,
     /// An `http` endpoint whose port speaks TLS.
     PlainToTls,
+    /// The proxy, or the way to it.
+    Proxy,
     /// Nothing listens there.
     Refused,
     /// No answer in time.
@@ -63,6 +119,7 @@ pub(crate) enum Cause {
     /// Everything was taken, and there is something to say.
     Warning,
     Status(u16),
+    Rpc(RpcStatus),
 }
 
 impl Outcome {
@@ -87,6 +144,7 @@ impl Outcome {
             Self::Accepted { rejected: 0, .. } => Some(Cause::Warning),
             Self::Accepted { .. } => Some(Cause::Partial),
             Self::Status { code, .. } => Some(Cause::Status(*code)),
+            Self::Rpc { status, .. } => Some(Cause::Rpc(*status)),
             Self::Refused(_) => Some(Cause::Refused),
             Self::Unavailable { .. } => Some(Cause::Unavailable),
             Self::Failed { failure, .. } => Some(Cause::Failure(*failure)),
@@ -113,13 +171,27 @@ impl fmt::Display for Outcome {
                     401 | 403 => f.write_str(": check the key in OTEL_EXPORTER_OTLP_HEADERS"),
                     404 | 405 => f.write_str(": check the path of the endpoint"),
                     413 => f.write_str(": the span alone is too large for the backend"),
-                    415 => f.write_str(": the endpoint does not take http/protobuf"),
+                    415 => f.write_str(": the endpoint does not take this protocol"),
                     429 => f.write_str(": the backend asks to be sent less"),
                     _ => Ok(()),
                 }?;
                 with_detail(f, message)
             }
             Self::Refused(message) | Self::Unavailable { message, .. } => f.write_str(&shown(message)),
+            Self::Rpc { status, message, .. } => {
+                write!(f, "the answer is {} ({})", status.name(), status.0)?;
+                f.write_str(match *status {
+                    RpcStatus::UNAUTHENTICATED | RpcStatus::PERMISSION_DENIED => {
+                        ": check the key in OTEL_EXPORTER_OTLP_HEADERS"
+                    }
+                    RpcStatus::UNIMPLEMENTED | RpcStatus::NOT_FOUND => ": the server does not take traces",
+                    RpcStatus::RESOURCE_EXHAUSTED => {
+                        ": the span alone is too large for the backend, or it has too many"
+                    }
+                    _ => "",
+                })?;
+                with_detail(f, message)
+            }
             Self::Failed { failure, detail } => {
                 write!(f, "{failure}")?;
                 with_detail(f, detail)
@@ -133,6 +205,10 @@ impl fmt::Display for Failure {
         f.write_str(match self {
             Self::Disconnected => "the connection was closed before the answer was whole",
             Self::HugeAnswer => "the answer is longer than 4 MiB",
+            Self::NoToken => "the bearer token cannot be fetched",
+            Self::NotGrpc => "the answer is not gRPC: check the port, and OTEL_EXPORTER_OTLP_PROTOCOL",
+            Self::NotHttp2 => "the answer is not HTTP/2: is this a port of OTLP over HTTP, such as 4318?",
+            Self::Proxy => "the proxy does not let requests through",
             Self::NotOtlp => "the answer is a web page: check the port and path of the endpoint",
             Self::NotHttp => "the answer is not HTTP/1.1: is this a gRPC port, such as 4317?",
             Self::PlainToTls => "the port speaks TLS: the endpoint should begin with https://",

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::outcome::{Cause, Failure, Outcome, shown};
+use super::outcome::{Cause, Failure, Outcome, RpcStatus, shown};
 use super::source::{BatchLimits, Pending};
 use crate::config::BatchSettings;
 
@@ -362,12 +362,30 @@ fn classify(outcome: &Outcome) -> Class {
             300..=399 | 401 | 403..=405 | 407 | 415 => Class::Misconfigured,
             _ => Class::Rejected,
         },
+        Outcome::Rpc {
+            status, retry_after, ..
+        } => match *status {
+            RpcStatus::CANCELLED
+            | RpcStatus::DEADLINE_EXCEEDED
+            | RpcStatus::ABORTED
+            | RpcStatus::OUT_OF_RANGE
+            | RpcStatus::UNAVAILABLE
+            | RpcStatus::DATA_LOSS => Class::Retryable(*retry_after),
+            // "Only if the server signals that recovery is possible", by RetryInfo; else the message was too large.
+            RpcStatus::RESOURCE_EXHAUSTED if retry_after.is_some() => Class::Retryable(*retry_after),
+            RpcStatus::RESOURCE_EXHAUSTED => Class::TooLarge,
+            RpcStatus::UNAUTHENTICATED
+            | RpcStatus::PERMISSION_DENIED
+            | RpcStatus::UNIMPLEMENTED
+            | RpcStatus::NOT_FOUND => Class::Misconfigured,
+            _ => Class::Rejected,
+        },
         Outcome::Refused(_) => Class::Rejected,
         Outcome::Unavailable { retry_after, .. } => Class::Retryable(*retry_after),
         Outcome::Failed { failure, .. } => match failure {
             // "The client MUST treat the response as non-retryable."
             Failure::HugeAnswer => Class::Rejected,
-            Failure::NotOtlp => Class::Misconfigured,
+            Failure::NotOtlp | Failure::NotGrpc => Class::Misconfigured,
             _ => Class::Retryable(None),
         },
     }

@@ -5,20 +5,23 @@ use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
 
+use super::connect::Version;
 use super::outcome::{Failure, Outcome};
 use crate::config::{Certificates, Identity, UnusableFile};
 
 /// What connections of one destination are made with.
 pub(super) struct Tls {
     certificates: Certificates,
+    version: Version,
     /// The system's authorities, once they were needed: reading them takes milliseconds.
     system: Option<Arc<ClientConfig>>,
 }
 
 impl Tls {
-    pub(super) fn new(certificates: Certificates) -> Self {
+    pub(super) fn new(certificates: Certificates, version: Version) -> Self {
         Self {
             certificates,
+            version,
             system: None,
         }
     }
@@ -29,25 +32,32 @@ impl Tls {
         if self.certificates == Certificates::default() {
             return match &self.system {
                 Some(config) => Ok(config.clone()),
-                None => Ok(self.system.insert(config(system_authorities()?, None)?).clone()),
+                None => Ok(self
+                    .system
+                    .insert(config(system_authorities()?, None, self.version)?)
+                    .clone()),
             };
         }
         let authorities = match self.certificates.authorities().map_err(failed)? {
             Some(authorities) => authorities,
             None => system_authorities()?,
         };
-        config(authorities, self.certificates.client().map_err(failed)?)
+        config(authorities, self.certificates.client().map_err(failed)?, self.version)
     }
 }
 
-fn config(authorities: RootCertStore, client: Option<Identity>) -> Result<Arc<ClientConfig>, Outcome> {
+fn config(
+    authorities: RootCertStore,
+    client: Option<Identity>,
+    version: Version,
+) -> Result<Arc<ClientConfig>, Outcome> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let failed = |error: rustls::Error| Outcome::failed(Failure::Tls, error);
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(failed)?
         .with_root_certificates(authorities);
-    let config = match client {
+    let mut config = match client {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| {
             Outcome::failed(
@@ -56,6 +66,10 @@ fn config(authorities: RootCertStore, client: Option<Identity>) -> Result<Arc<Cl
             )
         })?,
     };
+    // A server of both has to know which is spoken (RFC 7301). One of HTTP/1.1 alone need not be asked.
+    if version == Version::Http2 {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+    }
     Ok(Arc::new(config))
 }
 

@@ -6,13 +6,16 @@ use super::blocking::Blocking;
 use super::console::ConsoleSink;
 use super::exporter::ExporterSink;
 use super::files::FileSink;
+use super::grpc;
 use super::http;
 use super::outcome::Outcome;
 use crate::config::Destination;
+use crate::destination::Protocol;
 
 /// The way to one destination.
 pub(super) enum Transport {
     Blocking(Blocking),
+    Grpc(Box<grpc::Client>),
     Http(Box<http::Client>),
 }
 
@@ -22,6 +25,9 @@ impl Transport {
             Destination::Console(console) => Self::Blocking(Blocking::new(ConsoleSink::new(*console))),
             Destination::Exporter(custom) => Self::Blocking(Blocking::new(ExporterSink::new(custom.exporter.clone()))),
             Destination::Files(files) => Self::Blocking(Blocking::new(FileSink::new(files.clone()))),
+            Destination::Otlp(otlp) if otlp.protocol == Protocol::Grpc => {
+                Self::Grpc(Box::new(grpc::Client::new((**otlp).clone())))
+            }
             Destination::Otlp(otlp) => Self::Http(Box::new(http::Client::new((**otlp).clone()))),
         }
     }
@@ -30,6 +36,7 @@ impl Transport {
     pub(super) async fn send(&mut self, body: Bytes) -> Outcome {
         match self {
             Self::Blocking(sink) => sink.send(body).await,
+            Self::Grpc(client) => client.send(body).await,
             Self::Http(client) => client.send(body).await,
         }
     }
@@ -38,7 +45,7 @@ impl Transport {
     pub(super) fn has_hooks(&self) -> bool {
         match self {
             Self::Blocking(sink) => sink.has_hooks,
-            Self::Http(_) => false,
+            Self::Grpc(_) | Self::Http(_) => false,
         }
     }
 
@@ -46,7 +53,7 @@ impl Transport {
     pub(super) async fn flush(&mut self, is_last: bool) {
         match self {
             Self::Blocking(sink) => sink.flush(is_last).await,
-            Self::Http(_) => {}
+            Self::Grpc(_) | Self::Http(_) => {}
         }
     }
 }

@@ -1,8 +1,12 @@
 //! A backend that speaks OTLP, as a program names it.
 
+use std::error::Error;
 use std::fmt;
+use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use super::token::{BearerToken, TokenSource};
 
 /// A backend that speaks OTLP; made by [`Destination::otlp`](crate::Destination::otlp).
 ///
@@ -25,6 +29,18 @@ pub struct OtlpDestination {
     pub(crate) authorities: Option<PathBuf>,
     /// The files of the certificate and its key.
     pub(crate) client: Option<(PathBuf, PathBuf)>,
+    pub(crate) proxy: ProxyChoice,
+    pub(crate) token: Option<TokenSource>,
+}
+
+/// Which proxy requests go through.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ProxyChoice {
+    #[default]
+    AsEnvironment,
+    None,
+    /// The URL of this one.
+    Named(String),
 }
 
 /// How spans are sent.
@@ -36,6 +52,8 @@ pub enum Protocol {
     HttpProtobuf,
     /// OTLP over HTTP/1.1, as JSON: for backends that take nothing else. It is about three times as long.
     HttpJson,
+    /// OTLP over gRPC, as protobuf over HTTP/2. The endpoint has no path: `http://localhost:4317`.
+    Grpc,
 }
 
 /// Whether requests are compressed.
@@ -59,6 +77,8 @@ impl OtlpDestination {
             compression: Compression::default(),
             authorities: None,
             client: None,
+            proxy: ProxyChoice::default(),
+            token: None,
         }
     }
 
@@ -98,6 +118,47 @@ impl OtlpDestination {
         self
     }
 
+    /// Sends requests through this HTTP proxy, `http://user:password@proxy:3128`, instead of the one that `HTTPS_PROXY`, `HTTP_PROXY` or
+    /// `ALL_PROXY` name. The proxy has to allow `CONNECT` to the endpoint's port; it sees no header and no span.
+    ///
+    /// By the environment, `localhost`, loopback addresses and what `NO_PROXY` names are reached without a proxy.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = ProxyChoice::Named(url.into());
+        self
+    }
+
+    /// Sends requests without a proxy, whatever the environment says.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = ProxyChoice::None;
+        self
+    }
+
+    /// Fetches the token of `Authorization: Bearer`, which replaces a header of that name. It is fetched for the first request, anew
+    /// shortly before it ends, and once when the backend refuses it (401, UNAUTHENTICATED). It goes to this endpoint only: redirects
+    /// are not followed.
+    ///
+    /// The future runs on a thread of Throughline's own, in a Tokio runtime with sockets and timers, where tracing is switched off. While
+    /// it fails, which is said in one line, spans stay in the local spool.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use throughline::{BearerToken, Destination};
+    ///
+    /// let vendor = Destination::otlp("https://otlp.example.com").bearer_token(|| async {
+    ///     let token = std::fs::read_to_string("/run/secrets/token")?;
+    ///     Ok::<_, std::io::Error>(BearerToken::new(token.trim()).valid_for(Duration::from_secs(600)))
+    /// });
+    /// ```
+    pub fn bearer_token<F, R, E>(mut self, source: F) -> Self
+    where
+        F: Fn() -> R + Send + Sync + 'static,
+        R: Future<Output = Result<BearerToken, E>> + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.token = Some(TokenSource::new(source));
+        self
+    }
+
     /// How spans are sent. Default [`Protocol::HttpProtobuf`].
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
@@ -116,6 +177,7 @@ impl fmt::Debug for OtlpDestination {
             .field("compression", &self.compression)
             .field("certificate", &self.authorities)
             .field("client_certificate", &self.client)
+            .field("has_token", &self.token.is_some())
             .finish()
     }
 }

@@ -89,14 +89,12 @@ impl Chain {
     /// A span has started; `None` when it is dropped.
     pub fn start(&self, mut open: OpenSpan, parent: &Context) -> Option<OpenSpan> {
         let _at_work = AtWork::begin();
-        for processor in &self.processors {
-            let mut span = ProcessedSpan::new(open.recording());
-            if asked(|| processor.on_start(&mut span, parent)) == Some(Verdict::Drop) {
-                return None;
-            }
+        let mut span = ProcessedSpan::new(open.recording());
+        if ask_each(&self.processors, |processor| processor.on_start(&mut span, parent)) == Verdict::Drop {
+            return None;
         }
         open.notes_mut().set_processed();
-        if self.is_private {
+        if self.is_private() {
             let shown = match self.redactors.is_empty() {
                 true => open.fields().to_vec(),
                 false => self.redacted(open.fields()).0,
@@ -108,11 +106,17 @@ impl Chain {
 
     /// A span is about to end: the last changes to it.
     pub fn ending(&self, span: &mut Recording<'_>) {
-        let _at_work = AtWork::begin();
-        for processor in &self.processors {
-            let mut span = ProcessedSpan::new(span.recording());
-            asked(|| processor.on_ending(&mut span));
+        if !self.is_private() {
+            return;
         }
+        let _at_work = AtWork::begin();
+        let mut ending = ProcessedSpan::new(span.recording());
+        ask_each(&self.processors, |processor| {
+            if processor.edits() {
+                processor.on_ending(&mut ending);
+            }
+            Verdict::Keep
+        });
         if !self.redactors.is_empty() {
             self.redact(span);
         }
@@ -121,11 +125,7 @@ impl Chain {
     /// A span has ended, and is as it will be committed.
     pub fn ended(&self, span: &SpanView<'_>) -> Verdict {
         let _at_work = AtWork::begin();
-        let drops = |processor: &dyn SpanProcessor| asked(|| processor.on_end(span)) == Some(Verdict::Drop);
-        match self.processors.iter().any(|processor| drops(&**processor)) {
-            true => Verdict::Drop,
-            false => Verdict::Keep,
-        }
+        ask_each(&self.processors, |processor| processor.on_end(span))
     }
 
     fn redact(&self, span: &mut Recording<'_>) {
@@ -167,6 +167,21 @@ impl Chain {
         decisions
             .find(|decision| *decision != Redaction::Keep)
             .unwrap_or(Redaction::Keep)
+    }
+}
+
+/// Asks each until one drops the span. One that panics is passed over.
+#[inline]
+fn ask_each(processors: &[Box<dyn SpanProcessor>], mut ask: impl FnMut(&dyn SpanProcessor) -> Verdict) -> Verdict {
+    let mut left = processors.iter();
+    loop {
+        let drops = || left.any(|processor| ask(&**processor) == Verdict::Drop);
+        match asked(drops) {
+            Some(true) => return Verdict::Drop,
+            Some(false) => return Verdict::Keep,
+            // On with those behind the one that has panicked.
+            None => {}
+        }
     }
 }
 

@@ -135,10 +135,11 @@ impl Span {
             start_unix_nano: 0,
             source: 0,
         };
-        let mut open = chain.start(open, parent).or_else(|| OpenSpan::carry(&stand_in));
-        if let Some(open) = open.as_mut().filter(|open| !open.is_recording()) {
-            inherit_relay(open, parent.relay().cloned());
-        }
+        let open = chain.start(open, parent).or_else(|| {
+            let mut open = OpenSpan::carry(&stand_in)?;
+            inherit_relay(&mut open, parent.relay().cloned());
+            Some(open)
+        });
         Self { open }
     }
 }

@@ -1,0 +1,370 @@
+//! OTLP over gRPC: one unary call for each batch, over HTTP/2. The framing is ours, since bodies are bytes already.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use h2::client::{self, ResponseFuture, SendRequest};
+use h2::{PingPong, RecvStream, SendStream};
+use http::header::{CONTENT_TYPE, TE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version as HttpVersion};
+use throughline_wire::response;
+
+use super::connect::{Connector, Stream, Trouble, Version};
+use super::encoded::Encoder;
+use super::http::OURSELVES;
+use super::outcome::{Failure, Outcome, RpcStatus};
+use super::tls::Tls;
+use super::token::Tokens;
+use crate::config::Otlp;
+use crate::destination::Compression;
+
+const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+/// "Over = non-retryable."
+const LONGEST_ANSWER: usize = 4 << 20;
+const LONGEST_HEADERS: u32 = 64 << 10;
+/// In front of each message: whether it is compressed, and its length.
+const PREFIX: usize = 5;
+/// A connection that rested for so long is asked whether it is still there.
+const RESTED: Duration = Duration::from_secs(30);
+/// How long it may take to answer.
+const PONG: Duration = Duration::from_secs(3);
+
+/// A client of one destination.
+pub(super) struct Client {
+    connector: Connector,
+    timeout: Option<Duration>,
+    uri: Uri,
+    /// The same for every call.
+    headers: HeaderMap,
+    tokens: Tokens,
+    encoder: Encoder,
+    is_compressed: bool,
+    /// Kept while the backend keeps it open.
+    open: Option<Open>,
+}
+
+struct Open {
+    requests: SendRequest<Bytes>,
+    pings: Option<PingPong>,
+    used: Instant,
+    trouble: Trouble,
+}
+
+impl Client {
+    pub fn new(destination: Otlp) -> Self {
+        let scheme = if destination.endpoint.is_tls() { "https" } else { "http" };
+        let uri = format!("{scheme}://{}{PATH}", destination.endpoint.authority());
+        let is_compressed = destination.compression == Compression::Gzip;
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, OURSELVES);
+        headers.extend(destination.headers);
+        headers.insert(CONTENT_TYPE, GRPC);
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        if is_compressed {
+            headers.insert("grpc-encoding", HeaderValue::from_static("gzip"));
+        }
+        if let Some(timeout) = destination.timeout {
+            // At most 8 digits.
+            let millis = timeout.as_millis().min(99_999_999);
+            headers.insert(
+                "grpc-timeout",
+                HeaderValue::from_str(&format!("{millis}m")).expect("digits"),
+            );
+        }
+        Self {
+            uri: Uri::try_from(uri).expect("a parsed authority and a constant path"),
+            connector: Connector {
+                tls: Tls::new(destination.certificates, Version::Http2),
+                endpoint: destination.endpoint,
+                proxy: destination.proxy,
+                version: Version::Http2,
+            },
+            timeout: destination.timeout,
+            headers,
+            tokens: Tokens::new(destination.token),
+            encoder: Encoder::new(destination.protocol, destination.compression),
+            is_compressed,
+            open: None,
+        }
+    }
+
+    /// Calls `Export`. Ends within the destination's timeout; may be dropped at any point, which cancels the call.
+    pub async fn send(&mut self, body: Bytes) -> Outcome {
+        let body = match self.encoder.encode(body) {
+            Ok(body) => body,
+            Err(outcome) => return outcome,
+        };
+        let outcome = match self.timeout {
+            None => self.attempt_with_token(body).await,
+            Some(limit) => match tokio::time::timeout(limit, self.attempt_with_token(body)).await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    // One that does not answer this call may not be there any more.
+                    self.open = None;
+                    Outcome::failed(Failure::TimedOut, format_args!("{limit:?}"))
+                }
+            },
+        };
+        if let Outcome::Accepted { .. } = outcome {
+            self.encoder.forget();
+        }
+        outcome
+    }
+
+    async fn attempt_with_token(&mut self, body: Bytes) -> Outcome {
+        let outcome = self.attempt(body.clone()).await;
+        match self.tokens.is_refused(&outcome) {
+            true => self.attempt(body).await,
+            false => outcome,
+        }
+    }
+
+    async fn attempt(&mut self, body: Bytes) -> Outcome {
+        let mut headers = self.headers.clone();
+        if let Err(outcome) = self.tokens.add_to(&mut headers).await {
+            return outcome;
+        }
+        if let Some(open) = self.open.take() {
+            if let Some(open) = open.still_there().await {
+                let outcome = self.call(open, headers.clone(), body.clone()).await;
+                // A backend may close a connection at the moment a call sets out on it: that is no failure of the backend.
+                let is_closed = matches!(
+                    outcome,
+                    Outcome::Failed {
+                        failure: Failure::Disconnected,
+                        ..
+                    }
+                );
+                if !is_closed {
+                    return outcome;
+                }
+            }
+        }
+        let stream = match self.connector.connect().await {
+            Ok(stream) => stream,
+            Err(outcome) => return outcome,
+        };
+        match open(stream).await {
+            Ok(open) => self.call(open, headers, body).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    async fn call(&mut self, mut open: Open, headers: HeaderMap, body: Bytes) -> Outcome {
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        *request.version_mut() = HttpVersion::HTTP_2;
+        *request.headers_mut() = headers;
+        let sent = open.requests.send_request(request, false);
+        let (response, stream) = match sent {
+            Ok(sent) => sent,
+            Err(error) => return failure(&error, &open.trouble),
+        };
+        let outcome = exchange(response, stream, self.is_compressed, body).await;
+        let outcome = outcome.unwrap_or_else(|error| failure(&error, &open.trouble));
+        open.used = Instant::now();
+        if !matches!(outcome, Outcome::Failed { .. }) {
+            self.open = Some(open);
+        }
+        outcome
+    }
+}
+
+impl Open {
+    /// `None`: it has been closed, or does not answer.
+    async fn still_there(mut self) -> Option<Self> {
+        poll_fn(|cx| self.requests.poll_ready(cx)).await.ok()?;
+        if self.used.elapsed() >= RESTED {
+            if let Some(pings) = &mut self.pings {
+                let pong = tokio::time::timeout(PONG, pings.ping(h2::Ping::opaque())).await;
+                pong.ok()?.ok()?;
+            }
+        }
+        Some(self)
+    }
+}
+
+/// Begins HTTP/2; the connection is driven by a task on the current runtime until it is dropped.
+async fn open(stream: Stream) -> Result<Open, Outcome> {
+    let trouble = stream.trouble();
+    let mut builder = client::Builder::new();
+    builder
+        .enable_push(false)
+        .max_header_list_size(LONGEST_HEADERS)
+        .max_concurrent_reset_streams(4);
+    let (requests, mut connection) = builder
+        .handshake(stream)
+        .await
+        .map_err(|error| failure(&error, &trouble))?;
+    let pings = connection.ping_pong();
+    tokio::spawn(async { drop(connection.await) });
+    let requests = requests.ready().await.map_err(|error| failure(&error, &trouble))?;
+    Ok(Open {
+        requests,
+        pings,
+        used: Instant::now(),
+        trouble,
+    })
+}
+
+/// Sends the message and reads the answer, which may come before all is sent.
+async fn exchange(
+    response: ResponseFuture,
+    mut stream: SendStream<Bytes>,
+    is_compressed: bool,
+    body: Bytes,
+) -> Result<Outcome, h2::Error> {
+    let answer = {
+        let mut response = pin!(response);
+        let mut sending = pin!(send(&mut stream, is_compressed, body));
+        let mut is_sent = false;
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = response.as_mut().poll(cx) {
+                return Poll::Ready(answer);
+            }
+            if !is_sent {
+                match sending.as_mut().poll(cx) {
+                    Poll::Ready(Ok(())) => is_sent = true,
+                    // Why it cannot go on the answer says, if there is one.
+                    Poll::Ready(Err(_)) => is_sent = true,
+                    Poll::Pending => {}
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    };
+    let (head, body) = answer?.into_parts();
+    read(head.status.as_u16(), &head.headers, body).await
+}
+
+async fn send(stream: &mut SendStream<Bytes>, is_compressed: bool, mut body: Bytes) -> Result<(), h2::Error> {
+    let mut prefix = BytesMut::with_capacity(PREFIX);
+    prefix.put_u8(is_compressed.into());
+    // Batches are far below 4 GiB.
+    prefix.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
+    stream.send_data(prefix.freeze(), body.is_empty())?;
+    while !body.is_empty() {
+        stream.reserve_capacity(body.len());
+        let room = match poll_fn(|cx| stream.poll_capacity(cx)).await {
+            Some(room) => room?,
+            None => return Ok(()),
+        };
+        let part = body.split_to(room.min(body.len()));
+        stream.send_data(part, body.is_empty())?;
+    }
+    Ok(())
+}
+
+/// The outcome of a call whose answer has begun.
+async fn read(code: u16, headers: &HeaderMap, mut body: RecvStream) -> Result<Outcome, h2::Error> {
+    let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let is_grpc = kind.to_ascii_lowercase().starts_with(GRPC.as_bytes());
+    if code != 200 {
+        // Not a gRPC server: a proxy before it, or another kind of server.
+        return Ok(Outcome::Status {
+            code,
+            retry_after: None,
+            message: String::new(),
+        });
+    }
+    if !is_grpc {
+        return Ok(Outcome::failed(Failure::NotGrpc, ""));
+    }
+    // An answer without a message has its status in the head.
+    if let Some(outcome) = refusal(headers) {
+        return Ok(outcome);
+    }
+    let mut message = BytesMut::new();
+    while let Some(part) = body.data().await {
+        let part = part?;
+        // Nobody waits for the room to be given back.
+        let _ = body.flow_control().release_capacity(part.len());
+        if message.len() + part.len() > PREFIX + LONGEST_ANSWER {
+            return Ok(Outcome::failed(Failure::HugeAnswer, ""));
+        }
+        message.extend_from_slice(&part);
+    }
+    let trailers = body.trailers().await?.unwrap_or_default();
+    Ok(match refusal(&trailers) {
+        Some(outcome) => outcome,
+        None if is_ok(&trailers) || is_ok(headers) => acceptance(&message),
+        None => Outcome::failed(Failure::NotGrpc, "it has no status"),
+    })
+}
+
+fn is_ok(headers: &HeaderMap) -> bool {
+    headers.get(STATUS).is_some_and(|status| status == "0")
+}
+
+const STATUS: &str = "grpc-status";
+
+/// What the message of a success says. What cannot be read of it is no failure: success is said by the status.
+fn acceptance(message: &[u8]) -> Outcome {
+    let body = match message {
+        [0, a, b, c, d, body @ ..] if u32::from_be_bytes([*a, *b, *c, *d]) as usize == body.len() => body,
+        _ => &[],
+    };
+    let partial = response::partial_success(body).ok().flatten().unwrap_or_default();
+    Outcome::Accepted {
+        rejected: u64::try_from(partial.rejected_spans).unwrap_or(0),
+        message: partial.error_message,
+    }
+}
+
+/// The status, if there is one that is no success.
+fn refusal(headers: &HeaderMap) -> Option<Outcome> {
+    let status = headers.get(STATUS)?.to_str().ok().and_then(|code| code.parse().ok());
+    let code = match status {
+        Some(0) => return None,
+        // "If the status code is not an integer or unknown": UNKNOWN.
+        code => RpcStatus(code.unwrap_or(2)),
+    };
+    let details = headers
+        .get("grpc-status-details-bin")
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    let message = headers
+        .get("grpc-message")
+        .map_or(String::new(), |message| percent_decoded(message.as_bytes()));
+    Some(Outcome::Rpc {
+        status: code,
+        retry_after: response::retry_delay(details),
+        message,
+    })
+}
+
+/// "Percent-Encoded" of the gRPC protocol: what is not encoded rightly stays as it is.
+fn percent_decoded(text: &[u8]) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+        match (first, digit(after.first()), digit(after.get(1))) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high << 4 | low) as u8);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Why a connection has ended: what was noted where it happened, since HTTP/2 hands on no more than a text.
+fn failure(error: &h2::Error, trouble: &Trouble) -> Outcome {
+    let noted = trouble.get().cloned();
+    // "REFUSED_STREAM: retryable", as is a connection that the backend gives up (GOAWAY).
+    noted.unwrap_or_else(|| Outcome::failed(Failure::Disconnected, error))
+}
+
+#[cfg(test)]
+#[path = "grpc_tests.rs"]
+mod tests;

@@ -1,0 +1,282 @@
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
+use throughline_testkit::{Answer, Collector, Jaeger, Receiver, require_tool, sample};
+
+use super::*;
+use crate::config::{Certificates, Endpoint};
+use crate::destination::Protocol;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn destination(url: &str) -> Otlp {
+    Otlp {
+        protocol: Protocol::Grpc,
+        ..Otlp::new(
+            Endpoint::of_grpc(url, true).unwrap(),
+            HeaderMap::new(),
+            Some(5 * SECOND),
+        )
+    }
+}
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap().block_on(work)
+}
+
+fn body() -> Bytes {
+    sample::request(&["one"]).into()
+}
+
+fn rpc(status: RpcStatus, message: &str) -> Outcome {
+    Outcome::Rpc {
+        status,
+        retry_after: None,
+        message: message.to_owned(),
+    }
+}
+
+/// What one call to a server that answers so comes to.
+fn outcome(answer: Answer) -> Outcome {
+    let receiver = Receiver::with_grpc(move |_| answer.clone()).unwrap();
+    run(Client::new(destination(&receiver.endpoint())).send(body()))
+}
+
+fn failure_of(outcome: &Outcome) -> Option<Failure> {
+    match outcome {
+        Outcome::Failed { failure, .. } => Some(*failure),
+        _ => None,
+    }
+}
+
+#[test]
+fn call_is_what_the_protocol_says() {
+    let receiver = Receiver::start_grpc().unwrap();
+    let mut to = destination(&receiver.endpoint());
+    to.headers.insert("x-key", HeaderValue::from_static("abc"));
+    let mut client = Client::new(to);
+    let outcomes = run(async { [client.send(body()).await, client.send(body()).await] });
+    assert_eq!(outcomes, [Outcome::success(), Outcome::success()]);
+    assert_eq!(receiver.spans().len(), 2);
+    let request = &receiver.requests()[0];
+    assert_eq!(request.path, PATH);
+    for (name, value) in [
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+        ("grpc-timeout", "5000m"),
+        ("x-key", "abc"),
+    ] {
+        assert_eq!(request.header(name), Some(value), "{name}");
+    }
+    assert_eq!(request.body[..PREFIX], [0, 0, 0, 0, body().len() as u8]);
+}
+
+#[test]
+fn large_batch_arrives_whole_compressed_or_not() {
+    let names: Vec<String> = (0..20_000).map(|n| format!("span {n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let body = Bytes::from(sample::request(&names));
+    assert!(body.len() > 1 << 20);
+    for compression in [Compression::None, Compression::Gzip] {
+        let receiver = Receiver::start_grpc().unwrap();
+        let mut client = Client::new(Otlp {
+            compression,
+            ..destination(&receiver.endpoint())
+        });
+        assert_eq!(run(client.send(body.clone())), Outcome::success());
+        assert_eq!(receiver.spans().len(), names.len());
+        let request = &receiver.requests()[0];
+        assert_eq!(
+            request.header("grpc-encoding"),
+            (compression == Compression::Gzip).then_some("gzip")
+        );
+    }
+}
+
+#[test]
+fn statuses_are_read_from_trailers_and_from_headers() {
+    let throttled = "CAgaMgoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxIGCgQIARAA";
+    for (answer, expected) in [
+        (
+            Answer::rpc(3, "bad%20ids %E2%82%AC"),
+            rpc(RpcStatus(3), "bad ids \u{20ac}"),
+        ),
+        (Answer::rpc(3, "100%").trailers_only(), rpc(RpcStatus(3), "100%")),
+        (Answer::rpc(14, ""), rpc(RpcStatus::UNAVAILABLE, "")),
+        (
+            Answer::rpc(16, "no such key").trailers_only(),
+            rpc(RpcStatus::UNAUTHENTICATED, "no such key"),
+        ),
+        (Answer::rpc(99, ""), rpc(RpcStatus(99), "")),
+        (Answer::rpc(8, "").trailer("grpc-status", "x"), rpc(RpcStatus(2), "")),
+        (
+            Answer::rpc(8, "").trailer("grpc-status-details-bin", throttled),
+            Outcome::Rpc {
+                status: RpcStatus::RESOURCE_EXHAUSTED,
+                retry_after: Some(SECOND),
+                message: String::new(),
+            },
+        ),
+        (
+            Answer::rpc_partial(1, "too old"),
+            Outcome::Accepted {
+                rejected: 1,
+                message: "too old".to_owned(),
+            },
+        ),
+        (
+            Answer::status(502),
+            Outcome::Status {
+                code: 502,
+                retry_after: None,
+                message: String::new(),
+            },
+        ),
+    ] {
+        assert_eq!(outcome(answer), expected);
+    }
+}
+
+#[test]
+fn hostile_answers_are_failures_and_bounded() {
+    for (answer, expected) in [
+        (Answer::reset(), Failure::Disconnected),
+        (Answer::status(200), Failure::NotGrpc),
+        (
+            Answer::status(200).header("content-type", "text/html"),
+            Failure::NotGrpc,
+        ),
+        (
+            Answer::status(200).header("content-type", "application/grpc"),
+            Failure::NotGrpc,
+        ),
+        (
+            Answer::huge(1 << 40).header("content-type", "application/grpc"),
+            Failure::HugeAnswer,
+        ),
+    ] {
+        let shown = format!("{answer:?}");
+        let outcome = outcome(answer);
+        // The receiver says `application/x-protobuf` first in some of them: then it is no gRPC.
+        let found = failure_of(&outcome);
+        assert!(
+            found == Some(expected) || found == Some(Failure::NotGrpc),
+            "{shown} {outcome:?}"
+        );
+    }
+    let receiver = Receiver::with_grpc(|_| Answer::hang()).unwrap();
+    let mut client = Client::new(Otlp {
+        timeout: Some(SECOND / 4),
+        ..destination(&receiver.endpoint())
+    });
+    assert_eq!(failure_of(&run(client.send(body()))), Some(Failure::TimedOut));
+    // Lies about the length of its message: success is said by the status.
+    let lying = Answer::rpc(0, "").body(&b"\0\xff\xff\xff\xff"[..]);
+    assert_eq!(outcome(lying), Outcome::success());
+}
+
+/// A server that reads what comes and answers every connection with these bytes.
+fn raw_server(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer);
+        }
+    });
+    url
+}
+
+#[test]
+fn server_that_does_not_speak_http2_is_named() {
+    for (answer, expected) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], Failure::NotHttp2),
+        (b"\x15\x03\x01\x00\x02\x02\x46", Failure::PlainToTls),
+        (b"", Failure::Disconnected),
+        // A storm: each connection is given up at once (SETTINGS, then GOAWAY).
+        (
+            b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b",
+            Failure::Disconnected,
+        ),
+    ] {
+        let outcome = run(Client::new(destination(&raw_server(answer))).send(body()));
+        assert_eq!(failure_of(&outcome), Some(expected), "{outcome:?}");
+    }
+    // And HTTP/1.1 at a port of gRPC.
+    let receiver = Receiver::start_grpc().unwrap();
+    let endpoint = Endpoint::from_base(&receiver.endpoint()).unwrap();
+    let mut client = super::super::http::Client::new(Otlp::new(endpoint, HeaderMap::new(), Some(SECOND)));
+    assert_eq!(failure_of(&run(client.send(body()))), Some(Failure::NotHttp));
+}
+
+#[test]
+fn mutual_tls_works_and_its_failures_are_named() {
+    let receiver = Receiver::start_grpc_mutual_tls().unwrap();
+    let with = |certificates| {
+        let mut client = Client::new(Otlp {
+            certificates,
+            ..destination(&receiver.endpoint())
+        });
+        run(client.send(body()))
+    };
+    let authorities = receiver.ca_pem().map(Into::into);
+    let client = receiver
+        .client_pem()
+        .map(|(certificate, key)| (certificate, key).into());
+    assert_eq!(with(Certificates { authorities, client }), Outcome::success());
+    let without = with(Certificates {
+        authorities: receiver.ca_pem().map(Into::into),
+        client: None,
+    });
+    assert_eq!(failure_of(&without), Some(Failure::Tls), "{without:?}");
+    assert_eq!(failure_of(&with(Certificates::default())), Some(Failure::Tls));
+}
+
+#[test]
+fn connection_is_kept_and_made_anew_when_the_backend_has_closed_it() {
+    let mut receiver = Receiver::start_grpc().unwrap();
+    let mut client = Client::new(destination(&receiver.endpoint()));
+    run(async {
+        assert_eq!(client.send(body()).await, Outcome::success());
+        assert!(client.open.is_some());
+        receiver.restart().unwrap();
+        assert_eq!(client.send(body()).await, Outcome::success());
+        receiver.stop();
+        let refused = client.send(body()).await;
+        assert_eq!(failure_of(&refused), Some(Failure::Refused), "{refused:?}");
+        receiver.restart().unwrap();
+        assert_eq!(client.send(body()).await, Outcome::success());
+    });
+    assert_eq!(receiver.spans().len(), 3);
+}
+
+#[test]
+fn real_backends_take_what_is_sent_by_grpc() {
+    let Some(collector) = require_tool(Collector::start()) else {
+        return;
+    };
+    let Some(jaeger) = require_tool(Jaeger::start()) else {
+        return;
+    };
+    for compression in [Compression::None, Compression::Gzip] {
+        for endpoint in [collector.grpc_endpoint(), jaeger.grpc_endpoint()] {
+            let mut client = Client::new(Otlp {
+                compression,
+                ..destination(&endpoint)
+            });
+            let outcomes = run(async { [client.send(body()).await, client.send(body()).await] });
+            assert_eq!(
+                outcomes,
+                [Outcome::success(), Outcome::success()],
+                "{endpoint} {compression:?}"
+            );
+        }
+    }
+    assert_eq!(collector.spans().len(), 4);
+    // What it cannot read it refuses.
+    let broken = run(Client::new(destination(&collector.grpc_endpoint())).send(Bytes::from_static(b"\x0a\xff")));
+    assert!(matches!(broken, Outcome::Rpc { .. }), "{broken:?}");
+}
