@@ -138,15 +138,6 @@ impl<'a> KeyValues<'a> {
         }
     }
 
-    /// Those of a span, from a place in its fields before which there are none.
-    pub(crate) fn of_span(fields: Fields<'a>) -> Self {
-        Self {
-            fields,
-            number: 9,
-            depth: 1,
-        }
-    }
-
     /// The value of this key; of a repeated key the last.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<AnyValueView<'a>> {
@@ -167,19 +158,26 @@ impl<'a> Iterator for KeyValues<'a> {
                 continue;
             }
             if let Some(message) = field.bytes() {
-                let (mut key, mut value) = (&b""[..], None);
-                for (number, field) in Fields::new(message).map_while(Result::ok) {
-                    match (number, field) {
-                        (1, Field::Bytes(found)) => key = found,
-                        (2, Field::Bytes(found)) => value = Some(found),
-                        _ => {}
-                    }
-                }
-                if let Ok(key) = std::str::from_utf8(key) {
-                    let value = value.map_or(AnyValueView::Empty, |value| AnyValueView::read(value, self.depth));
-                    return Some((key, value));
+                if let Some(found) = key_value(message, self.depth) {
+                    return Some(found);
                 }
             }
         }
     }
+}
+
+/// One of them, from its message. `None`: its key is not valid UTF-8.
+#[inline]
+pub(crate) fn key_value(message: &[u8], depth: usize) -> Option<(&str, AnyValueView<'_>)> {
+    let (mut key, mut value) = (&b""[..], None);
+    for (number, field) in Fields::new(message).map_while(Result::ok) {
+        match (number, field) {
+            (1, Field::Bytes(found)) => key = found,
+            (2, Field::Bytes(found)) => value = Some(found),
+            _ => {}
+        }
+    }
+    let key = std::str::from_utf8(key).ok()?;
+    let value = value.map_or(AnyValueView::Empty, |value| AnyValueView::read(value, depth));
+    Some((key, value))
 }

@@ -47,8 +47,11 @@ pub(crate) fn push(out: &mut String, bytes: &[u8]) {
 
 /// The same as bytes.
 pub(crate) fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        out.extend_from_slice(&pair(*byte));
+    // An id in one go.
+    for part in bytes.chunks(16) {
+        let mut digits = [0; 32];
+        encode(part, &mut digits);
+        out.extend_from_slice(&digits[..2 * part.len()]);
     }
 }
 

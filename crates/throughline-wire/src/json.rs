@@ -17,7 +17,8 @@ pub(crate) use read::base64 as from_base64;
 pub use read::{InvalidJson, read_request, read_response, read_span, read_status};
 use syntax::{Object, base64, double, list, quoted, quoted_signed, string};
 
-use crate::any_value::{AnyValueView, KeyValues};
+use crate::any_value::{AnyValueView, KeyValues, key_value};
+use crate::protobuf::{self, Field};
 use crate::request::{self, ResourceSpansView, ScopeSpansView};
 use crate::view::{EventView, LinkView, SpanView};
 use crate::{Malformed, hex};
@@ -41,18 +42,34 @@ use crate::{Malformed, hex};
 /// # Ok::<(), throughline_wire::Malformed>(())
 /// ```
 pub fn write_request(out: &mut String, request: &[u8]) -> Result<(), Malformed> {
+    let mut bytes = std::mem::take(out).into_bytes();
+    let written = append_request(&mut bytes, request);
+    *out = text(bytes);
+    written
+}
+
+/// As [`write_request`], to bytes, which need not be checked to be text: to be sent, or written to a file.
+///
+/// # Errors
+/// [`Malformed`] if the framing around the spans cannot be read; `out` is as before then.
+///
+/// ```
+/// let mut line = Vec::new();
+/// throughline_wire::json::append_request(&mut line, b"")?;
+/// assert_eq!(line, br#"{"resourceSpans":[]}"#);
+/// # Ok::<(), throughline_wire::Malformed>(())
+/// ```
+pub fn append_request(out: &mut Vec<u8>, request: &[u8]) -> Result<(), Malformed> {
     // Before anything is written.
     for part in request::resource_spans(request) {
         for scope in part?.scope_spans() {
             scope?.spans().try_for_each(|span| span.map(drop))?;
         }
     }
-    append(out, |out| {
-        let mut object = Object::begin(out);
-        let parts = request::resource_spans(request).map_while(Result::ok);
-        list(object.member("resourceSpans"), parts, write_resource_spans);
-        object.end();
-    });
+    let mut object = Object::begin(out);
+    let parts = request::resource_spans(request).map_while(Result::ok);
+    list(object.member("resourceSpans"), parts, write_resource_spans);
+    object.end();
     Ok(())
 }
 
@@ -69,18 +86,20 @@ pub fn write_request(out: &mut String, request: &[u8]) -> Result<(), Malformed> 
 /// );
 /// ```
 pub fn write_span(out: &mut String, span: &SpanView<'_>) {
-    append(out, |out| write_span_bytes(out, *span));
+    let mut bytes = std::mem::take(out).into_bytes();
+    write_span_bytes(&mut bytes, *span);
+    *out = text(bytes);
 }
 
-/// Bytes are written faster than text; that they are text is checked once, at the end.
-fn append(out: &mut String, write: impl FnOnce(&mut Vec<u8>)) {
-    let mut bytes = std::mem::take(out).into_bytes();
-    write(&mut bytes);
-    *out = String::from_utf8(bytes).expect("only text is appended: names, digits, and strings");
+/// What was text, with something of this module behind it.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("only text is appended: names, digits, and strings")
 }
 
 fn write_span_bytes(out: &mut Vec<u8>, span: SpanView<'_>) {
     let fields = span.fields();
+    // Of a usual span with some attributes.
+    out.reserve(1024);
     let mut object = Object::begin(out);
     id(object.member("traceId"), fields.trace_id);
     id(object.member("spanId"), fields.span_id);
@@ -93,8 +112,12 @@ fn write_span_bytes(out: &mut Vec<u8>, span: SpanView<'_>) {
     object.whole_number("kind", fields.kind);
     quoted(object.member("startTimeUnixNano"), fields.start);
     quoted(object.member("endTimeUnixNano"), fields.end);
-    if let Some(first) = fields.attributes {
-        object.list("attributes", KeyValues::of_span(first), write_key_value);
+    match fields.attributes.get(..fields.attributes_count) {
+        Some(few) => {
+            let few = few.iter().filter_map(|message| key_value(message, 1));
+            object.list("attributes", few, write_key_value);
+        }
+        None => object.list("attributes", span.attributes(), write_key_value),
     }
     object.number("droppedAttributesCount", fields.dropped_attributes);
     if fields.has_events {
@@ -129,11 +152,14 @@ fn write_resource_spans(out: &mut Vec<u8>, part: ResourceSpansView<'_>) {
 
 fn write_scope_spans(out: &mut Vec<u8>, part: ScopeSpansView<'_>) {
     let mut object = Object::begin(out);
+    // Looked for once: behind it come all spans.
+    let message = part.scope();
+    let field = |number| protobuf::last(message, number, Field::text).unwrap_or_default();
     let mut scope = Object::begin(object.member("scope"));
-    scope.text("name", part.scope_name());
-    scope.text("version", part.scope_version());
-    let dropped = part.scope_dropped_attributes_count();
-    attributes(&mut scope, part.scope_attributes(), dropped);
+    scope.text("name", field(1));
+    scope.text("version", field(2));
+    let dropped = protobuf::last(message, 4, Field::uint32).unwrap_or_default();
+    attributes(&mut scope, KeyValues::new(message, 3, 1), dropped);
     scope.end();
     let spans = part.spans().map_while(Result::ok);
     object.list("spans", spans, write_span_bytes);
@@ -174,27 +200,46 @@ fn write_key_value(out: &mut Vec<u8>, (key, value): (&str, AnyValueView<'_>)) {
 
 /// Recursive, as deep as [`any_value::MAX_DEPTH`](crate::any_value::MAX_DEPTH) lets values be.
 fn write_value(out: &mut Vec<u8>, value: AnyValueView<'_>) {
-    let mut object = Object::begin(out);
+    // The usual ones come so often that each is written whole.
     match value {
-        AnyValueView::Empty => {}
-        AnyValueView::Str(text) => string(object.member("stringValue"), text),
-        AnyValueView::Bool(true) => object.member("boolValue").extend_from_slice(b"true"),
-        AnyValueView::Bool(false) => object.member("boolValue").extend_from_slice(b"false"),
-        AnyValueView::I64(value) => quoted_signed(object.member("intValue"), value),
-        AnyValueView::F64(value) => double(object.member("doubleValue"), value),
-        AnyValueView::Bytes(bytes) => base64(object.member("bytesValue"), bytes),
+        AnyValueView::Empty => out.extend_from_slice(b"{}"),
+        AnyValueView::Str(text) => {
+            out.extend_from_slice(b"{\"stringValue\":");
+            string(out, text);
+            out.push(b'}');
+        }
+        AnyValueView::Bool(true) => out.extend_from_slice(b"{\"boolValue\":true}"),
+        AnyValueView::Bool(false) => out.extend_from_slice(b"{\"boolValue\":false}"),
+        AnyValueView::I64(value) => {
+            out.extend_from_slice(b"{\"intValue\":");
+            quoted_signed(out, value);
+            out.push(b'}');
+        }
+        AnyValueView::F64(value) => {
+            out.extend_from_slice(b"{\"doubleValue\":");
+            double(out, value);
+            out.push(b'}');
+        }
+        AnyValueView::Bytes(bytes) => {
+            let mut object = Object::begin(out);
+            base64(object.member("bytesValue"), bytes);
+            object.end();
+        }
         AnyValueView::Array(array) => {
+            let mut object = Object::begin(out);
             let mut values = Object::begin(object.member("arrayValue"));
             list(values.member("values"), array.iter(), write_value);
             values.end();
+            object.end();
         }
         AnyValueView::Map(entries) => {
+            let mut object = Object::begin(out);
             let mut values = Object::begin(object.member("kvlistValue"));
             list(values.member("values"), entries, write_key_value);
             values.end();
+            object.end();
         }
     }
-    object.end();
 }
 
 /// An id in quotes, whatever length it has.
@@ -202,4 +247,22 @@ fn id(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
     hex::push_bytes(out, bytes);
     out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::SpanFields;
+
+    #[test]
+    fn attributes_are_written_however_many_there_are() {
+        for count in [0, 1, SpanFields::ATTRIBUTES, SpanFields::ATTRIBUTES + 1, 100] {
+            // An attribute with the key `k` and the value 7.
+            let span = b"\x4a\x07\x0a\x01k\x12\x02\x18\x07".repeat(count);
+            let mut text = String::new();
+            write_span(&mut text, &SpanView::new(&span));
+            let written = text.matches(r#"{"key":"k","value":{"intValue":"7"}}"#).count();
+            assert_eq!((written, text.contains("attributes")), (count, count > 0));
+        }
+    }
 }

@@ -100,7 +100,37 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<(u32, Field<'a>), Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        // Most fields have a tag of one byte, and a short value.
+        if let [tag @ 0x08..0x80, after @ ..] = self.rest {
+            let found = match (tag & 7, after) {
+                (0, [value @ ..0x80, rest @ ..]) => Some((Field::Varint(u64::from(*value)), rest)),
+                (1, after) => after
+                    .split_first_chunk()
+                    .map(|(bytes, rest)| (Field::Fixed64(u64::from_le_bytes(*bytes)), rest)),
+                (2, [len @ ..0x80, rest @ ..]) => short(rest, usize::from(*len)),
+                (2, [low, high @ ..0x80, rest @ ..]) => short(rest, usize::from(*high) << 7 | usize::from(low & 0x7f)),
+                _ => None,
+            };
+            if let Some((field, rest)) = found {
+                self.rest = rest;
+                return Some(Ok((u32::from(*tag >> 3), field)));
+            }
+        }
+        self.next_any()
+    }
+}
+
+#[inline]
+fn short(rest: &[u8], len: usize) -> Option<(Field<'_>, &[u8])> {
+    let (bytes, rest) = rest.split_at_checked(len)?;
+    Some((Field::Bytes(bytes), rest))
+}
+
+impl<'a> Fields<'a> {
+    /// Any field, whatever it is.
+    fn next_any(&mut self) -> Option<Result<(u32, Field<'a>), Malformed>> {
         if self.rest.is_empty() {
             return None;
         }

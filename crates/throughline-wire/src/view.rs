@@ -158,17 +158,13 @@ impl<'a> SpanView<'a> {
         self.last(4, Field::bytes)
     }
 
-    /// Everything that comes once, and where the rest begins, read in one pass.
+    /// Everything that comes once, and the first attributes, read in one pass.
     pub(crate) fn fields(&self) -> SpanFields<'a> {
         let mut found = SpanFields::default();
-        let mut fields = Fields::new(self.message);
-        loop {
-            let before = fields.clone();
-            let Some(Ok((number, field))) = fields.next() else {
-                return found;
-            };
-            found.take(number, field, &before);
+        for (number, field) in Fields::new(self.message).map_while(Result::ok) {
+            found.take(number, field);
         }
+        found
     }
 
     /// Enums as they lie there: protobuf's are open.
@@ -191,7 +187,7 @@ impl<'a> SpanView<'a> {
     }
 }
 
-/// The fields of a span: those that come once, and whether there are others.
+/// The fields of a span: those that come once, some attributes, and whether there are others.
 #[derive(Default)]
 pub(crate) struct SpanFields<'a> {
     pub(crate) trace_id: &'a [u8],
@@ -202,8 +198,9 @@ pub(crate) struct SpanFields<'a> {
     pub(crate) kind: i32,
     pub(crate) start: u64,
     pub(crate) end: u64,
-    /// The fields from the first attribute on.
-    pub(crate) attributes: Option<Fields<'a>>,
+    /// The messages of the first attributes.
+    pub(crate) attributes: [&'a [u8]; SpanFields::ATTRIBUTES],
+    pub(crate) attributes_count: usize,
     pub(crate) dropped_attributes: u32,
     pub(crate) has_events: bool,
     pub(crate) dropped_events: u32,
@@ -213,9 +210,14 @@ pub(crate) struct SpanFields<'a> {
     pub(crate) flags: u32,
 }
 
+impl SpanFields<'_> {
+    /// More are seldom.
+    pub(crate) const ATTRIBUTES: usize = 16;
+}
+
 impl<'a> SpanFields<'a> {
-    /// `before`: the fields from this one on.
-    fn take(&mut self, number: u32, field: Field<'a>, before: &Fields<'a>) {
+    #[inline]
+    fn take(&mut self, number: u32, field: Field<'a>) {
         match number {
             1 => set(&mut self.trace_id, field.bytes()),
             2 => set(&mut self.span_id, field.bytes()),
@@ -225,7 +227,14 @@ impl<'a> SpanFields<'a> {
             6 => set(&mut self.kind, field.int32()),
             7 => set(&mut self.start, field.fixed64()),
             8 => set(&mut self.end, field.fixed64()),
-            9 if self.attributes.is_none() => self.attributes = Some(before.clone()),
+            9 => {
+                if let Some(message) = field.bytes() {
+                    if let Some(place) = self.attributes.get_mut(self.attributes_count) {
+                        *place = message;
+                    }
+                    self.attributes_count += 1;
+                }
+            }
             10 => set(&mut self.dropped_attributes, field.uint32()),
             11 => self.has_events = true,
             12 => set(&mut self.dropped_events, field.uint32()),

@@ -9,24 +9,25 @@ pub(super) struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
+    #[inline(always)]
     pub(super) fn begin(out: &'a mut Vec<u8>) -> Self {
         out.push(b'{');
         Self { out, empty: true }
     }
 
     /// Begins a member; its value has to follow. `name` needs no escapes.
+    #[inline(always)]
     pub(super) fn member(&mut self, name: &str) -> &mut Vec<u8> {
-        if !self.empty {
-            self.out.push(b',');
-        }
+        self.out.reserve(name.len() + 4);
+        self.out.extend_from_slice(if self.empty { &b"\""[..] } else { b",\"" });
         self.empty = false;
-        self.out.push(b'"');
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
         self.out
     }
 
     /// A number, unless it is the default, zero.
+    #[inline(always)]
     pub(super) fn number(&mut self, name: &str, value: impl Into<i64>) {
         let value = value.into();
         if value != 0 {
@@ -35,11 +36,13 @@ impl<'a> Object<'a> {
     }
 
     /// A number, whatever it is.
+    #[inline(always)]
     pub(super) fn whole_number(&mut self, name: &str, value: impl Into<i64>) {
         signed(self.member(name), value.into());
     }
 
     /// Text, unless it is the default, empty.
+    #[inline(always)]
     pub(super) fn text(&mut self, name: &str, text: &str) {
         if !text.is_empty() {
             string(self.member(name), text);
@@ -47,6 +50,7 @@ impl<'a> Object<'a> {
     }
 
     /// A list, unless it is the default, empty.
+    #[inline(always)]
     pub(super) fn list<T>(&mut self, name: &str, items: impl Iterator<Item = T>, write: impl FnMut(&mut Vec<u8>, T)) {
         let mut items = items.peekable();
         if items.peek().is_some() {
@@ -54,6 +58,7 @@ impl<'a> Object<'a> {
         }
     }
 
+    #[inline(always)]
     pub(super) fn end(self) {
         self.out.push(b'}');
     }
@@ -71,6 +76,7 @@ pub(super) fn list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut wri
 }
 
 /// A string in quotes. Never contains a line break.
+#[inline]
 pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     // All bytes in one go, without a branch for each: most text needs no escapes.
@@ -96,6 +102,7 @@ fn escape(out: &mut Vec<u8>, text: &str) {
 }
 
 /// A 64-bit number, which proto3 JSON puts in quotes.
+#[inline]
 pub(super) fn quoted(out: &mut Vec<u8>, number: u64) {
     out.push(b'"');
     decimal(out, number);
@@ -103,6 +110,7 @@ pub(super) fn quoted(out: &mut Vec<u8>, number: u64) {
 }
 
 /// The same with a sign.
+#[inline]
 pub(super) fn quoted_signed(out: &mut Vec<u8>, number: i64) {
     out.push(b'"');
     signed(out, number);

@@ -58,8 +58,8 @@ impl Encoder {
 }
 
 fn as_json(body: &[u8]) -> Result<Bytes, Outcome> {
-    let mut text = String::with_capacity(3 * body.len());
-    match json::write_request(&mut text, body) {
+    let mut text = Vec::with_capacity(3 * body.len());
+    match json::append_request(&mut text, body) {
         Ok(()) => Ok(text.into()),
         Err(error) => Err(Outcome::Refused(format!(
             "the spans cannot be written as JSON: {error}"

@@ -35,7 +35,7 @@ pub(super) struct FileSink {
     /// Of a batch that was written in part: what need not be written again.
     written: HashSet<(TraceKey, Option<SpanId>)>,
     /// The line, kept for the next.
-    line: String,
+    line: Vec<u8>,
 }
 
 type TraceKey = Option<TraceId>;
@@ -46,7 +46,7 @@ impl FileSink {
             cap: Cap::new(settings.max_bytes),
             own: None,
             written: HashSet::new(),
-            line: String::new(),
+            line: Vec::new(),
             settings,
         }
     }
@@ -96,15 +96,15 @@ impl FileSink {
 
     fn make_line(&mut self, request: &[u8]) -> Result<(), Malformed> {
         self.line.clear();
-        self.line.push('\n');
-        json::write_request(&mut self.line, request)?;
-        self.line.push('\n');
+        self.line.push(b'\n');
+        json::append_request(&mut self.line, request)?;
+        self.line.push(b'\n');
         Ok(())
     }
 
     /// Appends the line to the file of this number in `parent`, or to the first one behind it that has room.
     fn append(&mut self, directory: &Directory, parent: &Directory, stem: &str, number: &mut u32) -> io::Result<()> {
-        let line = Line::new(self.line.as_bytes());
+        let line = Line::new(&self.line);
         let removed = self.cap.make_room(directory, line.len())?;
         if removed > 0 {
             report_once(format_args!(
