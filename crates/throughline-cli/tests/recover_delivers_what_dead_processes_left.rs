@@ -11,7 +11,7 @@ use common::terminal::Terminal;
 use common::{only_span, run, throughline};
 use serde_json::Value;
 use throughline_spool::{Archive, Limits, Moment, Root};
-use throughline_testkit::{Receiver, Spool};
+use throughline_testkit::{Answer, Receiver, Spool};
 
 /// A spool with a span that waits for this receiver, which is stopped, and one that is local.
 fn left_for(receiver: &mut Receiver) -> Spool {
@@ -169,4 +169,36 @@ fn recover_sends_to_another_backend_only_when_told() {
     let recovered = run(&spool, &["recover", "--to", &other.endpoint()]).expect_success();
     assert!(recovered.stdout.starts_with("Delivered 1 span to "), "{recovered}");
     assert_eq!(other.spans().len(), 1);
+}
+
+#[test]
+fn rejected_spans_are_listed_and_sent_again() {
+    let spool = Spool::new().unwrap();
+    let nothing = run(&spool, &["recover", "--rejected"]).expect_success().stdout;
+    assert!(nothing.starts_with("No rejected spans"), "{nothing}");
+
+    let refusing = Receiver::with(|_| Answer::status(400)).unwrap();
+    let program = throughline(&spool, &["run", "--service", "shop", "true"]);
+    let program = program.env("OTEL_EXPORTER_OTLP_ENDPOINT", refusing.endpoint());
+    program.run().unwrap().expect_success();
+    let listed = run(&spool, &["recover", "--rejected"]).expect_success().stdout;
+    assert!(listed.starts_with("Rejected and kept in"), "{listed}");
+    assert!(listed.contains("the answer is 400"), "{listed}");
+
+    let again = run(&spool, &["recover", "--rejected", "--to", &refusing.endpoint()]);
+    assert_eq!(again.code, Some(1));
+    assert!(
+        again.stdout.contains("Not delivered: 1 span: the answer is 400"),
+        "{}",
+        again.stdout
+    );
+
+    let well = Receiver::start().unwrap();
+    let sent = run(&spool, &["recover", "--rejected", "--to", &well.endpoint()])
+        .expect_success()
+        .stdout;
+    assert_eq!(sent, "Delivered 1 span that had been rejected.\n");
+    assert_eq!(well.spans().len(), 1);
+    let nothing = run(&spool, &["recover", "--rejected"]).expect_success().stdout;
+    assert!(nothing.starts_with("No rejected spans"), "{nothing}");
 }

@@ -21,11 +21,13 @@
 pub(crate) mod kept;
 pub(crate) mod liveness;
 mod process;
+mod rejected;
 mod root;
 
 pub use liveness::Life;
 pub use process::ProcessDir;
 pub(crate) use process::{Owned, identity_of_this_process};
+pub use rejected::Rejected;
 pub use root::Root;
 
 pub(crate) const MANIFEST: &str = "manifest";

@@ -34,7 +34,7 @@ mod recorder;
 mod store;
 
 pub use archive::{Archive, Evicted, Left, Moment, Portion, Progress, Stranger, Summary, Undelivered, Whose};
-pub use directory::{Life, ProcessDir, Root};
+pub use directory::{Life, ProcessDir, Rejected, Root};
 pub use format::header::Signal;
 pub use format::manifest::{Destination, Identity, Manifest};
 pub use format::record::{Kind, MAX_BODY};

@@ -52,6 +52,8 @@ use exporter::Choice;
 #[cfg(not(feature = "otlp"))]
 pub(crate) use exporter::Destination;
 #[cfg(feature = "otlp")]
+pub(crate) use exporter::one;
+#[cfg(feature = "otlp")]
 pub(crate) use files::Files;
 pub(crate) use masked::masked;
 #[cfg(feature = "otlp")]

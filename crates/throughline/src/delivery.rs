@@ -30,6 +30,8 @@ mod report;
 #[cfg(feature = "otlp")]
 mod scheduler;
 #[cfg(feature = "otlp")]
+mod send_once;
+#[cfg(feature = "otlp")]
 mod source;
 #[cfg(feature = "otlp")]
 mod thread;

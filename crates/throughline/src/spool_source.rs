@@ -142,11 +142,14 @@ impl Source for SpoolSource {
     }
 
     fn rejected(&mut self, batch: &Batch, reason: &str) {
-        if let Some(root) = &self.recorder.settings().root {
-            match root.keep_rejected(&batch.body, reason) {
+        let settings = self.recorder.settings();
+        if let Some(root) = &settings.root {
+            let destination = settings.manifest.destinations.get(self.destination);
+            let name = destination.map_or("", |destination| &destination.name);
+            match root.keep_rejected(&batch.body, batch.spans, name, reason, settings.limits) {
                 // The directory, so that a backend that refuses batch after batch is told of once.
                 Ok(path) => report_once(format_args!(
-                    "the refused spans are kept in {}",
+                    "the refused spans are kept in {}; `throughline recover --rejected` lists them",
                     path.parent().unwrap_or(&path).display()
                 )),
                 Err(error) => report_once(format_args!("the refused spans cannot be kept: {error}")),

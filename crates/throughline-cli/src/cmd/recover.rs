@@ -2,6 +2,7 @@
 
 mod listing;
 mod progress;
+mod rejected;
 
 use std::collections::BTreeSet;
 use std::env;
@@ -47,7 +48,8 @@ const REPORT: Duration = Duration::from_millis(200);
 Examples:
   throughline recover --list
   throughline recover --to http://localhost:4318
-  throughline recover --to https://otel.example --header 'authorization=Bearer x'")]
+  throughline recover --to https://otel.example --header 'authorization=Bearer x'
+  throughline recover --rejected --to http://localhost:4318")]
 pub struct Recover {
     /// The endpoint, a base URL [default: $OTEL_EXPORTER_OTLP_ENDPOINT or its kin]
     #[arg(long, value_name = "URL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -60,6 +62,10 @@ pub struct Recover {
     /// Only list what is left, and how many spans were lost
     #[arg(long, conflicts_with_all = ["to", "header"])]
     list: bool,
+
+    /// What a backend refused for good: lists it or, with --to, sends it again
+    #[arg(long, conflicts_with = "json")]
+    rejected: bool,
 
     /// The list as one JSON object per line; times in nanoseconds since 1970
     #[arg(long, conflicts_with_all = ["to", "header"])]
@@ -78,6 +84,12 @@ fn parse_header(text: &str) -> Result<(String, String), String> {
 impl Recover {
     pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
         let spool = store::directory(spool)?;
+        if self.rejected {
+            return match &self.to {
+                Some(to) => rejected::send(&spool, to, &self.header),
+                None => rejected::list(&spool, &self.zone.zone(), Terminal::of_stdout()),
+            };
+        }
         let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         let by_variable = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
             .into_iter()

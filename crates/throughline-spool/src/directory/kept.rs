@@ -13,13 +13,19 @@ const MOST_FILES: usize = 256;
 /// Where the parts go that cannot be read, before what they lie in is removed.
 pub(crate) const QUARANTINE: &str = "quarantine";
 
-/// Keeps bytes in a file of this extension, and removes the oldest files until it fits. Returns the file's name.
-pub(crate) fn keep(files: &dyn Files, directory: &Path, extension: &str, bytes: &[u8]) -> io::Result<String> {
+/// Keeps bytes in a file of this extension, and removes the oldest files until all have `most` bytes. Returns the file's name.
+pub(crate) fn keep(
+    files: &dyn Files,
+    directory: &Path,
+    extension: &str,
+    bytes: &[u8],
+    most: u64,
+) -> io::Result<String> {
     match files.create_dir(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    make_room(files, directory, bytes.len() as u64)?;
+    make_room(files, directory, bytes.len() as u64, most)?;
     let now = files.now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // Names sort by time.
     let name = format!("{:020}-{}.{extension}", now.as_nanos(), random_name()?);
@@ -34,7 +40,7 @@ pub(crate) fn quarantine(files: &dyn Files, root: &Path, bytes: &[u8]) -> io::Re
     if bytes.is_empty() {
         return Ok(());
     }
-    keep(files, &root.join(QUARANTINE), "bytes", bytes).map(drop)
+    keep(files, &root.join(QUARANTINE), "bytes", bytes, MOST_BYTES).map(drop)
 }
 
 /// The bytes before the zeroes at their end.
@@ -44,7 +50,7 @@ pub(crate) fn without_zeroes(bytes: &[u8]) -> &[u8] {
 }
 
 /// Removes the oldest files until there is room for one more, of `wanted` bytes.
-fn make_room(files: &dyn Files, directory: &Path, wanted: u64) -> io::Result<()> {
+fn make_room(files: &dyn Files, directory: &Path, wanted: u64, most: u64) -> io::Result<()> {
     let mut names = Vec::new();
     files.entries(directory, &mut |name, _| {
         names.push(name.to_owned());
@@ -61,7 +67,7 @@ fn make_room(files: &dyn Files, directory: &Path, wanted: u64) -> io::Result<()>
     let mut bytes = wanted + kept.iter().map(|(_, len)| len).sum::<u64>();
     let mut count = kept.len() + 1;
     for (name, len) in kept {
-        if bytes <= MOST_BYTES && count <= MOST_FILES {
+        if bytes <= most && count <= MOST_FILES {
             break;
         }
         count -= 1;
@@ -90,11 +96,18 @@ mod tests {
             lens
         };
         for len in 1..=MOST_FILES + 3 {
-            keep(&*files(), directory.path(), "bytes", &vec![1; len]).expect("there is room");
+            keep(&*files(), directory.path(), "bytes", &vec![1; len], MOST_BYTES).expect("there is room");
         }
         let expected: Vec<_> = (4..=MOST_FILES as u64 + 3).collect();
         assert_eq!(kept(), expected, "the oldest were the shortest");
-        keep(&*files(), directory.path(), "bytes", &vec![1; MOST_BYTES as usize]).expect("there is room");
+        keep(
+            &*files(),
+            directory.path(),
+            "bytes",
+            &vec![1; MOST_BYTES as usize],
+            MOST_BYTES,
+        )
+        .expect("there is room");
         assert_eq!(kept(), [MOST_BYTES]);
     }
 }

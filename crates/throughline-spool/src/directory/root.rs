@@ -6,12 +6,11 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::process::Owned;
-use super::{ARCHIVE, ProcessDir, is_process_name, kept};
+use super::{ARCHIVE, ProcessDir, is_process_name};
 use crate::files::{self, EntryKind, How, SharedFiles};
 use crate::format::manifest::Manifest;
 
 const KEY: &str = "key";
-const REJECTED: &str = "rejected";
 
 /// The user's spool: a directory of process directories, and of what dead processes left.
 #[derive(Clone, Debug)]
@@ -126,22 +125,6 @@ impl Root {
         Err(io::Error::other("the spool's key cannot be made"))
     }
 
-    /// Keeps a payload that a backend refused for good, with the reason in a file beside it. Returns where.
-    ///
-    /// The newest 16 MiB are kept; older ones are removed.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be written.
-    pub fn keep_rejected(&self, payload: &[u8], reason: &str) -> io::Result<PathBuf> {
-        let directory = self.path.join(REJECTED);
-        let name = kept::keep(&*self.files, &directory, "pb", payload)?;
-        let path = directory.join(name);
-        let text = self.files.open(&path.with_extension("txt"), How::New)?;
-        text.write_at(reason.as_bytes(), 0)?;
-        Ok(path)
-    }
-
     /// Makes the directory of this process, locked; fills in the manifest's `directory`, `owner` and time.
     pub(crate) fn create_process(&self, manifest: &mut Manifest) -> io::Result<Owned> {
         Owned::create(&self.path, &self.files, manifest)
@@ -224,17 +207,5 @@ mod tests {
         fs::write(open.join(KEY), [1; 32]).expect("it can be written");
         Root::open(&open).expect("it is a spool");
         assert_eq!(fs::metadata(&open).expect("it is there").mode() & 0o777, 0o700);
-    }
-
-    #[test]
-    fn rejected_payload_is_kept_with_its_reason() {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let root = Root::open(directory.path().join("spool")).expect("it can be made");
-        let path = root.keep_rejected(b"payload", "the reason").expect("it can be written");
-        assert_eq!(fs::read(&path).expect("it is there"), b"payload");
-        assert_eq!(
-            fs::read(path.with_extension("txt")).expect("it is there"),
-            b"the reason"
-        );
     }
 }

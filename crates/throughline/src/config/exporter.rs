@@ -5,8 +5,8 @@ use super::console::Console;
 use super::destination::Destination;
 use super::files;
 use super::otlp_settings;
-use super::variables::Variables;
-use crate::destination::{ConsoleFormat, ConsoleStream, Kind};
+use super::variables::{Variables, WrongSetting};
+use crate::destination::{ConsoleFormat, ConsoleStream, Kind, OtlpDestination};
 
 /// Where the settings send spans.
 pub(super) enum Choice {
@@ -68,6 +68,16 @@ fn from_code(destination: &crate::Destination, variables: &mut Variables<'_>) ->
         Kind::Files(files) => files::from_code(files, variables).map(Destination::Files),
         Kind::Otlp(otlp) => otlp_settings::from_code(otlp, variables).map(|otlp| Destination::Otlp(Box::new(otlp))),
     }
+}
+
+/// A single one, made in code. The error says what is wrong with it.
+pub(crate) fn one(otlp: &OtlpDestination) -> Result<Destination, String> {
+    let mut variables = Variables::new(&|_| None);
+    let found = otlp_settings::from_code(otlp, &mut variables);
+    let wrong = |said: Vec<WrongSetting>| said.first().map(WrongSetting::to_string).unwrap_or_default();
+    found
+        .map(|otlp| Destination::Otlp(Box::new(otlp)))
+        .ok_or_else(|| wrong(variables.wrong_settings))
 }
 
 /// Those that the environment and the builder's own methods name.

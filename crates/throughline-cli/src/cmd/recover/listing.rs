@@ -72,8 +72,12 @@ pub fn text(groups: &[Group], spool: &Path, zone: &Zone, terminal: Terminal) -> 
         .right_aligned(1)
         .shrinking(4, 20);
     for group in groups {
-        // The kind is the same for all, so far: the endpoint tells them apart.
-        let endpoints = group.destinations.iter().filter_map(|name| name.split(' ').nth(1));
+        // Of a backend that speaks OTLP the endpoint says enough.
+        let endpoint = |name: &str| match name.split_once(' ') {
+            Some((protocol, rest)) if protocol.starts_with("otlp") => rest.split(' ').next().unwrap_or(rest).to_owned(),
+            _ => name.to_owned(),
+        };
+        let endpoints = group.destinations.iter().map(|name| endpoint(name));
         let endpoints: Vec<_> = endpoints.collect();
         table.row(
             Style::Plain,
