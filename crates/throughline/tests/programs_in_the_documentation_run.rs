@@ -75,3 +75,14 @@ fn readme_program_delivers_its_spans() {
     names.sort();
     assert_eq!(names, ["charge card", "charge card", "handle order"]);
 }
+
+#[test]
+fn exporter_program_counts_failures() {
+    let spool = Spool::new().expect("a private directory");
+    let program = Program::example("exporter", &spool).expect("Cargo builds the examples of this package");
+    let finished = program.run().expect("it runs").expect_success();
+    assert_eq!(
+        (finished.stdout.as_str(), finished.stderr.as_str()),
+        ("charge card has failed: 4\n", "")
+    );
+}
