@@ -1,13 +1,15 @@
 //! The `throughline` command: what it can do, and where each part lives.
 //!
-//! A command is a file in [`cmd`]. What they share: [`store`] reads the spool, [`trace`] makes trees of spans,
-//! [`waterfall`] draws one with its [`details`], [`table`] draws lists, [`terminal`] knows the terminal, [`text`] and [`time`] write for people, [`exit`] ends.
+//! A command is a file in [`cmd`]. What they share: [`store`] reads the spool, [`filter`] chooses spans, [`origin`] tells whose
+//! they are, [`trace`] makes trees of spans, [`waterfall`] draws one with its [`details`], [`table`] draws lists, [`terminal`] knows the terminal, [`text`] and [`time`] write for people, [`exit`] ends.
 #![forbid(unsafe_code)]
 
 mod cmd;
 mod details;
 mod exit;
+mod filter;
 mod inherited;
+mod origin;
 mod redact;
 mod store;
 mod table;

@@ -18,6 +18,10 @@ fn wrong_arguments_are_named_in_one_line() {
         (&["ls", "-n", "many"], "many"),
         (&["ls", "-n", "-1"], "-1"),
         (&["ls", "extra"], "extra"),
+        (&["ls", "--min-duration", "10"], "expected a number with a unit"),
+        (&["ls", "--since", "yesterday"], "such as 10m"),
+        (&["ls", "--attribute", "=x"], "KEY=VALUE"),
+        (&["ls", "--name", ""], "cannot be empty"),
         (&["view"], "<ID>"),
         (&["view", "xyz"], "1 to 32 hexadecimal digits"),
         (
@@ -113,8 +117,22 @@ fn help_names_every_command_and_option() {
             &["recover", "--help"],
             &["--to", "--header", "--list", "--json", "exit code is 1"],
         ),
-        (&["ls", "--help"], &["--json", "--number", "newest first"]),
-        (&["view", "--help"], &["--json", "--attributes", "last"]),
+        (
+            &["ls", "--help"],
+            &[
+                "--json",
+                "--number",
+                "newest first",
+                "--since",
+                "traceId",
+                "Filters",
+                "Examples",
+            ],
+        ),
+        (
+            &["view", "--help"],
+            &["--json", "--attributes", "last", "--attribute", "Examples"],
+        ),
         (
             &["demo", "--help"],
             &["--kill", "--keep", "OTEL_EXPORTER_OTLP_ENDPOINT", "64 MiB"],

@@ -273,3 +273,49 @@ fn closed_pipe_on_stdout_is_no_error() {
         );
     }
 }
+
+#[test]
+fn ls_and_view_filters_choose_traces_and_spans() {
+    let spool = filled();
+    throughline(&spool, &["run", "--name", "good", "--service", "shop", "--", "true"])
+        .env("TRACEPARENT", format!("00-{:0<32}-b7ad6b7169203331-01", "c"))
+        .run()
+        .unwrap();
+    let listed = |options: &[&str]| {
+        let listed = run(&spool, &[&["ls", "--json"], options].concat())
+            .expect_success()
+            .stdout;
+        let id = |line: &str| {
+            serde_json::from_str::<Value>(line).unwrap()["traceId"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        let ids: Vec<_> = listed.lines().map(id).collect();
+        ids.iter()
+            .map(|id| id.trim_end_matches('0').to_owned())
+            .collect::<Vec<_>>()
+    };
+    for (options, ids) in [
+        (&["--service", "shop"][..], &["c"][..]),
+        (&["--name", "*s*", "--error"], &["aaaaaaaaaaaa2", "aaaaaaaaaaaa1"]),
+        (&["--attribute", "process.exit.code=0"], &["c"]),
+        (&["--since", "1h", "--until", "1h"], &[]),
+        (&["--since", "1h", "--max-duration", "1h", "-n", "1"], &["c"]),
+    ] {
+        assert_eq!(listed(options), ids, "{options:?}");
+    }
+    let nothing = run(&spool, &["ls", "--name", "none"]).expect_success().stdout;
+    assert_eq!(nothing, "None of 4 traces has a span that passes the filters.\n");
+
+    let viewed = run(&spool, &["view", "last", "--error"]).expect_success().stdout;
+    assert!(viewed.starts_with(&format!("trace {:0<32}\n", "b")), "{viewed}");
+    let viewed = run(&spool, &["view", "last", "--name", "none"]);
+    assert_eq!(viewed.code, Some(1));
+    assert!(
+        viewed.stderr.contains("no trace has a span that passes the filters"),
+        "{viewed}"
+    );
+    let viewed = run(&spool, &["view", "c", "--error"]).expect_success().stdout;
+    assert!(viewed.contains("1 other span of the trace did not pass"), "{viewed}");
+}

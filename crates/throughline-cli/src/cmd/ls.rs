@@ -6,7 +6,9 @@ use serde_json::json;
 use throughline_wire::terminal::escaped;
 
 use crate::exit::{Failure, print};
-use crate::store;
+use crate::filter::Filter;
+use crate::origin::Origins;
+use crate::store::{self, Stored};
 use crate::table::Table;
 use crate::terminal::{Style, Terminal};
 use crate::text::count;
@@ -19,7 +21,16 @@ use crate::trace::{self, Trace};
 /// spans, the name of its root, and its services. In the column of marks: ! errors, ? spans that their process did not live
 /// to end, > spans that are still open, ~ spans that wait for delivery to a backend. A last line says how many spans were
 /// lost, and why, if any were.
+///
+/// With filters a trace is listed when one of its spans passes all of them.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Fields of --json: traceId, name, startTimeUnixNano, durationNano, services, spans, errors, unfinished, open, pending.
+
+Examples:
+  throughline ls --since 10m --error
+  throughline ls --service shop --min-duration 100ms
+  throughline ls --attribute http.route=/cart --json")]
 pub struct Ls {
     /// How many traces at most
     #[arg(short, long, value_name = "N", default_value_t = 20)]
@@ -31,6 +42,9 @@ pub struct Ls {
 
     #[command(flatten)]
     zone: ZoneOption,
+
+    #[command(flatten)]
+    filter: Filter,
 }
 
 impl Ls {
@@ -38,9 +52,11 @@ impl Ls {
         let directory = store::directory(spool)?;
         let zone = self.zone.zone();
         let (spans, lost) = store::read(&directory, &zone);
-        let grouped = trace::group(spans);
+        let mut grouped = trace::group(spans);
         let ids: Vec<_> = grouped.keys().map(ToString::to_string).collect();
         let prefix = unique_prefix(&ids);
+        let mut origins = Origins::default();
+        grouped.retain(|_, spans| spans.iter().any(|span| passes(&self.filter, span, &mut origins)));
         let mut traces: Vec<_> = grouped.into_iter().map(|(id, spans)| Trace::new(id, spans)).collect();
         traces.sort_by_key(|trace| std::cmp::Reverse((trace.start, trace.id)));
         let total = traces.len();
@@ -49,7 +65,14 @@ impl Ls {
             return print(&traces.iter().map(json_line).collect::<String>());
         }
         if total == 0 {
-            return print(&(nothing(&directory) + &lost));
+            let nothing = match ids.is_empty() {
+                true => nothing(&directory),
+                false => format!(
+                    "None of {} has a span that passes the filters.\n",
+                    count(ids.len(), "trace")
+                ),
+            };
+            return print(&(nothing + &lost));
         }
         let mut out = table(&traces, prefix, &zone, Terminal::of_stdout());
         if total > traces.len() {
@@ -59,6 +82,10 @@ impl Ls {
         out.push_str(&lost);
         print(&out)
     }
+}
+
+fn passes(filter: &Filter, span: &Stored, origins: &mut Origins) -> bool {
+    filter.is_empty() || filter.matches(&span.view(), &span.service, &origins.of(&span.source))
 }
 
 /// How many digits tell all these ids apart, at least 8. They are sorted.

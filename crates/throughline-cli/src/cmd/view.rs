@@ -1,14 +1,17 @@
 //! `throughline view`: one trace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use throughline_wire::terminal::escaped;
 use throughline_wire::{TraceId, json};
 
 use crate::exit::{Failure, print};
+use crate::filter::Filter;
+use crate::origin::Origins;
 use crate::store::{self, Stored};
 use crate::terminal::Terminal;
+use crate::text::count;
 use crate::time::ZoneOption;
 use crate::trace::{self, Trace};
 use crate::waterfall;
@@ -21,7 +24,16 @@ const CANDIDATES: usize = 8;
 /// One line per span: the service where it changes and the name, as a tree; a bar to the scale of the whole trace; the
 /// duration. A mark in the first column tells of an error (!), a span that its process did not live to end (?), one
 /// that is still open (>), and one whose parent is not in this spool (^).
+///
+/// With filters only spans that pass all of them are shown, and their ancestors; `last` is then the newest trace with such
+/// a span.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  throughline view last
+  throughline view 4bf92f35 --attributes
+  throughline view last --service shop --error
+  throughline view last --json > trace.jsonl")]
 pub struct View {
     /// The trace's id or the beginning of it, as `throughline ls` shows it; `last` for the newest
     #[arg(value_name = "ID", value_parser = Wanted::parse)]
@@ -37,6 +49,9 @@ pub struct View {
 
     #[command(flatten)]
     zone: ZoneOption,
+
+    #[command(flatten)]
+    filter: Filter,
 }
 
 /// Which trace.
@@ -62,25 +77,90 @@ impl View {
     pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
         let directory = store::directory(spool)?;
         let zone = self.zone.zone();
-        let traces = trace::group(store::read(&directory, &zone).0);
-        let trace = choose(traces, &self.id).map_err(|(message, cure)| {
+        let mut traces = trace::group(store::read(&directory, &zone).0);
+        let mut chosen = Chosen::new(&self.filter);
+        if self.id == Wanted::Last {
+            traces.retain(|_, spans| spans.iter().any(|span| chosen.is(span)));
+        }
+        let trace = choose(traces, &self.id, !self.filter.is_empty()).map_err(|(message, cure)| {
             let directory = directory.display().to_string();
             Failure::new(format_args!("{message} in {}; {cure}", escaped(&directory)))
         })?;
+        let all = trace.spans.len();
+        let trace = chosen.with_ancestors(trace);
         if self.json {
             let mut line = String::new();
             json::write_request(&mut line, &trace.to_otlp())
                 .map_err(|error| Failure::new(format_args!("the trace cannot be written as JSON: {error}")))?;
             return print(&(line + "\n"));
         }
-        print(&waterfall::draw(&trace, Terminal::of_stdout(), &zone, self.attributes))
+        let mut out = waterfall::draw(&trace, Terminal::of_stdout(), &zone, self.attributes);
+        if all > trace.spans.len() {
+            let others = count(all - trace.spans.len(), "other span");
+            out.push_str(&format!("{others} of the trace did not pass the filters\n"));
+        }
+        print(&out)
+    }
+}
+
+/// The spans that a filter chooses.
+struct Chosen<'a> {
+    filter: &'a Filter,
+    origins: Origins,
+}
+
+impl<'a> Chosen<'a> {
+    fn new(filter: &'a Filter) -> Self {
+        Self {
+            filter,
+            origins: Origins::default(),
+        }
+    }
+
+    fn is(&mut self, span: &Stored) -> bool {
+        self.filter.is_empty() || {
+            let origin = self.origins.of(&span.source);
+            self.filter.matches(&span.view(), &span.service, &origin)
+        }
+    }
+
+    /// The trace with the chosen spans and all above them.
+    fn with_ancestors(&mut self, trace: Trace) -> Trace {
+        if self.filter.is_empty() {
+            return trace;
+        }
+        let by_id: HashMap<_, _> = (0..)
+            .zip(&trace.spans)
+            .filter_map(|(index, span)| Some((span.view().span_id()?, index)))
+            .collect();
+        let mut kept = HashSet::new();
+        for (index, span) in trace.spans.iter().enumerate() {
+            let mut next = self.is(span).then_some(index);
+            // Where the parents go in a circle it ends at the first that was kept before.
+            while let Some(index) = next.filter(|index| kept.insert(*index)) {
+                let parent = trace.spans[index].view().parent_span_id();
+                next = parent.and_then(|parent| by_id.get(&parent).copied());
+            }
+        }
+        let spans = (0..).zip(trace.spans).filter(|(index, _)| kept.contains(index));
+        Trace::new(trace.id, spans.map(|(_, span)| span).collect())
     }
 }
 
 /// The trace that is meant, or why there is none and what to do.
-fn choose(mut traces: BTreeMap<TraceId, Vec<Stored>>, wanted: &Wanted) -> Result<Trace, (String, &'static str)> {
+fn choose(
+    mut traces: BTreeMap<TraceId, Vec<Stored>>,
+    wanted: &Wanted,
+    is_filtered: bool,
+) -> Result<Trace, (String, &'static str)> {
     let id = match wanted {
-        Wanted::Last => newest(&traces).ok_or(("there are no traces".to_owned(), "`throughline demo` makes one"))?,
+        Wanted::Last => newest(&traces).ok_or_else(|| match is_filtered {
+            true => (
+                "no trace has a span that passes the filters".to_owned(),
+                "`throughline ls` lists the traces",
+            ),
+            false => ("there are no traces".to_owned(), "`throughline demo` makes one"),
+        })?,
         Wanted::Prefix(prefix) => only_one(traces.keys(), prefix)?,
     };
     Ok(Trace::new(id, traces.remove(&id).unwrap_or_default()))
