@@ -45,6 +45,8 @@ const REPORT: Duration = Duration::from_millis(200);
 /// failed and taken nothing for 3 seconds; the exit code is 1 if something is left for it then.
 #[derive(clap::Args)]
 #[command(after_help = "\
+Fields of --json: service, destinations, processes, spans, sinceUnixNano.
+
 Examples:
   throughline recover --list
   throughline recover --to http://localhost:4318
