@@ -6,4 +6,5 @@ pub mod ls;
 pub mod man;
 pub mod recover;
 pub mod run;
+pub mod stats;
 pub mod view;

@@ -1,14 +1,16 @@
 //! The `throughline` command: what it can do, and where each part lives.
 //!
-//! A command is a file in [`cmd`]. What they share: [`store`] reads the spool, [`filter`] chooses spans, [`origin`] tells whose
-//! they are, [`trace`] makes trees of spans, [`waterfall`] draws one with its [`details`], [`table`] draws lists, [`terminal`] knows the terminal, [`text`] and [`time`] write for people, [`exit`] ends.
+//! A command is a file in [`cmd`]. What they share: [`store`] reads the spool, [`input`] files too, [`filter`] chooses spans,
+//! [`origin`] tells whose they are, [`trace`] makes trees of spans, [`waterfall`] draws one with its [`details`], [`table`] draws lists, [`terminal`] knows the terminal, [`text`] and [`time`] write for people, [`exit`] ends.
 #![forbid(unsafe_code)]
 
 mod cmd;
 mod details;
 mod exit;
 mod filter;
+mod histogram;
 mod inherited;
+mod input;
 mod origin;
 mod redact;
 mod store;
@@ -45,13 +47,15 @@ Examples:
   throughline demo                     a small job over several processes, and its trace
   throughline run -- make test         trace a command
   throughline ls                       recent traces
-  throughline view last                the newest trace as a waterfall";
+  throughline view last                the newest trace as a waterfall
+  throughline stats                    how long spans take, and how often they fail";
 
 #[derive(Subcommand)]
 enum Command {
     Run(cmd::run::Run),
     Ls(cmd::ls::Ls),
     View(cmd::view::View),
+    Stats(cmd::stats::Stats),
     Recover(cmd::recover::Recover),
     Demo(cmd::demo::Demo),
     Completions(cmd::completions::Completions),
@@ -71,6 +75,7 @@ fn main() -> ExitCode {
         Command::Run(run) => run.execute(spool),
         Command::Ls(ls) => ls.execute(spool),
         Command::View(view) => view.execute(spool),
+        Command::Stats(stats) => stats.execute(spool),
         Command::Recover(recover) => recover.execute(spool),
         Command::Demo(demo) => demo.execute(spool),
         Command::Completions(completions) => completions.execute(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use throughline_spool::Source;
 use throughline_wire::any_value::KeyValues;
-use throughline_wire::request::{self, ResourceSpansView, ScopeSpans};
+use throughline_wire::request::{self, ResourceSpansView, ScopeSpans, ScopeSpansView};
 
 /// A service whose resource does not say its name, as the specification calls it.
 const UNKNOWN: &str = "unknown_service";
@@ -53,6 +53,16 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// Whether it is that of these spans.
+    fn is_of(&self, part: &ResourceSpansView<'_>, scope: &ScopeSpansView<'_>) -> bool {
+        *self.source.resource == *part.resource()
+            && *self.source.scope == *scope.scope()
+            && *self.source.schema_url == *part.schema_url()
+            && *self.source.scope_schema_url == *scope.schema_url()
+    }
+}
+
 /// The origins that were met so far, each once.
 #[derive(Debug, Default)]
 pub struct Origins {
@@ -70,6 +80,19 @@ impl Origins {
         let origin = known.or_insert_with(|| Arc::new(Origin::new(source.clone()))).clone();
         self.last = Some(origin.clone());
         origin
+    }
+
+    /// The origin of these spans of a request.
+    pub fn of_parts(&mut self, part: &ResourceSpansView<'_>, scope: &ScopeSpansView<'_>) -> Arc<Origin> {
+        match self.last.as_ref().filter(|last| last.is_of(part, scope)) {
+            Some(last) => last.clone(),
+            None => self.of(&Arc::new(Source {
+                resource: part.resource().into(),
+                schema_url: part.schema_url().into(),
+                scope: scope.scope().into(),
+                scope_schema_url: scope.schema_url().into(),
+            })),
+        }
     }
 }
 

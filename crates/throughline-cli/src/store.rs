@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use throughline_spool::{Contents, Dropped, ProcessReport, Reader, Source};
+use throughline_spool::{Contents, Dropped, ProcessReport, Reader, Source, StoredSpan};
 pub use throughline_spool::{Place, State};
 use throughline_wire::{SpanView, TraceId};
 
@@ -68,6 +68,15 @@ pub fn read(spool: &Path, zone: &Zone) -> (Vec<Stored>, String) {
 /// The spans of one trace.
 pub fn read_trace(spool: &Path, id: TraceId) -> Vec<Stored> {
     stored(Reader::new(spool).read_where(|span| SpanView::new(&span.body).trace_id() == Some(id)))
+}
+
+/// Shows each span of a spool, and keeps none.
+pub fn visit(spool: &Path, mut visit: impl FnMut(&StoredSpan)) {
+    let contents = Reader::new(spool).read_where(|span| {
+        visit(span);
+        false
+    });
+    contents.problems.iter().for_each(|problem| say(problem));
 }
 
 /// What there is in a spool, but for its spans.

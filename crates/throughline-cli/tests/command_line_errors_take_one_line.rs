@@ -22,6 +22,8 @@ fn wrong_arguments_are_named_in_one_line() {
         (&["ls", "--since", "yesterday"], "such as 10m"),
         (&["ls", "--attribute", "=x"], "KEY=VALUE"),
         (&["ls", "--name", ""], "cannot be empty"),
+        (&["stats", "--sort", "size"], "size"),
+        (&["stats", "--trace", "x"], "1 to 32 hexadecimal digits"),
         (&["view"], "<ID>"),
         (&["view", "xyz"], "1 to 32 hexadecimal digits"),
         (
@@ -134,6 +136,10 @@ fn help_names_every_command_and_option() {
             &["--json", "--attributes", "last", "--attribute", "Examples"],
         ),
         (
+            &["stats", "--help"],
+            &["--sort", "--json", "p99Nano", "0.4 %", "Filters", "Examples"],
+        ),
+        (
             &["demo", "--help"],
             &["--kill", "--keep", "OTEL_EXPORTER_OTLP_ENDPOINT", "64 MiB"],
         ),
@@ -185,7 +191,7 @@ fn manual_has_one_page_per_command() {
         .map(|page| page.unwrap().file_name().into_string().unwrap())
         .collect();
     pages.sort();
-    for command in ["", "-demo", "-ls", "-recover", "-run", "-view"] {
+    for command in ["", "-demo", "-ls", "-recover", "-run", "-stats", "-view"] {
         assert!(pages.contains(&format!("throughline{command}.1")), "{pages:?}");
     }
     assert!(!pages.iter().any(|page| page.contains("worker")), "{pages:?}");

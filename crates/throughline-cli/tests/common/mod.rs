@@ -19,6 +19,17 @@ pub fn run(spool: &Spool, arguments: &[&str]) -> Finished {
     throughline(spool, arguments).run().unwrap()
 }
 
+/// Runs it to its end, with this as its stdin.
+pub fn run_with_stdin(spool: &Spool, arguments: &[&str], stdin: impl AsRef<[u8]>) -> Finished {
+    let file = spool.home().join("stdin");
+    fs::write(&file, stdin).unwrap();
+    let redirected = Program::at("sh", spool)
+        .args(["-c", "exec \"$0\" \"$@\" < stdin", env!("CARGO_BIN_EXE_throughline")])
+        .args(arguments)
+        .current_dir(spool.home());
+    redirected.run().unwrap()
+}
+
 /// The spans of the newest trace, as `view last --json` prints them.
 pub fn spans(spool: &Spool) -> Vec<Value> {
     let viewed = run(spool, &["view", "last", "--json"]).expect_success();
