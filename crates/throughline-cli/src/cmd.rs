@@ -1,6 +1,7 @@
 //! The commands, one per file.
 
 pub mod completions;
+pub mod convert;
 pub mod demo;
 pub mod ls;
 pub mod man;

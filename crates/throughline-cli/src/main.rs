@@ -12,6 +12,9 @@ mod histogram;
 mod inherited;
 mod input;
 mod origin;
+mod otlp;
+mod output;
+mod plain_json;
 mod redact;
 mod store;
 mod table;
@@ -48,7 +51,9 @@ Examples:
   throughline run -- make test         trace a command
   throughline ls                       recent traces
   throughline view last                the newest trace as a waterfall
-  throughline stats                    how long spans take, and how often they fail";
+  throughline stats                    how long spans take, and how often they fail
+  throughline convert --to chrome -o trace.json
+                                       a file for ui.perfetto.dev";
 
 #[derive(Subcommand)]
 enum Command {
@@ -56,6 +61,7 @@ enum Command {
     Ls(cmd::ls::Ls),
     View(cmd::view::View),
     Stats(cmd::stats::Stats),
+    Convert(cmd::convert::Convert),
     Recover(cmd::recover::Recover),
     Demo(cmd::demo::Demo),
     Completions(cmd::completions::Completions),
@@ -76,6 +82,7 @@ fn main() -> ExitCode {
         Command::Ls(ls) => ls.execute(spool),
         Command::View(view) => view.execute(spool),
         Command::Stats(stats) => stats.execute(spool),
+        Command::Convert(convert) => convert.execute(spool),
         Command::Recover(recover) => recover.execute(spool),
         Command::Demo(demo) => demo.execute(spool),
         Command::Completions(completions) => completions.execute(),

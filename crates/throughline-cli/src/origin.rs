@@ -47,6 +47,12 @@ impl Origin {
         self.resource().resource_attributes()
     }
 
+    /// The scope.
+    pub fn scope(&self) -> ScopeSpansView<'_> {
+        let mut scopes = self.resource().scope_spans();
+        scopes.next().and_then(Result::ok).expect("it was written a moment ago")
+    }
+
     fn resource(&self) -> ResourceSpansView<'_> {
         let mut parts = request::resource_spans(&self.request);
         parts.next().and_then(Result::ok).expect("it was written a moment ago")
@@ -98,15 +104,16 @@ impl Origins {
 
 #[cfg(test)]
 mod tests {
-    use throughline_wire::{Value, encode_resource};
+    use throughline_wire::{Value, encode_resource, encode_scope};
 
     use super::*;
 
     #[test]
-    fn origin_tells_service_and_resource() {
+    fn origin_tells_service_resource_and_scope() {
         let resource = encode_resource(&[("service.name", Value::from("orders")), ("n", Value::I64(1))]);
         let source = Arc::new(Source {
             resource: resource.into(),
+            scope: encode_scope("shop", "1.2", &[] as &[(&str, Value<'_>)]).into(),
             ..Source::default()
         });
         let mut origins = Origins::default();
@@ -114,6 +121,8 @@ mod tests {
         assert!(Arc::ptr_eq(&origin, &origins.of(&source)));
         assert_eq!(&*origin.service, "orders");
         assert_eq!(origin.resource_attributes().count(), 2);
+        let scope = origin.scope();
+        assert_eq!((scope.scope_name(), scope.scope_version()), ("shop", "1.2"));
         assert_eq!(&*Origin::new(Source::default()).service, UNKNOWN);
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use throughline_spool::Source;
-use throughline_wire::{SpanId, StatusCode, TraceId, request, varint};
+use throughline_wire::{SpanId, StatusCode, TraceId};
 
+use crate::otlp::TracesData;
 use crate::store::{Place, State, Stored};
 
 /// The spans of one trace, as a forest in order of their starts.
@@ -98,31 +98,12 @@ impl Trace {
 
     /// The trace as an OTLP `TracesData` message.
     pub fn to_otlp(&self) -> Vec<u8> {
-        let mut sources: BTreeMap<&Source, Vec<u8>> = BTreeMap::new();
+        let mut data = TracesData::default();
         for span in &self.spans {
-            let spans = sources.entry(&span.source).or_default();
-            spans.push(request::SPAN_TAG);
-            varint::push(spans, span.body.len() as u64);
-            spans.extend_from_slice(&span.body);
+            data.add(&span.source, &span.body);
         }
-        let sources: Vec<_> = sources
-            .iter()
-            .map(|(source, spans)| (*source, [spans.as_slice()]))
-            .collect();
         let mut out = Vec::new();
-        // Sources are sorted by their resource first.
-        for group in sources.chunk_by(|(a, _), (b, _)| (&a.resource, &a.schema_url) == (&b.resource, &b.schema_url)) {
-            let scopes: Vec<_> = group
-                .iter()
-                .map(|(source, spans)| request::ScopeSpans {
-                    scope: &source.scope,
-                    schema_url: &source.scope_schema_url,
-                    spans,
-                })
-                .collect();
-            let (source, _) = group[0];
-            request::append_resource_spans(&mut out, &source.resource, &source.schema_url, &scopes);
-        }
+        data.take_into(&mut out);
         out
     }
 }
@@ -194,6 +175,7 @@ impl<'a> Rows<'a> {
 pub mod tests {
     use std::sync::Arc;
 
+    use throughline_spool::Source;
     use throughline_wire::encode::{self, tag};
 
     use super::*;

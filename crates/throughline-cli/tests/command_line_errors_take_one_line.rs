@@ -23,6 +23,8 @@ fn wrong_arguments_are_named_in_one_line() {
         (&["ls", "--attribute", "=x"], "KEY=VALUE"),
         (&["ls", "--name", ""], "cannot be empty"),
         (&["stats", "--sort", "size"], "size"),
+        (&["convert"], "--to"),
+        (&["convert", "--to", "zipkin"], "zipkin"),
         (&["stats", "--trace", "x"], "1 to 32 hexadecimal digits"),
         (&["view"], "<ID>"),
         (&["view", "xyz"], "1 to 32 hexadecimal digits"),
@@ -140,6 +142,19 @@ fn help_names_every_command_and_option() {
             &["--sort", "--json", "p99Nano", "0.4 %", "Filters", "Examples"],
         ),
         (
+            &["convert", "--help"],
+            &[
+                "otlp-json",
+                "otlp-protobuf",
+                "jaeger",
+                "chrome",
+                "folded",
+                "--output",
+                "Filters",
+                "Examples",
+            ],
+        ),
+        (
             &["demo", "--help"],
             &["--kill", "--keep", "OTEL_EXPORTER_OTLP_ENDPOINT", "64 MiB"],
         ),
@@ -191,7 +206,7 @@ fn manual_has_one_page_per_command() {
         .map(|page| page.unwrap().file_name().into_string().unwrap())
         .collect();
     pages.sort();
-    for command in ["", "-demo", "-ls", "-recover", "-run", "-stats", "-view"] {
+    for command in ["", "-convert", "-demo", "-ls", "-recover", "-run", "-stats", "-view"] {
         assert!(pages.contains(&format!("throughline{command}.1")), "{pages:?}");
     }
     assert!(!pages.iter().any(|page| page.contains("worker")), "{pages:?}");
