@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod convert;
 pub mod demo;
+pub mod follow;
 pub mod ls;
 pub mod man;
 pub mod recover;

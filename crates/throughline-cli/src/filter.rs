@@ -58,6 +58,11 @@ impl Filter {
             && self.since.or(self.until).is_none()
     }
 
+    /// Whether it chooses only spans that began at some time or later.
+    pub fn has_since(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Whether it chooses this span.
     pub fn matches(&self, span: &SpanView<'_>, service: &str, origin: &Origin) -> bool {
         let is_one_of = |patterns: &[Pattern], text: &str| {

@@ -51,6 +51,7 @@ Examples:
   throughline run -- make test         trace a command
   throughline ls                       recent traces
   throughline view last                the newest trace as a waterfall
+  throughline follow                   spans as they end
   throughline stats                    how long spans take, and how often they fail
   throughline convert --to chrome -o trace.json
                                        a file for ui.perfetto.dev";
@@ -60,6 +61,7 @@ enum Command {
     Run(cmd::run::Run),
     Ls(cmd::ls::Ls),
     View(cmd::view::View),
+    Follow(cmd::follow::Follow),
     Stats(cmd::stats::Stats),
     Convert(cmd::convert::Convert),
     Recover(cmd::recover::Recover),
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Command::Run(run) => run.execute(spool),
         Command::Ls(ls) => ls.execute(spool),
         Command::View(view) => view.execute(spool),
+        Command::Follow(follow) => follow.execute(spool),
         Command::Stats(stats) => stats.execute(spool),
         Command::Convert(convert) => convert.execute(spool),
         Command::Recover(recover) => recover.execute(spool),

@@ -68,7 +68,12 @@ impl Zone {
         moment.strip_prefix(&this_year).map(str::to_owned).unwrap_or(moment)
     }
 
-    /// The same with the zone: `2026-11-21 04:03:48 UTC`, `2026-11-21 05:03:48 +01:00`.
+    /// The time of day with milliseconds: `04:03:48.123`.
+    pub fn clock(&self, unix_nano: u64) -> String {
+        self.format(unix_nano, "%H:%M:%S%.3f")
+    }
+
+    /// A point in time with its zone: `2026-11-21 04:03:48 UTC`, `2026-11-21 05:03:48 +01:00`.
     pub fn moment_with_zone(&self, unix_nano: u64) -> String {
         let text = self.format(unix_nano, "%Y-%m-%d %H:%M:%S %:z");
         text.strip_suffix("+00:00")

@@ -142,6 +142,10 @@ fn help_names_every_command_and_option() {
             &["--sort", "--json", "p99Nano", "0.4 %", "Filters", "Examples"],
         ),
         (
+            &["follow", "--help"],
+            &["--json", "--since", "Ctrl-C", "Filters", "Examples"],
+        ),
+        (
             &["convert", "--help"],
             &[
                 "otlp-json",
@@ -206,7 +210,9 @@ fn manual_has_one_page_per_command() {
         .map(|page| page.unwrap().file_name().into_string().unwrap())
         .collect();
     pages.sort();
-    for command in ["", "-convert", "-demo", "-ls", "-recover", "-run", "-stats", "-view"] {
+    for command in [
+        "", "-convert", "-demo", "-follow", "-ls", "-recover", "-run", "-stats", "-view",
+    ] {
         assert!(pages.contains(&format!("throughline{command}.1")), "{pages:?}");
     }
     assert!(!pages.iter().any(|page| page.contains("worker")), "{pages:?}");

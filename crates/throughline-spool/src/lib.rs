@@ -39,7 +39,7 @@ pub use format::header::Signal;
 pub use format::manifest::{Destination, Identity, Manifest};
 pub use format::record::{Kind, MAX_BODY};
 pub use format::source::Source;
-pub use reader::{Contents, Place, ProcessReport, Reader, State, StoredSpan};
+pub use reader::{Contents, Follower, NewSpan, Place, ProcessReport, Reader, State, StoredSpan};
 pub use recorder::entered::{EnteredHandle, EnteredSpan, with_entered};
 pub use recorder::open::{LONGEST_TEXT, Notes, OpenSpan, Rare, Recording, Start, shortened};
 pub use recorder::own_thread::spawn_without_signals;

@@ -4,10 +4,13 @@
 //! too, and takes nothing on trust: records and slots are checked as `docs/spool-format.md` describes, and what cannot be
 //! read is said beside what can. Spans that were open when their process died are shown as they will be delivered.
 //!
+//! A [`Follower`] shows what comes, a look at a time.
+//!
 //! Directories of processes are read before the archive: what goes from the one to the other meanwhile is seen twice rather
 //! than not at all, and is known by its directory and generation.
 
 mod archived;
+mod follower;
 mod process;
 mod reading;
 
@@ -23,6 +26,7 @@ use crate::format::manifest::{Destination, Identity};
 use crate::format::source::Source;
 use crate::store::ledger::{Counts, Dropped};
 
+pub use follower::{Follower, NewSpan};
 use reading::Reading;
 
 /// Reads all spans of a user's spool.

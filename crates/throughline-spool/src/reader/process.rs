@@ -140,7 +140,7 @@ impl Reading<'_> {
 }
 
 /// Reads a slot of a living process until two looks show the same, so that no half of a change is taken.
-fn read_until_it_stays(file: &SharedFile, first: &[u8], number: usize) -> io::Result<Vec<u8>> {
+pub(super) fn read_until_it_stays(file: &SharedFile, first: &[u8], number: usize) -> io::Result<Vec<u8>> {
     let mut last = first.to_vec();
     for _ in 0..LOOKS {
         let mut again = vec![0; slot::LEN];

@@ -1,0 +1,247 @@
+//! `throughline follow`: spans as they come.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::stdio::stdout;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::pipe::register;
+use throughline_spool::{Follower, NewSpan};
+use throughline_wire::terminal::escaped;
+use throughline_wire::{SpanView, StatusCode, json};
+
+use crate::exit::{Failure, say};
+use crate::filter::Filter;
+use crate::inherited::Inherited;
+use crate::origin::Origins;
+use crate::otlp::TracesData;
+use crate::output::Output;
+use crate::store::{self, State};
+use crate::terminal::{Style, Terminal};
+use crate::text::fit;
+use crate::time::{Zone, ZoneOption, duration};
+
+/// How often it is looked what has come.
+const EVERY: Duration = Duration::from_millis(100);
+/// Columns of a service, and the digits of a trace id.
+const SERVICE: usize = 16;
+const DIGITS: usize = 8;
+
+/// Show spans as they end, of all programs that write into the spool.
+///
+/// One line per span: when it ended, the beginning of its trace id, its service, duration and name. A mark in the first
+/// column tells of an error (!), and of a span that its process did not live to end (?). A span that has been open for a
+/// second gets a line of its own (>), and another when it ends.
+///
+/// What is in the spool already is not shown, unless --since asks for it. Ends with Ctrl-C.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  throughline follow
+  throughline follow --service shop --min-duration 100ms
+  throughline follow --error --since 10m
+  throughline follow --json > traces.jsonl")]
+pub struct Follow {
+    /// Spans that have ended as OTLP/JSON: one TracesData per line
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    zone: ZoneOption,
+
+    #[command(flatten)]
+    filter: Filter,
+}
+
+impl Follow {
+    pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
+        let directory = store::directory(spool)?;
+        let end = End::new().map_err(|error| Failure::new(format_args!("signals cannot be caught: {error}")))?;
+        let mut output = Output::open(None)?;
+        let mut follower = match self.filter.has_since() {
+            true => Follower::from_the_beginning(&directory),
+            false => Follower::new(&directory),
+        };
+        let mut lines = Lines {
+            filter: &self.filter,
+            zone: self.zone.zone(),
+            terminal: Terminal::of_stdout(),
+            origins: Origins::default(),
+            data: self.json.then(TracesData::default),
+            text: String::new(),
+        };
+        let mut is_last = false;
+        let written = loop {
+            let mut added = Ok(());
+            let out = output.writer();
+            let problems = follower.look(&mut |new| {
+                if added.is_ok() {
+                    added = lines.add(new, out);
+                }
+            });
+            problems.iter().for_each(|problem| say(problem));
+            let written = added.and_then(|()| lines.write(out)).and_then(|()| out.flush());
+            if written.is_err() || is_last {
+                break written;
+            }
+            is_last = end.comes_within(EVERY);
+        };
+        output.finish(written).map(|()| 0)
+    }
+}
+
+/// What ends it: a signal, or that nobody reads any more.
+struct End {
+    /// Has something to read when a signal has come.
+    signals: OwnedFd,
+}
+
+impl End {
+    fn new() -> io::Result<Self> {
+        let (signals, to_tell) = pipe_with(PipeFlags::CLOEXEC)?;
+        for signal in [SIGINT, SIGTERM] {
+            // What our caller ignores (`nohup`, a shell's background job) stays ignored.
+            if !Inherited::get().ignores(signal) {
+                register(signal, to_tell.try_clone()?)?;
+            }
+        }
+        Ok(Self { signals })
+    }
+
+    fn comes_within(&self, time: Duration) -> bool {
+        let stdout = stdout();
+        let mut fds = [
+            PollFd::new(&self.signals, PollFlags::IN),
+            // Asks for errors only: a pipe whose reader has left, a terminal that was closed.
+            PollFd::new(&stdout, PollFlags::empty()),
+        ];
+        let time = Timespec::try_from(time).ok();
+        // Interrupted by a signal: the next look tells.
+        let _ = poll(&mut fds, time.as_ref());
+        fds.iter().any(|fd| !fd.revents().is_empty())
+    }
+}
+
+/// What is written for the spans that have come.
+struct Lines<'a> {
+    filter: &'a Filter,
+    zone: Zone,
+    terminal: Terminal,
+    origins: Origins,
+    /// With `--json`, what is not written yet.
+    data: Option<TracesData>,
+    text: String,
+}
+
+/// Text is written when there is so much of it, in bytes, and spans of JSON when there are so many.
+const TEXT: usize = 64 << 10;
+const SPANS: usize = 512;
+
+impl Lines<'_> {
+    fn add(&mut self, new: NewSpan<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let span = SpanView::new(new.body);
+        let origin = self.origins.of(new.source);
+        if !self.filter.matches(&span, &origin.service, &origin) {
+            return Ok(());
+        }
+        let is_full = match &mut self.data {
+            Some(data) => {
+                if new.state != State::Open {
+                    data.add(new.source, new.body);
+                }
+                data.spans() >= SPANS
+            }
+            None => {
+                let (style, line) = line(&span, new.state, &origin.service, &self.zone);
+                let line = self.terminal.cut(&line, self.terminal.columns);
+                self.text.push_str(&self.terminal.paint(style, &line));
+                self.text.push('\n');
+                self.text.len() >= TEXT
+            }
+        };
+        match is_full {
+            true => self.write(out),
+            false => Ok(()),
+        }
+    }
+
+    fn write(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(data) = self.data.as_mut().filter(|data| data.spans() > 0) {
+            let mut request = Vec::new();
+            data.take_into(&mut request);
+            json::write_request(&mut self.text, &request).map_err(io::Error::other)?;
+            self.text.push('\n');
+        }
+        let written = out.write_all(self.text.as_bytes());
+        self.text.clear();
+        written
+    }
+}
+
+fn line(span: &SpanView<'_>, state: State, service: &str, zone: &Zone) -> (Style, String) {
+    let (start, end) = (span.start_time_unix_nano(), span.end_time_unix_nano());
+    let (status, message) = span.status();
+    let (mark, style) = match state {
+        State::Open => ('>', Style::Faint),
+        State::Unfinished => ('?', Style::Warning),
+        State::Finished if status == StatusCode::Error => ('!', Style::Error),
+        State::Finished => (' ', Style::Plain),
+    };
+    let (time, took) = match state {
+        State::Open => (start, "open".to_owned()),
+        _ => (end, duration(end.saturating_sub(start))),
+    };
+    let trace = span.trace_id().map_or_else(String::new, |id| id.to_string());
+    let message = match message {
+        "" => String::new(),
+        _ => format!(": {}", escaped(message)),
+    };
+    let line = format!(
+        "{mark} {}  {:DIGITS$}  {}  {took:>9}  {}{message}",
+        zone.clock(time),
+        trace.get(..DIGITS).unwrap_or_default(),
+        fit(&escaped(service), SERVICE),
+        escaped(span.name()),
+    );
+    (style, line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::tests::span;
+
+    #[test]
+    fn lines_tell_how_a_span_ended() {
+        let zone = Zone::new(true);
+        let made = || span(1, "GET /\x1b", 0, 20);
+        for (made, state, expected) in [
+            (
+                made(),
+                State::Finished,
+                "  00:00:01.020  07070707  shop                20.0 ms  GET /\\u{1b}",
+            ),
+            (
+                made().error("no"),
+                State::Finished,
+                "! 00:00:01.020  07070707  shop                20.0 ms  GET /\\u{1b}: no",
+            ),
+            (
+                made(),
+                State::Unfinished,
+                "? 00:00:01.020  07070707  shop                20.0 ms  GET /\\u{1b}",
+            ),
+            (
+                made(),
+                State::Open,
+                "> 00:00:01.000  07070707  shop                   open  GET /\\u{1b}",
+            ),
+        ] {
+            assert_eq!(line(&made.0.view(), state, "shop", &zone).1, expected);
+        }
+    }
+}
