@@ -272,7 +272,9 @@ fn number<'a>(parser: &mut Parser<'a>) -> Option<Cow<'a, str>> {
 /// A whole number, which may be written as `5.0` or `1e2`.
 fn integer<T: TryFrom<i128>>(parser: &mut Parser<'_>) -> Option<T> {
     let text = number(parser).filter(|text| is_number(text))?;
-    T::try_from(exact(&text)?).ok()
+    // Times and counts are mere digits, and fit into 64 bits.
+    let plain = || text.parse::<u64>().ok().map(i128::from);
+    T::try_from(plain().or_else(|| exact(&text))?).ok()
 }
 
 /// The value of a number as JSON writes them, if it is whole. Not by a double, which would round it.
