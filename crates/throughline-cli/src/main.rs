@@ -59,6 +59,8 @@ Examples:
 #[derive(Subcommand)]
 enum Command {
     Run(cmd::run::Run),
+    Span(cmd::span::SpanCommand),
+    Inject(cmd::inject::Inject),
     Ls(cmd::ls::Ls),
     View(cmd::view::View),
     Follow(cmd::follow::Follow),
@@ -83,6 +85,8 @@ fn main() -> ExitCode {
         Command::Run(run) => run.execute(spool),
         Command::Ls(ls) => ls.execute(spool),
         Command::View(view) => view.execute(spool),
+        Command::Span(span) => span.execute(spool),
+        Command::Inject(inject) => inject.execute(),
         Command::Follow(follow) => follow.execute(spool),
         Command::Stats(stats) => stats.execute(spool),
         Command::Convert(convert) => convert.execute(spool),
