@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod convert;
 pub mod demo;
+pub mod diff;
 pub mod follow;
 pub mod inject;
 pub mod ls;

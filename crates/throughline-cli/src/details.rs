@@ -51,7 +51,8 @@ fn in_line(attributes: KeyValues<'_>) -> String {
     })
 }
 
-fn text(value: &AnyValueView<'_>, depth: usize) -> String {
+/// A value for people; `depth` counts the values around it.
+pub fn text(value: &AnyValueView<'_>, depth: usize) -> String {
     let joined = |parts: Vec<String>| parts.join(", ");
     match value {
         AnyValueView::Empty => "(empty)".to_owned(),

@@ -22,6 +22,7 @@ mod terminal;
 mod text;
 mod time;
 mod trace;
+mod wanted;
 mod waterfall;
 
 use std::path::PathBuf;
@@ -63,6 +64,7 @@ enum Command {
     Inject(cmd::inject::Inject),
     Ls(cmd::ls::Ls),
     View(cmd::view::View),
+    Diff(cmd::diff::Diff),
     Follow(cmd::follow::Follow),
     Stats(cmd::stats::Stats),
     Convert(cmd::convert::Convert),
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         Command::Run(run) => run.execute(spool),
         Command::Ls(ls) => ls.execute(spool),
         Command::View(view) => view.execute(spool),
+        Command::Diff(diff) => diff.execute(spool),
         Command::Span(span) => span.execute(spool),
         Command::Inject(inject) => inject.execute(),
         Command::Follow(follow) => follow.execute(spool),

@@ -32,6 +32,8 @@ fn wrong_arguments_are_named_in_one_line() {
         (&["span", "x", "--message", "y"], "add --status error"),
         (&["inject", "--parent", "y"], "expected a traceparent"),
         (&["inject", "--format", "xml"], "xml"),
+        (&["diff", "last"], "<B>"),
+        (&["diff", "last", "xyz"], "1 to 32 hexadecimal digits"),
         (&["stats", "--sort", "size"], "size"),
         (&["convert"], "--to"),
         (&["convert", "--to", "zipkin"], "zipkin"),

@@ -1,10 +1,10 @@
 //! `throughline view`: one trace.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
+use throughline_wire::json;
 use throughline_wire::terminal::escaped;
-use throughline_wire::{TraceId, json};
 
 use crate::exit::{Failure, print};
 use crate::filter::Filter;
@@ -14,10 +14,8 @@ use crate::terminal::Terminal;
 use crate::text::count;
 use crate::time::ZoneOption;
 use crate::trace::{self, Trace};
+use crate::wanted::Wanted;
 use crate::waterfall;
-
-/// Candidates that are listed when a prefix is ambiguous.
-const CANDIDATES: usize = 8;
 
 /// Show a trace as a waterfall.
 ///
@@ -54,35 +52,23 @@ pub struct View {
     filter: Filter,
 }
 
-/// Which trace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Wanted {
-    Last,
-    Prefix(String),
-}
-
-impl Wanted {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "last" => Ok(Self::Last),
-            _ if (1..=32).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
-                Ok(Self::Prefix(text.to_ascii_lowercase()))
-            }
-            _ => Err("a trace id is 1 to 32 hexadecimal digits, or `last`".to_owned()),
-        }
-    }
-}
-
 impl View {
     pub fn execute(self, spool: Option<PathBuf>) -> Result<u8, Failure> {
         let directory = store::directory(spool)?;
         let zone = self.zone.zone();
         let mut traces = trace::group(store::read(&directory, &zone).0);
         let mut chosen = Chosen::new(&self.filter);
-        if self.id == Wanted::Last {
+        if self.id == Wanted::Last && !self.filter.is_empty() {
             traces.retain(|_, spans| spans.iter().any(|span| chosen.is(span)));
         }
-        let trace = choose(traces, &self.id, !self.filter.is_empty()).map_err(|(message, cure)| {
+        let trace = self.id.choose(&traces).map_err(|(message, cure)| {
+            let (message, cure) = match self.id == Wanted::Last && !self.filter.is_empty() {
+                true => (
+                    "no trace has a span that passes the filters",
+                    "`throughline ls` lists the traces",
+                ),
+                false => (&*message, cure),
+            };
             let directory = directory.display().to_string();
             Failure::new(format_args!("{message} in {}; {cure}", escaped(&directory)))
         })?;
@@ -144,53 +130,5 @@ impl<'a> Chosen<'a> {
         }
         let spans = (0..).zip(trace.spans).filter(|(index, _)| kept.contains(index));
         Trace::new(trace.id, spans.map(|(_, span)| span).collect())
-    }
-}
-
-/// The trace that is meant, or why there is none and what to do.
-fn choose(
-    mut traces: BTreeMap<TraceId, Vec<Stored>>,
-    wanted: &Wanted,
-    is_filtered: bool,
-) -> Result<Trace, (String, &'static str)> {
-    let id = match wanted {
-        Wanted::Last => newest(&traces).ok_or_else(|| match is_filtered {
-            true => (
-                "no trace has a span that passes the filters".to_owned(),
-                "`throughline ls` lists the traces",
-            ),
-            false => ("there are no traces".to_owned(), "`throughline demo` makes one"),
-        })?,
-        Wanted::Prefix(prefix) => only_one(traces.keys(), prefix)?,
-    };
-    Ok(Trace::new(id, traces.remove(&id).unwrap_or_default()))
-}
-
-fn newest(traces: &BTreeMap<TraceId, Vec<Stored>>) -> Option<TraceId> {
-    let start = |spans: &[Stored]| spans.iter().map(|span| span.view().start_time_unix_nano()).min();
-    let newest = traces.iter().max_by_key(|(_, spans)| start(spans));
-    newest.map(|(id, _)| *id)
-}
-
-fn only_one<'a>(ids: impl Iterator<Item = &'a TraceId>, prefix: &str) -> Result<TraceId, (String, &'static str)> {
-    let found: Vec<_> = ids.filter(|id| id.to_string().starts_with(prefix)).collect();
-    match found[..] {
-        [id] => Ok(*id),
-        [] => Err((
-            format!("no trace id begins with '{prefix}'"),
-            "`throughline ls` lists the traces",
-        )),
-        _ => {
-            let mut listed: Vec<_> = found.iter().take(CANDIDATES).map(ToString::to_string).collect();
-            if found.len() > CANDIDATES {
-                listed.push(format!("and {} more", found.len() - CANDIDATES));
-            }
-            let message = format!(
-                "'{prefix}' is the beginning of {} trace ids ({})",
-                found.len(),
-                listed.join(", ")
-            );
-            Err((message, "give more digits"))
-        }
     }
 }
