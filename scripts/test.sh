@@ -37,6 +37,7 @@ main() {
       receivers_of_others
       tests
       interleavings
+      static_build
       with_nightly
       ;;
     1:quick)
@@ -68,6 +69,24 @@ missing() {
     exit 1
   fi
   echo "skipped: $2 ($1 is missing)" | tee -a "$notes/skipped"
+}
+
+# provided COMMAND PACKAGE...: the command is there, or becomes so by these packages of Debian where they can be installed.
+provided() {
+  local as_root=()
+  if have "$1"; then
+    return
+  fi
+  shift
+  [ "$(id -u)" = 0 ] || as_root=(sudo -n)
+  have apt-get && "${as_root[@]}" true 2>/dev/null || return 1
+  quietly "${as_root[@]}" apt-get update
+  quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"
+}
+
+# has_target TARGET: Rust's standard library for it is there.
+has_target() {
+  have rustup && quietly rustup target add "$1"
 }
 
 # quietly COMMAND...: what it says is shown when it fails only.
@@ -170,6 +189,20 @@ interleavings() {
   RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=../../target/loom noting cargo test --locked --release --lib loom
   cd ../..
   each_ran loom
+}
+
+static_build() {
+  step 'The command as one static program (musl)'
+  local target program what='the static build of the command'
+  target=$(uname -m)-unknown-linux-musl
+  has_target "$target" || { missing "Rust for $target" "$what"; return; }
+  provided musl-gcc musl-tools || { missing musl-gcc "$what"; return; }
+  cargo build --quiet --locked --package throughline-cli --target "$target"
+  program=${CARGO_TARGET_DIR:-target}/$target/debug/throughline
+  ldd "$program" 2>&1 | grep -E 'statically linked|not a dynamic executable'
+  # A thread, a mapped file, a fork and a flush: what a C library could do in a way of its own.
+  "$program" --spool "$notes/spool" run -- true
+  "$program" --spool "$notes/spool" ls | grep -w true
 }
 
 with_nightly() {
