@@ -38,6 +38,7 @@ main() {
       tests
       interleavings
       static_build
+      arm
       with_nightly
       ;;
     1:quick)
@@ -203,6 +204,27 @@ static_build() {
   # A thread, a mapped file, a fork and a flush: what a C library could do in a way of its own.
   "$program" --spool "$notes/spool" run -- true
   "$program" --spool "$notes/spool" ls | grep -w true
+}
+
+arm() {
+  step 'Formats, store and recorder on 64-bit ARM, emulated'
+  local target=aarch64-unknown-linux-gnu what='the tests on 64-bit ARM'
+  local filters=(format:: recorder:: store::)
+  has_target "$target" || { missing "Rust for $target" "$what"; return; }
+  provided aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross || { missing aarch64-linux-gnu-gcc "$what"; return; }
+  provided qemu-aarch64 qemu-user || { missing qemu-aarch64 "$what"; return; }
+  on_arm() {
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+      CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' \
+      noting cargo test --locked --target "$target" --lib "$@"
+  }
+  on_arm --package throughline-wire
+  # Not the programs in tests/: the emulator cannot start another program, nor go on in the child of one with threads.
+  on_arm --package throughline-spool -- "${filters[@]}" --skip power_cut::synced_records --skip walk::
+  each_ran "${filters[@]}"
+  # Kernels for servers have such pages. What is done page by page must not take them for smaller ones.
+  QEMU_PAGESIZE=65536 on_arm --package throughline-spool -- recorder:: store::segment store::stock
+  each_ran recorder::
 }
 
 with_nightly() {

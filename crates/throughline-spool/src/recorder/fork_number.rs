@@ -16,19 +16,20 @@ pub(crate) const NEVER: u32 = u32::MAX;
 /// Set in the second number while somebody waits.
 const WAITING: u32 = 1 << 31;
 
-#[repr(C, align(4096))]
+/// As long as it is aligned, so that nothing else is wiped along.
+#[repr(C)]
+#[cfg_attr(not(any(target_arch = "aarch64", target_arch = "powerpc64")), repr(align(4096)))]
+// The largest pages that kernels for these are built with.
+#[cfg_attr(any(target_arch = "aarch64", target_arch = "powerpc64"), repr(align(65536)))]
 struct Page {
     fork_number: AtomicU32,
     attention: AtomicU32,
-    /// Nothing else may be wiped along.
-    _rest: [u8; 4088],
 }
 
 /// Zero, so that it lies among the memory that is no part of the program's file: only that can be wiped.
 static PAGE: Page = Page {
     fork_number: AtomicU32::new(OFF),
     attention: AtomicU32::new(OFF),
-    _rest: [0; 4088],
 };
 
 /// The newest fork number of this process and its ancestors. Not wiped; 0: tracing was never switched on.
@@ -125,8 +126,8 @@ fn watch_forks() {
             libc::pthread_atfork(None, None, Some(in_child));
         }
         #[cfg(all(target_os = "linux", not(miri)))]
-        // SAFETY: the range is the whole of `PAGE`, which holds atomics and nothing else. Where its page is larger than that
-        // the call fails, and nothing is wiped; then the handler above is all there is.
+        // SAFETY: the range is the whole of `PAGE`, which holds atomics and nothing else. Where the kernel's pages are larger than
+        // that the call fails, and nothing is wiped; then the handler above is all there is.
         unsafe {
             let page = std::ptr::from_ref(&PAGE).cast_mut().cast();
             libc::madvise(page, size_of::<Page>(), libc::MADV_WIPEONFORK);

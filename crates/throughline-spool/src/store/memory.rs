@@ -81,7 +81,9 @@ impl Region {
     pub fn populate(&self, offset: usize, len: usize) {
         #[cfg(all(target_os = "linux", not(miri)))]
         {
-            let (start, end) = (offset & !4095, (offset + len).min(self.len));
+            // Pages are 4, 16 or 64 KiB on 64-bit ARM; the call refuses a range that begins within one.
+            let page = rustix::param::page_size();
+            let (start, end) = (offset & !(page - 1), (offset + len).min(self.len));
             // SAFETY: the range lies in the region, which is mapped or allocated for as long as `self` lives. To fault a page in
             // for writing changes nothing of what it holds.
             let _ = unsafe {
