@@ -39,6 +39,7 @@ main() {
       interleavings
       static_build
       arm
+      other_systems
       with_nightly
       ;;
     1:quick)
@@ -225,6 +226,24 @@ arm() {
   # Kernels for servers have such pages. What is done page by page must not take them for smaller ones.
   QEMU_PAGESIZE=65536 on_arm --package throughline-spool -- recorder:: store::segment store::stock
   each_ran recorder::
+}
+
+other_systems() {
+  step 'The types under macOS'
+  # Nothing is compiled to code or linked, so that empty files will do for what compilers of C and their SDKs would make.
+  printf '#!/bin/sh\nwhile [ $# -gt 0 ]; do [ "$1" != -o ] || : >"$2"; shift; done\n' >"$notes/no-compiler"
+  chmod +x "$notes/no-compiler"
+  local target
+  for target in aarch64-apple-darwin; do
+    has_target "$target" || { missing "Rust for $target" "the types of $target"; continue; }
+    (
+      export "CC_${target//-/_}=$notes/no-compiler" "AR_${target//-/_}=true" SDKROOT=/
+      local crate
+      for crate in throughline-spool throughline throughline-cli; do
+        cargo clippy --quiet --locked --package "$crate" --target "$target" -- --deny warnings
+      done
+    )
+  done
 }
 
 with_nightly() {

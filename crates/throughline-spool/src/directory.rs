@@ -25,8 +25,8 @@ mod rejected;
 mod root;
 
 pub use liveness::Life;
+pub(crate) use process::Owned;
 pub use process::ProcessDir;
-pub(crate) use process::{Owned, identity_of_this_process};
 pub use rejected::Rejected;
 pub use root::Root;
 

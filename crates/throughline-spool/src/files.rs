@@ -8,6 +8,7 @@ pub(crate) mod fake;
 pub(crate) mod os;
 
 use std::fmt::Debug;
+use std::fs::{FileType, OpenOptions};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -106,12 +107,35 @@ pub(crate) enum How {
     NewOrWrite,
 }
 
+impl How {
+    /// Sets what is to be done with the file.
+    pub(crate) fn set(self, options: &mut OpenOptions) -> &mut OpenOptions {
+        options.read(true);
+        match self {
+            Self::Read => options,
+            Self::Write => options.write(true),
+            Self::New => options.write(true).create_new(true),
+            Self::NewOrWrite => options.write(true).create(true).truncate(false),
+        }
+    }
+}
+
 /// What a directory's entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryKind {
     Directory,
     File,
     Other,
+}
+
+impl From<FileType> for EntryKind {
+    fn from(kind: FileType) -> Self {
+        match kind {
+            kind if kind.is_dir() => Self::Directory,
+            kind if kind.is_file() => Self::File,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// What is known of a file or directory.
@@ -124,19 +148,23 @@ pub(crate) struct Seen {
     pub len: u64,
     /// What it takes on disk, in bytes.
     pub occupied: u64,
+    /// Its owner's number; on a system without such numbers that of this process.
     pub user: u32,
-    /// Permission bits.
+    /// Permission bits; on a system without them those of what is private.
     pub mode: u32,
     pub modified: SystemTime,
 }
 
 /// What a file system can do, as far as its kind tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "no operating system has all of them")]
 pub(crate) enum FileSystem {
     /// Allocation and shared mappings are sound (ext4, xfs, overlay).
     Mappable,
     /// The same, in memory (tmpfs).
     MemoryBacked,
+    /// Of this machine alone, but not one to map (btrfs, zfs, APFS).
+    Local,
     /// Anything else.
     Other,
 }

@@ -11,11 +11,11 @@
 //! * `archive`: what dead processes leave ([`Archive`], [`Undelivered`]), in one bounded place for the whole root.
 //!
 //! Below them lie `format` (bytes and what they mean, without any I/O), `files` (every system call on a file) and `directory`
-//! (the user's [`Root`], and who lives). [`Reader`] shows everything and changes nothing.
+//! (the user's [`Root`], and who lives), on `platform` (what differs from system to system). [`Reader`] shows everything and changes nothing.
 //!
 //! This is the one crate of Throughline that holds unsafe code: the mapped memory (`store::{memory, segment, lease, crc,
 //! ledger}`), the handles that point into it (`recorder::{open, entered, thread, slot, slot_pool}`), what is never freed
-//! (`recorder::{recorder, scopes}`), the time stamp counter ([`tsc`]) and forks (`recorder::fork_number`). It knows nothing of
+//! (`recorder::{recorder, scopes}`), the time stamp counter ([`tsc`]), forks (`recorder::fork_number`) and calls of the system (`platform`). It knows nothing of
 //! tracers, clocks, exporters or configuration.
 
 mod archive;
@@ -29,6 +29,7 @@ mod format_tests;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod platform;
 mod reader;
 mod recorder;
 mod store;
@@ -39,6 +40,7 @@ pub use format::header::Signal;
 pub use format::manifest::{Destination, Identity, Manifest};
 pub use format::record::{Kind, MAX_BODY};
 pub use format::source::Source;
+pub use platform::{state_directory, write_to_stderr};
 pub use reader::{Contents, Follower, NewSpan, Place, ProcessReport, Reader, State, StoredSpan};
 pub use recorder::entered::{EnteredHandle, EnteredSpan, with_entered};
 pub use recorder::open::{LONGEST_TEXT, Notes, OpenSpan, Rare, Recording, Start, shortened};

@@ -60,10 +60,8 @@ fn write_line(text: &str) {
         let _ = catch_unwind(AssertUnwindSafe(|| handler(&escaped(text))));
         return;
     }
-    // One write, so that lines of several processes on one terminal do not mix. Not the standard library's stream: another
-    // thread of the process that this one was forked from may have held its lock, and then nobody would ever give it back.
-    let line = format!("throughline: {}\n", escaped(text));
-    let _ = rustix::io::write(rustix::stdio::stderr(), line.as_bytes());
+    // One write, so that lines of several processes on one terminal do not mix.
+    throughline_spool::write_to_stderr(format!("throughline: {}\n", escaped(text)).as_bytes());
 }
 
 #[cfg(test)]

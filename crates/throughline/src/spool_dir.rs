@@ -2,14 +2,9 @@
 
 use std::path::PathBuf;
 
-/// `$XDG_STATE_HOME/throughline`, or `~/.local/state/throughline` (XDG Base Directory Specification).
+/// `$XDG_STATE_HOME/throughline`, or `~/.local/state/throughline` (XDG Base Directory Specification); on Windows
+/// `%LOCALAPPDATA%\throughline`.
 #[must_use]
 pub fn default_spool_dir() -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
-    Some(state.join("throughline"))
+    Some(throughline_spool::state_directory()?.join("throughline"))
 }

@@ -16,6 +16,7 @@ use crate::format::header::{HEADER_LEN, UNIT};
 use crate::format::manifest::Manifest;
 use crate::format::record::{Kind as RecordKind, read_u32};
 use crate::format::recovery::{self, Segments};
+use crate::platform;
 use crate::store::ledger::{Counts, Dropped};
 use crate::store::{LEDGER, SEGMENTS, segments_name};
 
@@ -100,8 +101,7 @@ impl<'l, 'a> Intake<'l, 'a> {
         }
         if !self.started().has_slots {
             // Those of another boot are what happened to be written back: they are void.
-            let asker = crate::directory::identity_of_this_process();
-            if self.manifest.owner.boot_id == asker.boot_id {
+            if platform::is_this_boot(&self.manifest.owner.boot_id) {
                 self.close_open_spans()?;
             }
         }

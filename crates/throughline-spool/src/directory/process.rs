@@ -7,8 +7,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::liveness::{self, Facts, Life, Lock, Process};
 use super::{LOCK, LONGEST_FILE, MANIFEST, NEW, time_name};
-use crate::files::{self, EntryKind, FileSystem, How, SharedFile, SharedFiles, random_name};
-use crate::format::manifest::{Identity, Manifest};
+use crate::files::{self, EntryKind, FileSystem, Files, How, SharedFile, SharedFiles, random_name};
+use crate::format::manifest::Manifest;
+use crate::platform;
 
 /// The directory of this process; its lock is held until this is dropped or the process ends.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(crate) struct Owned {
 impl Owned {
     pub fn create(root: &Path, files: &SharedFiles, manifest: &mut Manifest) -> io::Result<Self> {
         let created = files.now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        manifest.owner = identity_of_this_process();
+        manifest.owner = platform::identity();
         manifest.created_unix_nano = created.as_nanos() as u64;
         let time = time_name(manifest.created_unix_nano);
         let name = format!("{time}-{}-{}", manifest.owner.pid, random_name()?);
@@ -30,15 +31,20 @@ impl Owned {
         manifest.directory = name;
         files.create_dir(&aside)?;
         let make = || -> io::Result<SharedFile> {
-            let lock = files.open(&aside.join(LOCK), How::New)?;
-            lock.try_lock()?;
+            let lock = match platform::RENAMES_DIRECTORIES_IN_USE {
+                true => Some(new_lock(&**files, &aside)?),
+                false => None,
+            };
             let file = files.open(&aside.join(MANIFEST), How::New)?;
             file.write_at(&manifest.to_bytes(), 0)?;
             if manifest.synced {
                 file.sync()?;
                 files.sync_dir(&aside)?;
             }
+            drop(file);
             files.rename(&aside, &path)?;
+            // Until it has its lock, that the process is there is what others see.
+            let lock = lock.map_or_else(|| new_lock(&**files, &path), Ok)?;
             if manifest.synced {
                 files.sync_dir(root)?;
             }
@@ -151,9 +157,11 @@ impl ProcessDir {
                 Ok(false) => Lock::Held,
                 Err(_) => Lock::Unknown,
             },
-            process: owner.as_ref().map_or(Process::Unknown, |owner| process(owner.pid)),
+            process: owner
+                .as_ref()
+                .map_or(Process::Unknown, |owner| platform::process(owner.pid)),
             owner,
-            asker: identity_of_this_process(),
+            asker: platform::identity(),
             is_local: self.files.file_system(&self.path) != FileSystem::Other,
             free_for,
         }
@@ -191,73 +199,11 @@ impl ProcessDir {
     }
 }
 
-/// Who this process is, as far as the system tells.
-pub(crate) fn identity_of_this_process() -> Identity {
-    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let pid = std::process::id();
-    Identity {
-        pid,
-        // Of `self`, not of the number: in a PID namespace without a /proc of its own the number is another process's.
-        start_time: start_time(&text("/proc/self/stat")).unwrap_or_default(),
-        pid_namespace: pid_namespace(),
-        boot_id: text("/proc/sys/kernel/random/boot_id").trim().into(),
-    }
-}
-
-fn pid_namespace() -> u64 {
-    #[cfg(target_os = "linux")]
-    {
-        use std::os::unix::fs::MetadataExt;
-        std::fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
-    }
-    #[cfg(not(target_os = "linux"))]
-    0
-}
-
-/// What the system says of a process id in our PID namespace.
-fn process(pid: u32) -> Process {
-    let Some(id) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
-        return Process::Unknown;
-    };
-    // Miri has no other processes, and no signals.
-    if cfg!(miri) {
-        return if pid == std::process::id() {
-            Process::There(None)
-        } else {
-            Process::Gone
-        };
-    }
-    // Asked by a signal that is none: /proc may hide processes, or show those of another namespace.
-    match rustix::process::test_kill_process(id) {
-        Err(rustix::io::Errno::SRCH) => Process::Gone,
-        Ok(()) | Err(rustix::io::Errno::PERM) => {
-            let is_ours = std::fs::read_link("/proc/self")
-                .is_ok_and(|name| name.to_str().and_then(|name| name.parse().ok()) == Some(std::process::id()));
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
-            match stat.filter(|_| is_ours) {
-                Some(stat) if has_ended(&stat) => Process::Gone,
-                stat => Process::There(stat.and_then(|stat| start_time(&stat))),
-            }
-        }
-        Err(_) => Process::Unknown,
-    }
-}
-
-/// When a process started, in clock ticks since boot (proc(5), field 22 of `stat`).
-fn start_time(stat: &str) -> Option<u64> {
-    field(stat, 22)?.parse().ok()
-}
-
-/// Whether a process is over, and only nobody has waited for it yet: a container without an init process may never do that. Where
-/// only its first thread has ended, the others are counted (fields 3 and 20).
-fn has_ended(stat: &str) -> bool {
-    matches!(field(stat, 3), Some("Z" | "X")) && matches!(field(stat, 20), Some("0" | "1"))
-}
-
-/// A field by its number in proc(5), from 3.
-fn field(stat: &str, number: usize) -> Option<&str> {
-    // The second field is the command's name in parentheses, which may hold anything, parentheses too.
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(number - 3)
+/// The lock of a directory that has none yet, taken.
+fn new_lock(files: &dyn Files, directory: &Path) -> io::Result<SharedFile> {
+    let lock = files.open(&directory.join(LOCK), How::New)?;
+    lock.try_lock()?;
+    Ok(lock)
 }
 
 #[cfg(test)]
@@ -283,31 +229,6 @@ mod tests {
         assert!(me.start_time > 0 && me.pid_namespace > 0 && !me.boot_id.is_empty());
         drop(owned);
         assert_eq!(directory.life(), Life::Living, "its host closed the descriptor");
-    }
-
-    #[test]
-    fn process_that_nobody_has_waited_for_has_ended() {
-        let (_directory, root) = root();
-        let mut manifest = manifest(0);
-        drop(root.create_process(&mut manifest).expect("it can be made"));
-        let mut child = std::process::Command::new("true").spawn().expect("it starts");
-        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("nobody has waited");
-        while field(&stat(), 3) != Some("Z") {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        assert_eq!(process(child.id()), Process::Gone);
-        child.wait().expect("it ends");
-        for (state, threads, expected) in [
-            ("R", 1, false),
-            ("S", 1, false),
-            ("Z", 1, true),
-            ("Z", 3, false),
-            ("X", 0, true),
-        ] {
-            let stat = format!("7 (a) Z) {state} 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 {threads} 0 99 0");
-            assert_eq!((has_ended(&stat), start_time(&stat)), (expected, Some(99)), "{stat}");
-        }
-        assert!(!has_ended("") && !has_ended("7 (x"));
     }
 
     #[test]

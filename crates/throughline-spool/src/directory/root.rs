@@ -1,14 +1,13 @@
 //! The user's spool: the directory that all processes share.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::process::Owned;
 use super::{ARCHIVE, ProcessDir, is_process_name};
 use crate::files::{self, EntryKind, How, SharedFiles};
 use crate::format::manifest::Manifest;
+use crate::platform;
 
 const KEY: &str = "key";
 
@@ -28,7 +27,7 @@ impl Root {
     /// private first, when it is empty or a spool; else that is an error.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        let made = platform::create_dir(&path, true);
         // A file of that name: what it is says more than that it exists.
         made.or_else(|error| match path.exists() {
             true => Ok(()),
@@ -41,7 +40,7 @@ impl Root {
                     "others may enter it, and it holds what is no spool's: name a directory of its own, or make it private",
                 ));
             }
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
+            platform::make_private(&path)?;
         }
         Ok(root)
     }
@@ -63,7 +62,7 @@ impl Root {
         if seen.kind != EntryKind::Directory {
             return Err(io::Error::other("it is no directory"));
         }
-        let me = rustix::process::geteuid().as_raw();
+        let me = platform::user();
         // Miri says that it is another user than that of the files.
         if seen.user != me && !cfg!(miri) {
             return Err(io::Error::other(format!(
@@ -164,7 +163,8 @@ impl Root {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::MetadataExt;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     #[test]
     fn key_is_made_once_and_read_ever_after() {

@@ -1,15 +1,13 @@
 //! The file layer of the operating system.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
-
 use super::{EntryKind, FileHandle, FileSystem, Files, How, Seen, SharedFile, SharedFiles};
+use crate::platform;
 use crate::store::memory::Region;
 
 /// The operating system's files.
@@ -27,22 +25,21 @@ struct OsFiles;
 #[derive(Debug)]
 struct OsFile {
     file: ManuallyDrop<File>,
-    /// Device and inode.
+    /// What tells it from all others of the machine.
     identity: (u64, u64),
 }
 
 impl OsFile {
-    fn new(file: File, seen: &fs::Metadata) -> Self {
+    fn new(file: File, seen: &Seen) -> Self {
         Self {
             file: ManuallyDrop::new(file),
-            identity: (seen.dev(), seen.ino()),
+            identity: seen.file,
         }
     }
 
     /// The file, if the descriptor still is one of it.
     fn file(&self) -> io::Result<&File> {
-        let seen = self.file.metadata()?;
-        if (seen.dev(), seen.ino()) == self.identity {
+        if platform::identity_of(&self.file)? == self.identity {
             Ok(&self.file)
         } else {
             Err(io::Error::other("somebody has closed the descriptor of this file"))
@@ -61,17 +58,13 @@ impl Drop for OsFile {
 
 impl Files for OsFiles {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        DirBuilder::new().mode(0o700).create(path)
+        platform::create_dir(path, false)
     }
 
     fn entries(&self, directory: &Path, visit: &mut dyn FnMut(&str, EntryKind) -> bool) -> io::Result<()> {
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
-            let kind = match entry.file_type() {
-                Ok(kind) if kind.is_dir() => EntryKind::Directory,
-                Ok(kind) if kind.is_file() => EntryKind::File,
-                _ => EntryKind::Other,
-            };
+            let kind = entry.file_type().map_or(EntryKind::Other, EntryKind::from);
             // Names of ours are ASCII; others are none of our business.
             if let Some(name) = entry.file_name().to_str() {
                 if !visit(name, kind) {
@@ -83,26 +76,14 @@ impl Files for OsFiles {
     }
 
     fn open(&self, path: &Path, how: How) -> io::Result<SharedFile> {
-        let mut options = OpenOptions::new();
-        options.read(true).mode(0o600);
-        match how {
-            How::Read => &mut options,
-            How::Write => options.write(true),
-            How::New => options.write(true).create_new(true),
-            How::NewOrWrite => options.write(true).create(true).truncate(false),
-        };
-        // Not blocking: a FIFO of this name would wait for a writer.
-        let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // Miri does not know it, and has no FIFOs.
-        let flags = if cfg!(miri) { flags } else { flags | OFlags::NONBLOCK };
-        let file = options.custom_flags(flags.bits() as i32).open(path)?;
-        let seen = file.metadata()?;
+        let file = platform::open(path, how)?;
+        let seen = platform::look_at(&file)?;
         if how != How::New {
-            if !seen.is_file() {
+            if seen.kind != EntryKind::File {
                 return Err(io::Error::other("it is no regular file"));
             }
-            if seen.uid() != rustix::process::geteuid().as_raw() && !cfg!(miri) {
-                return Err(io::Error::other(format!("it belongs to user {}", seen.uid())));
+            if seen.user != platform::user() && !cfg!(miri) {
+                return Err(io::Error::other(format!("it belongs to user {}", seen.user)));
             }
         }
         Ok(Arc::new(OsFile::new(file, &seen)))
@@ -125,54 +106,31 @@ impl Files for OsFiles {
     }
 
     fn look(&self, path: &Path) -> io::Result<Seen> {
-        Ok(seen(&fs::symlink_metadata(path)?))
+        platform::look(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        platform::sync_dir(path)
     }
 
     fn file_system(&self, path: &Path) -> FileSystem {
-        #[cfg(all(target_os = "linux", not(miri)))]
-        {
-            const EXT: u64 = 0xEF53;
-            const XFS: u64 = 0x5846_5342;
-            const TMPFS: u64 = 0x0102_1994;
-            const OVERLAY: u64 = 0x794c_7630;
-            match rustix::fs::statfs(path).map(|stat| stat.f_type as u64) {
-                Ok(EXT | XFS | OVERLAY) => FileSystem::Mappable,
-                Ok(TMPFS) => FileSystem::MemoryBacked,
-                _ => FileSystem::Other,
-            }
-        }
-        #[cfg(not(all(target_os = "linux", not(miri))))]
-        {
-            let _ = path;
-            FileSystem::Other
-        }
+        platform::file_system(path)
     }
 }
 
 impl FileHandle for OsFile {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        self.file()?.read_at(buffer, at)
+        platform::read_at(self.file()?, buffer, at)
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
         check_file_size(at + bytes.len() as u64)?;
-        self.file()?.write_all_at(bytes, at)
+        platform::write_all_at(self.file()?, bytes, at)
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
         check_file_size(len)?;
-        if cfg!(miri) {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        match rustix::fs::fallocate(self.file()?, FallocateFlags::empty(), 0, len) {
-            Ok(()) => Ok(()),
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
-            Err(error) => Err(error.into()),
-        }
+        platform::allocate(self.file()?, len)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
@@ -185,19 +143,15 @@ impl FileHandle for OsFile {
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        match rustix::fs::flock(self.file()?, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(true),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        platform::try_lock(self.file()?)
     }
 
     fn unlock(&self) -> io::Result<()> {
-        Ok(rustix::fs::flock(self.file()?, FlockOperation::Unlock)?)
+        platform::unlock(self.file()?)
     }
 
     fn look(&self) -> io::Result<Seen> {
-        Ok(seen(&self.file.metadata()?))
+        platform::look_at(&self.file)
     }
 
     fn map(&self, len: usize) -> io::Result<Region> {
@@ -205,31 +159,9 @@ impl FileHandle for OsFile {
     }
 }
 
-fn seen(metadata: &fs::Metadata) -> Seen {
-    let kind = match metadata.file_type() {
-        kind if kind.is_dir() => EntryKind::Directory,
-        kind if kind.is_file() => EntryKind::File,
-        _ => EntryKind::Other,
-    };
-    Seen {
-        kind,
-        file: (metadata.dev(), metadata.ino()),
-        len: metadata.len(),
-        occupied: metadata.blocks() * 512,
-        user: metadata.uid(),
-        mode: metadata.mode() & 0o7777,
-        modified: metadata.modified().unwrap_or(std::time::UNIX_EPOCH),
-    }
-}
-
 /// A file beyond `ulimit -f` would raise SIGXFSZ, which ends the host: the limit is asked first.
 fn check_file_size(end: u64) -> io::Result<()> {
-    // Miri does not know it.
-    if cfg!(miri) {
-        return Ok(());
-    }
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-    match limit {
+    match platform::file_size_limit() {
         Some(limit) if end > limit => Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
             format!("the limit for the size of a file (ulimit -f) is {limit} bytes"),
@@ -249,7 +181,7 @@ mod tests {
         let file = File::create(&path).expect("it can be made");
         // As a child has it that was forked while the lock was held.
         let _copy = file.try_clone().expect("it can be copied");
-        let seen = file.metadata().expect("it is open");
+        let seen = platform::look_at(&file).expect("it is open");
         let lock = OsFile::new(file, &seen);
         let other = files().open(&path, How::Write).expect("it is there");
         assert!(lock.try_lock().expect("it can be asked"));

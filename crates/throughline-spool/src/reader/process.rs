@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::io;
 
-use crate::directory::{LONGEST_FILE, Life, ProcessDir, SLOTS, identity_of_this_process};
+use crate::directory::{LONGEST_FILE, Life, ProcessDir, SLOTS};
 use crate::files::{How, SharedFile, read_all, read_full};
 use crate::format::header::UNIT;
 use crate::format::manifest::Manifest;
 use crate::format::recovery::{self, Segments};
 use crate::format::slot;
+use crate::platform;
 use crate::store::ledger::Counts;
 use crate::store::{LEDGER, SEGMENTS};
 
@@ -50,8 +51,7 @@ impl Reading<'_> {
             report.dropped = Counts::from_bytes(&directory.read(LEDGER).unwrap_or_default()).dropped();
         }
         // Slots of another boot are what happened to be written back.
-        let is_this_boot = manifest.owner.boot_id == identity_of_this_process().boot_id;
-        if life == Life::Living || is_this_boot {
+        if life == Life::Living || platform::is_this_boot(&manifest.owner.boot_id) {
             self.read_slots(directory, life)?;
         }
         // After the slots: a span that ends meanwhile is seen twice rather than not at all.

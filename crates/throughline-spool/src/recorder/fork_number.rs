@@ -6,8 +6,11 @@
 //!
 //! Both lie in a page that the kernel wipes in every child, also where `fork` handlers do not run (`_Fork`, a raw `clone`).
 
+use std::ptr::NonNull;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::platform;
 
 /// Tracing is off, or this is a forked child that has not found out yet.
 pub(crate) const OFF: u32 = 0;
@@ -119,20 +122,9 @@ fn watch_forks() {
 
     static WATCH: Once = Once::new();
     WATCH.call_once(|| {
-        // Miri has no fork.
-        #[cfg(all(unix, not(miri)))]
-        // SAFETY: `in_child` is async-signal-safe and lives as long as the program.
-        unsafe {
-            libc::pthread_atfork(None, None, Some(in_child));
-        }
-        #[cfg(all(target_os = "linux", not(miri)))]
-        // SAFETY: the range is the whole of `PAGE`, which holds atomics and nothing else. Where the kernel's pages are larger than
-        // that the call fails, and nothing is wiped; then the handler above is all there is.
-        unsafe {
-            let page = std::ptr::from_ref(&PAGE).cast_mut().cast();
-            libc::madvise(page, size_of::<Page>(), libc::MADV_WIPEONFORK);
-        }
-        #[cfg(any(not(unix), miri))]
-        let _ = in_child;
+        platform::call_in_children(in_child);
+        // SAFETY: the range is the whole of `PAGE`, which holds atomics and nothing else, and lies among the program's zeroed
+        // memory; where nothing is wiped, the handler above is all there is.
+        unsafe { platform::wipe_in_children(NonNull::from(&PAGE).cast(), size_of::<Page>()) };
     });
 }

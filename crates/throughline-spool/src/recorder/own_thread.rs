@@ -3,6 +3,8 @@
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
+use crate::platform;
+
 /// Starts a thread that takes none of the program's signals: one that waits for them (`sigwait`, a handler that counts on its
 /// own thread) gets all of them, as it would without this thread.
 ///
@@ -13,44 +15,8 @@ pub fn spawn_without_signals<T: Send + 'static>(
     builder: Builder,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    // A thread begins with the mask of the one that starts it: there is no moment at which it takes a signal.
-    let before = block_all();
-    let spawned = builder.spawn(work);
-    if let Some(before) = before {
-        restore(&before);
-    }
-    spawned
+    platform::without_signals(|| builder.spawn(work))
 }
-
-#[cfg(not(miri))]
-fn block_all() -> Option<libc::sigset_t> {
-    // SAFETY: a `sigset_t` is plain data, which `sigfillset` and `pthread_sigmask` fill; the pointers are valid for the calls.
-    unsafe {
-        let (mut all, mut before) = (std::mem::zeroed(), std::mem::zeroed());
-        libc::sigfillset(&raw mut all);
-        // Those of a fault are raised by the thread that makes it, and are the host's to handle.
-        for signal in [libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGSEGV] {
-            libc::sigdelset(&raw mut all, signal);
-        }
-        (libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) == 0).then_some(before)
-    }
-}
-
-#[cfg(not(miri))]
-fn restore(before: &libc::sigset_t) {
-    // SAFETY: the pointer is valid for the call; the set was the thread's own before.
-    let restored = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, std::ptr::null_mut()) };
-    debug_assert_eq!(restored, 0, "a mask that was in force is valid");
-}
-
-/// Miri has no signals.
-#[cfg(miri)]
-fn block_all() -> Option<()> {
-    None
-}
-
-#[cfg(miri)]
-fn restore((): &()) {}
 
 #[cfg(all(test, target_os = "linux", not(miri)))]
 mod tests {

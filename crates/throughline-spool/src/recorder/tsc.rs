@@ -5,9 +5,8 @@
 /// True on x86-64 when the processor says so and the kernel itself keeps time by it.
 #[must_use]
 pub fn is_invariant() -> bool {
-    #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     {
-        const SOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
         #[allow(
             unused_unsafe,
             reason = "safe in newer versions of Rust than the oldest supported one"
@@ -17,10 +16,9 @@ pub fn is_invariant() -> bool {
         // Leaf 0x8000_0007, EDX bit 8: invariant TSC.
         let has_leaf = cpuid(0x8000_0000).eax >= 0x8000_0007;
         let is_promised = has_leaf && cpuid(0x8000_0007).edx & (1 << 8) != 0;
-        let source = std::fs::read_to_string(SOURCE).unwrap_or_default();
-        is_promised && matches!(source.trim(), "tsc" | "kvm-clock" | "hyperv_clocksource_tsc_page")
+        is_promised && crate::platform::keeps_time_by_tsc()
     }
-    #[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(miri))))]
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     false
 }
 

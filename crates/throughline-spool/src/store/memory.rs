@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io;
 use std::ptr::NonNull;
 
+use crate::platform;
+
 /// A fixed range of memory that stays where it is until it is dropped.
 ///
 /// It hands out a raw pointer only: other processes may map the same file, so no reference to its bytes may live while
@@ -79,35 +81,21 @@ impl Region {
     ///
     /// An error means only that those faults come later.
     pub fn populate(&self, offset: usize, len: usize) {
-        #[cfg(all(target_os = "linux", not(miri)))]
-        {
-            // Pages are 4, 16 or 64 KiB on 64-bit ARM; the call refuses a range that begins within one.
-            let page = rustix::param::page_size();
-            let (start, end) = (offset & !(page - 1), (offset + len).min(self.len));
-            // SAFETY: the range lies in the region, which is mapped or allocated for as long as `self` lives. To fault a page in
-            // for writing changes nothing of what it holds.
-            let _ = unsafe {
-                let base = self.base.as_ptr().add(start).cast();
-                rustix::mm::madvise(base, end - start, rustix::mm::Advice::LinuxPopulateWrite)
-            };
-        }
-        #[cfg(not(all(target_os = "linux", not(miri))))]
-        let _ = (offset, len);
+        let end = (offset + len).min(self.len);
+        assert!(offset <= end, "a range of the region");
+        // SAFETY: the range lies in the region, which is mapped or allocated for as long as `self` lives, in whole pages but for the
+        // last.
+        unsafe { platform::populate(self.base, offset, end) };
     }
 
     /// Gives the pages of a range back to the kernel. The file keeps what they hold.
     ///
     /// Memory that is no file stays as it is.
     pub fn release(&self, offset: usize, len: usize) {
-        #[cfg(target_os = "linux")]
         if let Backing::Mapped(map) = &self.backing {
             assert!(offset + len <= self.len, "a range of the region");
-            // SAFETY: the mapping is shared and of a file, so that its content is in the file and comes back with the next
-            // access; nothing is lost.
-            let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, len) };
+            platform::release(map, offset, len);
         }
-        #[cfg(not(target_os = "linux"))]
-        let _ = (offset, len);
     }
 }
 

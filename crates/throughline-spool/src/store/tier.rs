@@ -24,7 +24,7 @@ impl Tier {
     pub(crate) fn of(file_system: FileSystem) -> Self {
         match file_system {
             FileSystem::Mappable | FileSystem::MemoryBacked => Self::Mapped,
-            FileSystem::Other => Self::Written,
+            FileSystem::Local | FileSystem::Other => Self::Written,
         }
     }
 

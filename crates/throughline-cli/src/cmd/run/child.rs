@@ -16,8 +16,8 @@ use std::sync::atomic::AtomicBool;
 use fork::{Fork, fork};
 use nix::errno::Errno;
 use nix::unistd::{close, execve};
-use rustix::io::retry_on_intr;
-use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::io::{FdFlags, fcntl_setfd, retry_on_intr};
+use rustix::pipe::pipe;
 use rustix::process::{Pid, WaitOptions, waitpid};
 use signal_hook::consts::SIGPIPE;
 
@@ -39,7 +39,7 @@ pub struct Waiting {
 impl Waiting {
     /// Forks. This process must have one thread only, which is what makes it sound for the child to allocate.
     pub fn fork(command: &[OsString]) -> io::Result<Self> {
-        let ((to_read, changes), (failure, to_tell)) = (pipe()?, pipe()?);
+        let ((to_read, changes), (failure, to_tell)) = (private_pipe()?, private_pipe()?);
         match fork()? {
             Fork::Parent(pid) => Ok(Self {
                 pid: Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?,
@@ -195,8 +195,11 @@ fn decoded(message: &[u8]) -> Option<Changes> {
 }
 
 /// What is written to the second file is read from the first. Neither outlives an `exec`.
-fn pipe() -> io::Result<(File, File)> {
-    let (to_read, to_write) = pipe_with(PipeFlags::CLOEXEC)?;
+fn private_pipe() -> io::Result<(File, File)> {
+    let (to_read, to_write) = pipe()?;
+    // Not in one call, which macOS lacks: no other thread can start a program in between.
+    fcntl_setfd(&to_read, FdFlags::CLOEXEC)?;
+    fcntl_setfd(&to_write, FdFlags::CLOEXEC)?;
     Ok((to_read.into(), to_write.into()))
 }
 

@@ -1,0 +1,29 @@
+//! What differs from one operating system to another. Nothing else asks which one it is.
+//!
+//! Each system has a file with functions of the same names: `linux` and `macos`, with what all of Unix shares in `unix`.
+//! What a system does not have is a function that does nothing, or says that it is not known; nobody is
+//! declared dead for that, and nothing is mapped.
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+compile_error!(
+    "throughline-spool is there for Linux, macOS and Windows: a system of another kind needs a file in src/platform"
+);
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(unix)]
+mod unix;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::*;
+#[cfg(target_os = "macos")]
+pub(crate) use macos::*;
+#[cfg(unix)]
+pub use unix::*;
+
+/// Whether what lies in memory of that boot is what its processes have left there. Where nobody knows, it is not.
+pub(crate) fn is_this_boot(boot_id: &str) -> bool {
+    !boot_id.is_empty() && boot_id == identity().boot_id
+}
