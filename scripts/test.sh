@@ -229,12 +229,12 @@ arm() {
 }
 
 other_systems() {
-  step 'The types under macOS'
+  step 'The types under macOS and Windows'
   # Nothing is compiled to code or linked, so that empty files will do for what compilers of C and their SDKs would make.
   printf '#!/bin/sh\nwhile [ $# -gt 0 ]; do [ "$1" != -o ] || : >"$2"; shift; done\n' >"$notes/no-compiler"
   chmod +x "$notes/no-compiler"
   local target
-  for target in aarch64-apple-darwin; do
+  for target in aarch64-apple-darwin x86_64-pc-windows-gnu; do
     has_target "$target" || { missing "Rust for $target" "the types of $target"; continue; }
     (
       export "CC_${target//-/_}=$notes/no-compiler" "AR_${target//-/_}=true" SDKROOT=/

@@ -9,6 +9,10 @@ pub mod inject;
 pub mod ls;
 pub mod man;
 pub mod recover;
+#[cfg(unix)]
+pub mod run;
+#[cfg(not(unix))]
+#[path = "cmd/run_on_windows.rs"]
 pub mod run;
 pub mod span;
 pub mod stats;

@@ -16,8 +16,10 @@ pub const USAGE: u8 = 2;
 /// `run` itself has failed, or an option of it is wrong, as with env(1) and timeout(1): no exit code of the command.
 pub const OWN_FAILURE: u8 = 125;
 /// The command was found and cannot be run, as in a shell.
+#[cfg(unix)]
 pub const NOT_EXECUTABLE: u8 = 126;
 /// There is no such command, as in a shell.
+#[cfg(unix)]
 pub const NOT_FOUND: u8 = 127;
 
 /// Why a command ends early: one line for a person, and the exit code.

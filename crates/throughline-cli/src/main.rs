@@ -9,12 +9,14 @@ mod details;
 mod exit;
 mod filter;
 mod histogram;
+#[cfg(unix)]
 mod inherited;
 mod input;
 mod origin;
 mod otlp;
 mod output;
 mod plain_json;
+#[cfg(unix)]
 mod redact;
 mod store;
 mod table;

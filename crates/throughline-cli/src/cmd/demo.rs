@@ -16,25 +16,23 @@ pub mod worker;
 
 mod child;
 mod client;
+mod interrupted;
 mod pack;
 mod parent_watch;
 mod queue;
 mod span_log;
 mod summary;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use std::{fs, io, thread};
 
 use clap::Parser as _;
 use flate2::read::GzDecoder;
 use http::Method;
 use hyper::body::Bytes;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::emulate_default_handler;
 use throughline::{Context, span};
 use throughline_wire::environment::pairs;
 use throughline_wire::terminal::escaped;
@@ -42,6 +40,7 @@ use tokio::runtime::Runtime;
 
 use self::child::ChildProcess;
 use self::client::call;
+use self::interrupted::remove_when_interrupted;
 use self::pack::{Packed, pack};
 use self::queue::Queue;
 use self::span_log::{SpanLog, SpanReporter};
@@ -248,20 +247,6 @@ impl Job<'_> {
         span.error(&error);
         Err(error)
     }
-}
-
-/// The job's files go with us, also when a signal ends us; the other processes end when their parent is gone.
-fn remove_when_interrupted(work: PathBuf) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::Builder::new().spawn(move || {
-        for number in signals.forever() {
-            // Under another name, so that nobody puts a new file there meanwhile.
-            let gone = work.with_extension("gone");
-            let _ = fs::rename(&work, &gone).and_then(|()| fs::remove_dir_all(&gone));
-            let _ = emulate_default_handler(number);
-        }
-    })?;
-    Ok(())
 }
 
 /// Its child says when it is in the middle of its work.

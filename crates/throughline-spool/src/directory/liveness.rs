@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::format::manifest::Identity;
+use crate::platform::Process;
 
 /// Whether the owner of a process directory lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,17 +39,6 @@ pub(crate) enum Lock {
     /// The owner holds it, or a child that inherited it.
     Held,
     /// It cannot be asked: the file is gone or cannot be opened.
-    Unknown,
-}
-
-/// What the system says of a process id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Process {
-    /// There is none.
-    Gone,
-    /// There is one; when it started, in clock ticks since boot, if the system tells.
-    There(Option<u64>),
-    /// The system does not tell.
     Unknown,
 }
 

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::liveness::{self, Facts, Life, Lock, Process};
+use super::liveness::{self, Facts, Life, Lock};
 use super::{LOCK, LONGEST_FILE, MANIFEST, NEW, time_name};
 use crate::files::{self, EntryKind, FileSystem, Files, How, SharedFile, SharedFiles, random_name};
 use crate::format::manifest::Manifest;
-use crate::platform;
+use crate::platform::{self, Process};
 
 /// The directory of this process; its lock is held until this is dropped or the process ends.
 #[derive(Debug)]

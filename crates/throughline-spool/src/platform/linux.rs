@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::ptr::NonNull;
 
+use super::Process;
 use super::unix::has_process;
-use crate::directory::liveness::Process;
 use crate::files::FileSystem;
 use crate::format::manifest::Identity;
 

@@ -8,8 +8,8 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 use std::ptr::NonNull;
 
+use super::Process;
 use super::unix::has_process;
-use crate::directory::liveness::Process;
 use crate::files::FileSystem;
 use crate::format::manifest::Identity;
 

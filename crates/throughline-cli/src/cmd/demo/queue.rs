@@ -60,7 +60,11 @@ impl Queue {
         file.sync_all()?;
         let waiting = self.directory.join(WAITING);
         fs::rename(&aside, waiting.join(format!("{id}.1")))?;
-        File::open(waiting)?.sync_all()
+        // Windows, which has no such call, writes names down by itself.
+        if cfg!(unix) {
+            File::open(waiting)?.sync_all()?;
+        }
+        Ok(())
     }
 
     /// Takes the next job, if there is one.
