@@ -94,8 +94,8 @@ pub use delivery::{DestinationReport, Flush, Report};
 #[cfg(feature = "otlp")]
 pub use delivery::{TraceFile, find_trace_files};
 pub use destination::{
-    Compression, ConsoleDestination, ConsoleFormat, ConsoleStream, Destination, FileLayout, FilesDestination,
-    OtlpDestination, Protocol,
+    BearerToken, Compression, ConsoleDestination, ConsoleFormat, ConsoleStream, Destination, FileLayout,
+    FilesDestination, OtlpDestination, Protocol,
 };
 pub use future::{InContext, InSpan, InSpanExt, SpanHandle};
 pub use guard::Tracing;

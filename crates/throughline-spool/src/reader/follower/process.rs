@@ -11,13 +11,14 @@ use throughline_wire::SpanView;
 use super::{CLOCK_STEP, NewSpan, OPEN_FOR, Show, Sources};
 use crate::archive::layout::unix_nano;
 use crate::archive::slots::Ids;
-use crate::directory::{LONGEST_FILE, Life, ProcessDir, SLOTS, identity_of_this_process};
+use crate::directory::{LONGEST_FILE, Life, ProcessDir, SLOTS};
 use crate::files::{How, SharedFile, read_all, read_full};
 use crate::format::header::{HEADER_LEN, Header, Sealed, Signal, UNIT};
 use crate::format::record::{self, Found, Kind, Record};
 use crate::format::recovery::{self, Records};
 use crate::format::source::Source;
 use crate::format::{slot, unfinished};
+use crate::platform;
 use crate::reader::State;
 use crate::reader::process::read_until_it_stays;
 use crate::store::SEGMENTS;
@@ -210,7 +211,7 @@ impl Followed {
                 .manifest()
                 .map(|manifest| manifest.owner)
                 .unwrap_or_default();
-            if owner.boot_id != identity_of_this_process().boot_id {
+            if !platform::is_this_boot(&owner.boot_id) {
                 return Ok(());
             }
         }
