@@ -8,16 +8,18 @@
 //!
 //! Everything is on one line, so that a request is a line of a JSONL file.
 
+mod attribute;
 mod fields;
 mod parser;
 mod read;
 mod syntax;
 
+use attribute::{attribute, write_attribute};
 pub(crate) use read::base64 as from_base64;
 pub use read::{InvalidJson, read_request, read_response, read_span, read_status};
 use syntax::{Object, base64, double, list, quoted, quoted_signed, string};
 
-use crate::any_value::{AnyValueView, KeyValues, key_value};
+use crate::any_value::{AnyValueView, KeyValues};
 use crate::protobuf::{self, Field};
 use crate::request::{self, ResourceSpansView, ScopeSpansView};
 use crate::view::{EventView, LinkView, SpanView};
@@ -114,8 +116,8 @@ fn write_span_bytes(out: &mut Vec<u8>, span: SpanView<'_>) {
     quoted(object.member("endTimeUnixNano"), fields.end);
     match fields.attributes.get(..fields.attributes_count) {
         Some(few) => {
-            let few = few.iter().filter_map(|message| key_value(message, 1));
-            object.list("attributes", few, write_key_value);
+            let few = few.iter().filter_map(|message| attribute(message));
+            object.list("attributes", few, write_attribute);
         }
         None => object.list("attributes", span.attributes(), write_key_value),
     }

@@ -78,13 +78,30 @@ pub(super) fn list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut wri
 /// A string in quotes. Never contains a line break.
 #[inline]
 pub(super) fn string(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    // All bytes in one go, without a branch for each: most text needs no escapes.
-    let is_plain = |plain, &byte| plain & (0x20..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\');
-    match text.as_bytes().iter().fold(true, is_plain) {
-        true => out.extend_from_slice(text.as_bytes()),
-        false => escape(out, text),
+    match is_plain(text.as_bytes()) {
+        true => plain(out, text.as_bytes()),
+        false => {
+            out.push(b'"');
+            escape(out, text);
+            out.push(b'"');
+        }
     }
+}
+
+/// Whether these bytes are text that needs no escapes.
+#[inline]
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
+    // All bytes in one go, without a branch for each: most text needs none.
+    let is_plain = |plain, &byte| plain & (0x20..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\');
+    bytes.iter().fold(true, is_plain)
+}
+
+/// Such bytes as a string.
+#[inline]
+pub(super) fn plain(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(bytes);
     out.push(b'"');
 }
 
