@@ -59,7 +59,7 @@ impl Cap {
                 if bytes <= goal {
                     break;
                 }
-                if remove(directory, &file)? {
+                if remove(directory, &file) {
                     bytes -= file.bytes;
                     removed += 1;
                 }
@@ -100,28 +100,25 @@ fn look(directory: &Directory, day: Option<&str>, name: String) -> Option<Old> {
     })
 }
 
-/// Whether it was there. One that somebody appends to at this moment stays.
-fn remove(directory: &Directory, file: &Old) -> io::Result<bool> {
+/// Whether it is gone. One that somebody appends to at this moment stays, and so does what is no file of ours but for its name.
+fn remove(directory: &Directory, file: &Old) -> bool {
     let child;
     let parent = match &file.day {
         None => directory,
-        Some(day) => {
-            child = directory.child(day)?;
-            &child
-        }
+        Some(day) => match directory.child(day) {
+            Ok(found) => {
+                child = found;
+                &child
+            }
+            Err(error) => return error.kind() == io::ErrorKind::NotFound,
+        },
     };
-    match parent.read(&file.name) {
-        Ok(open) => {
-            let Some(_lock) = Lock::at_once(&open) else {
-                return Ok(false);
-            };
-            parent.remove_file(&file.name)?;
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-        Err(error) => return Err(error),
-    }
-    if let Some(day) = &file.day {
+    let is_gone = match parent.read(&file.name) {
+        Ok(open) => Lock::at_once(&open).is_some_and(|_lock| parent.remove_file(&file.name).is_ok()),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    if let (Some(day), true) = (&file.day, is_gone) {
         directory.remove_empty(day);
     }
-    Ok(true)
+    is_gone
 }

@@ -3,7 +3,7 @@
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
@@ -58,7 +58,11 @@ impl Directory {
 
     /// Opens a file to append to, and makes it with mode 0600 if there is none.
     pub(super) fn append(&self, name: &str) -> io::Result<File> {
-        self.open(name, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)
+        let file = self.open(name, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)?;
+        if file.metadata()?.mode() & 0o077 != 0 {
+            rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR)?;
+        }
+        Ok(file)
     }
 
     /// Opens a file that is there already.
@@ -76,9 +80,6 @@ impl Directory {
             return Err(io::Error::other(format!("{name} in it is no file")));
         }
         check_owner(&seen)?;
-        if Mode::from_raw_mode(seen.st_mode).intersects(Mode::RWXG | Mode::RWXO) {
-            rustix::fs::fchmod(&fd, mode)?;
-        }
         Ok(File::from(fd))
     }
 

@@ -1,12 +1,12 @@
 //! Finding the files of a trace by the beginning of its id.
 
 use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use throughline_wire::TraceId;
 
-use super::directory::Directory;
 use super::names;
 
 /// A file with spans of a trace; what [`find_trace_files`] finds.
@@ -48,29 +48,32 @@ pub fn find_trace_files(directory: impl AsRef<Path>, prefix: &str) -> io::Result
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     let mut found = BTreeSet::new();
-    // Not made where there is none.
-    std::fs::metadata(path)?;
-    let directory = Directory::make(path)?;
-    for name in directory.names()? {
+    for name in names_in(path)? {
         if names::is_of_process(&name) {
-            let mut ids = BTreeSet::new();
-            ids_in(BufReader::new(directory.read(&name)?), &prefix, &mut ids)?;
             let path = path.join(name);
+            let mut ids = BTreeSet::new();
+            ids_in(BufReader::new(File::open(&path)?), &prefix, &mut ids)?;
             found.extend(ids.into_iter().map(|trace_id| TraceFile {
                 trace_id,
                 path: path.clone(),
             }));
         } else if names::is_day(&name) {
-            for file in directory.child(&name)?.names()? {
+            let day = path.join(name);
+            for file in names_in(&day)? {
                 let id = names::trace_id(&file).filter(|id| id.starts_with(&prefix));
                 found.extend(id.and_then(|id| id.parse().ok()).map(|trace_id| TraceFile {
                     trace_id,
-                    path: path.join(&name).join(&file),
+                    path: day.join(&file),
                 }));
             }
         }
     }
     Ok(found.into_iter().collect())
+}
+
+fn names_in(directory: &Path) -> io::Result<Vec<String>> {
+    let names = fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
+    names.filter_map(Result::transpose).collect()
 }
 
 /// The ids of traces in lines as they are written here. A value can hold no such text: its quotes are escaped.
