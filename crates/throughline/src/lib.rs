@@ -29,7 +29,8 @@
 //! A span that has ended lies in the *spool*, files of this user that are mapped into memory, where it survives the process. With
 //! an endpoint set (`OTEL_EXPORTER_OTLP_ENDPOINT`, or [`Builder::endpoint`]) a thread of its own delivers it over OTLP
 //! http/protobuf; what it cannot deliver goes with the next start of a program that has the same endpoint and headers, or with
-//! `throughline recover`. Without an endpoint `throughline view` shows it. [`Tracing::flush`] says what became of all.
+//! `throughline recover`. Local files, the console and an exporter of one's own are destinations too ([`Destination`]). Without one
+//! `throughline view` shows the spans. [`Tracing::flush`] says what became of all.
 //!
 //! # Libraries
 //!
@@ -40,7 +41,8 @@
 //!
 //! `OTEL_SDK_DISABLED`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_EXPORTER`, `OTEL_TRACES_SAMPLER` and its
 //! `_ARG`, `OTEL_PROPAGATORS`, `OTEL_BSP_*`, and of `OTEL_EXPORTER_OTLP_*` and `OTEL_EXPORTER_OTLP_TRACES_*` `ENDPOINT`, `HEADERS`,
-//! `TIMEOUT`, `PROTOCOL`, `COMPRESSION`, `CERTIFICATE`, `CLIENT_CERTIFICATE` and `CLIENT_KEY`; `THROUGHLINE_SPOOL_DIR`. Code beats environment. A value that cannot be used is said
+//! `TIMEOUT`, `PROTOCOL`, `COMPRESSION`, `CERTIFICATE`, `CLIENT_CERTIFICATE` and `CLIENT_KEY`; `THROUGHLINE_SPOOL_DIR`, and
+//! `THROUGHLINE_FILES_DIR` for the exporter `otlp_file`. Code beats environment. A value that cannot be used is said
 //! in one line on stderr, with what is used instead; telemetry never stops a program.
 //!
 //! # What it does not do yet
