@@ -1,9 +1,10 @@
 //! Spans one after the other, from the spool or from files: OTLP/JSON lines or OTLP protobuf.
 //!
-//! No more is held than one line, or one `ResourceSpans`, at a time. What cannot be read is said and counted, and the rest
+//! No more is held than some blocks of lines, or one `ResourceSpans`, at a time. What cannot be read is said and counted, and the rest
 //! is read all the same.
 
 mod document;
+mod lines;
 mod protobuf;
 
 use std::fs::File;
@@ -12,11 +13,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use throughline_wire::terminal::escaped;
-use throughline_wire::{Malformed, SpanView, json, request};
+use throughline_wire::{Malformed, SpanView, request};
 
+use self::lines::{Block, Line};
 use self::protobuf::Parts;
 use crate::exit::{Failure, say};
 use crate::filter::Filter;
+use crate::in_order::InOrder;
 use crate::origin::{Origin, Origins};
 use crate::store;
 use crate::text::count;
@@ -186,47 +189,50 @@ impl Reading<'_> {
     }
 
     fn read_json(&mut self, file: &mut dyn BufRead, name: &str) -> Result<(), Ended> {
-        let (mut line, mut number) = (Vec::new(), 0);
-        loop {
-            line.clear();
-            if file.read_until(b'\n', &mut line).map_err(Ended::Input)? == 0 {
-                return Ok(());
-            }
-            number += 1;
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
-            let mut place = format!("{name}: line {number}");
-            if number == 1 && document::is_beginning(&line) {
-                // No line of a file of lines: a document over several.
-                file.read_to_end(&mut line).map_err(Ended::Input)?;
-                place = name.to_owned();
-            }
-            self.bad.parts += 1;
-            match json::read_request(&line) {
-                Ok(request) => self.read_request(&request, &place)?,
-                Err(error) => self.bad.note(&place, &error),
+        let mut parsed = InOrder::new(Block::parse);
+        let mut next = 1;
+        while let Some((block, behind)) = Block::read(file, next).map_err(Ended::Input)? {
+            next = behind;
+            if let Some(lines) = parsed.give(block) {
+                self.read_lines(lines, name)?;
             }
         }
+        while let Some(lines) = parsed.take() {
+            self.read_lines(lines, name)?;
+        }
+        Ok(())
+    }
+
+    fn read_lines(&mut self, lines: Vec<Line>, name: &str) -> Result<(), Ended> {
+        for (number, request) in lines {
+            self.bad.parts += 1;
+            let place = || number.map_or_else(|| name.to_owned(), |number| format!("{name}: line {number}"));
+            match request {
+                Ok(request) => self.read_request(&request, &place)?,
+                Err(error) => self.bad.note(&place(), &error),
+            }
+        }
+        Ok(())
     }
 
     fn read_protobuf(&mut self, file: &mut dyn BufRead, name: &str) -> Result<(), Ended> {
         let mut parts = Parts::new(file);
         while let Some(part) = parts.next().map_err(Ended::Input)? {
             self.bad.parts += 1;
-            let place = format!("{name}: byte {}", parts.offset());
+            let offset = parts.offset();
+            let place = || format!("{name}: byte {offset}");
             match part {
                 Ok(()) => self.read_request(parts.part(), &place)?,
-                Err(problem) => self.bad.note(&place, &problem),
+                Err(problem) => self.bad.note(&place(), &problem),
             }
         }
         Ok(())
     }
 
-    fn read_request(&mut self, request: &[u8], place: &str) -> Result<(), Ended> {
+    fn read_request(&mut self, request: &[u8], place: &dyn Fn() -> String) -> Result<(), Ended> {
         for part in request::resource_spans(request) {
             if let Err(malformed) = self.read_resource_spans(part)? {
-                self.bad.note(place, &malformed);
+                self.bad.note(&place(), &malformed);
             }
         }
         self.visitor.end_of_part().map_err(Ended::Visitor)

@@ -9,6 +9,7 @@ mod details;
 mod exit;
 mod filter;
 mod histogram;
+mod in_order;
 #[cfg(unix)]
 mod inherited;
 mod input;

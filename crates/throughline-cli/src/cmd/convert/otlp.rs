@@ -6,6 +6,7 @@ use std::sync::Arc;
 use throughline_wire::{SpanView, json};
 
 use super::Converter;
+use crate::in_order::InOrder;
 use crate::input::Visitor;
 use crate::origin::Origin;
 use crate::otlp::TracesData;
@@ -21,60 +22,85 @@ pub enum Encoding {
 
 pub struct Otlp<'a> {
     out: &'a mut dyn Write,
-    encoding: Encoding,
     data: TracesData,
-    /// Kept for their memory.
-    request: Vec<u8>,
-    line: String,
+    /// Requests that wait for being written, of about `BLOCK` bytes.
+    requests: Vec<Vec<u8>>,
+    waiting: usize,
+    texts: InOrder<Vec<Vec<u8>>, io::Result<Vec<u8>>>,
 }
+
+/// How much is encoded at a time, in bytes.
+const BLOCK: usize = 64 << 10;
 
 impl<'a> Otlp<'a> {
     pub fn new(out: &'a mut dyn Write, encoding: Encoding) -> Self {
         Self {
             out,
-            encoding,
             data: TracesData::default(),
-            request: Vec::new(),
-            line: String::new(),
+            requests: Vec::new(),
+            waiting: 0,
+            texts: InOrder::new(match encoding {
+                // Messages that lie behind each other are one.
+                Encoding::Protobuf => |requests| Ok(requests.concat()),
+                Encoding::Json => json_lines,
+            }),
         }
     }
 
-    fn write(&mut self) -> io::Result<()> {
+    fn end_request(&mut self) -> io::Result<()> {
         if self.data.spans() == 0 {
             return Ok(());
         }
-        self.request.clear();
-        self.data.take_into(&mut self.request);
-        match self.encoding {
-            // Messages that lie behind each other are one.
-            Encoding::Protobuf => self.out.write_all(&self.request),
-            Encoding::Json => {
-                self.line.clear();
-                json::write_request(&mut self.line, &self.request).map_err(io::Error::other)?;
-                self.line.push('\n');
-                self.out.write_all(self.line.as_bytes())
-            }
+        let mut request = Vec::new();
+        self.data.take_into(&mut request);
+        self.waiting += request.len();
+        self.requests.push(request);
+        match self.waiting >= BLOCK {
+            true => self.encode(),
+            false => Ok(()),
         }
     }
+
+    fn encode(&mut self) -> io::Result<()> {
+        self.waiting = 0;
+        match self.texts.give(std::mem::take(&mut self.requests)) {
+            Some(text) => self.out.write_all(&text?),
+            None => Ok(()),
+        }
+    }
+}
+
+fn json_lines(requests: Vec<Vec<u8>>) -> io::Result<Vec<u8>> {
+    let mut lines = String::new();
+    for request in requests {
+        json::write_request(&mut lines, &request).map_err(io::Error::other)?;
+        lines.push('\n');
+    }
+    Ok(lines.into_bytes())
 }
 
 impl Visitor for Otlp<'_> {
     fn span(&mut self, origin: &Arc<Origin>, span: SpanView<'_>) -> io::Result<()> {
         self.data.add(&origin.source, span.as_bytes());
         match self.data.spans() >= MOST {
-            true => self.write(),
+            true => self.end_request(),
             false => Ok(()),
         }
     }
 
     /// What came together stays together.
     fn end_of_part(&mut self) -> io::Result<()> {
-        self.write()
+        self.end_request()
     }
 }
 
 impl Converter for Otlp<'_> {
     fn finish(mut self: Box<Self>) -> io::Result<()> {
-        self.write()
+        self.end_request()?;
+        self.encode()?;
+        while let Some(text) = self.texts.take() {
+            self.out.write_all(&text?)?;
+        }
+        Ok(())
     }
 }
