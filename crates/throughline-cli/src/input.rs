@@ -107,7 +107,11 @@ fn parse_prefix(text: &str) -> Result<String, String> {
 
 impl Input {
     /// Shows a visitor all spans that are chosen. The error is the visitor's, or that of a file.
-    pub fn read(&self, spool: Option<PathBuf>, visitor: &mut dyn Visitor) -> Result<io::Result<Bad>, Failure> {
+    pub fn read<V: Visitor + ?Sized>(
+        &self,
+        spool: Option<PathBuf>,
+        visitor: &mut V,
+    ) -> Result<io::Result<Bad>, Failure> {
         if self.files.is_empty() {
             let directory = store::directory(spool)?;
             return Ok(self.read_spool(&directory, visitor));
@@ -141,7 +145,7 @@ impl Input {
     }
 
     /// Open spans are left out: they have no end yet.
-    fn read_spool(&self, directory: &Path, visitor: &mut dyn Visitor) -> io::Result<Bad> {
+    fn read_spool<V: Visitor + ?Sized>(&self, directory: &Path, visitor: &mut V) -> io::Result<Bad> {
         let mut origins = Origins::default();
         let mut ended = Ok(());
         store::visit(directory, |span| {
@@ -169,14 +173,14 @@ enum Ended {
     Visitor(io::Error),
 }
 
-struct Reading<'a> {
+struct Reading<'a, V: ?Sized> {
     input: &'a Input,
-    visitor: &'a mut dyn Visitor,
+    visitor: &'a mut V,
     origins: Origins,
     bad: Bad,
 }
 
-impl Reading<'_> {
+impl<V: Visitor + ?Sized> Reading<'_, V> {
     fn read(&mut self, file: &mut dyn BufRead, name: &str) -> Result<(), Ended> {
         let format = match self.input.from {
             Some(format) => format,
