@@ -4,6 +4,7 @@ pub mod completions;
 pub mod convert;
 pub mod demo;
 pub mod diff;
+pub mod doctor;
 pub mod follow;
 pub mod inject;
 pub mod ls;

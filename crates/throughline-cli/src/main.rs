@@ -56,6 +56,7 @@ Examples:
   throughline ls                       recent traces
   throughline view last                the newest trace as a waterfall
   throughline follow                   spans as they end
+  throughline doctor                   whether spans would arrive
   throughline stats                    how long spans take, and how often they fail
   throughline convert --to chrome -o trace.json
                                        a file for ui.perfetto.dev";
@@ -72,6 +73,7 @@ enum Command {
     Stats(cmd::stats::Stats),
     Convert(cmd::convert::Convert),
     Recover(cmd::recover::Recover),
+    Doctor(cmd::doctor::Doctor),
     Demo(cmd::demo::Demo),
     Completions(cmd::completions::Completions),
     Man(cmd::man::Man),
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
         Command::Stats(stats) => stats.execute(spool),
         Command::Convert(convert) => convert.execute(spool),
         Command::Recover(recover) => recover.execute(spool),
+        Command::Doctor(doctor) => doctor.execute(spool),
         Command::Demo(demo) => demo.execute(spool),
         Command::Completions(completions) => completions.execute(),
         Command::Man(man) => man.execute(),

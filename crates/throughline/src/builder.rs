@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use throughline_spool::Limits;
 
+#[cfg(feature = "otlp")]
+use crate::check::Check;
 use crate::config::{self, Attribute, Propagators};
 use crate::destination::Destination;
 use crate::diagnostics::{self, report_once};
@@ -284,17 +286,45 @@ impl Builder {
         self
     }
 
-    /// Switches tracing on. The first call of a process decides; what a later one returns belongs to the same tracing.
-    pub fn init(self) -> Tracing {
-        if let Some(handler) = self.diagnostics {
-            diagnostics::set_handler(handler);
+    /// Looks at the settings and sends each destination a request without spans, to find out whether it takes them: the whole way, with
+    /// names, proxies, TLS and keys. Nothing is switched on, and nothing is left behind but the directory of a files destination.
+    ///
+    /// It blocks for at most about `within`. `throughline doctor` is this and a look at the spool.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// let check = throughline::builder("orders").check(Duration::from_secs(5));
+    /// for destination in &check.destinations {
+    ///     println!("{}: {}", destination.name, destination.problem.as_deref().unwrap_or("well"));
+    /// }
+    /// ```
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub fn check(&self, within: Duration) -> Check {
+        let (config, wrong_settings) = self.read_config();
+        Check {
+            is_on: config.enabled,
+            wrong_settings: wrong_settings.iter().map(ToString::to_string).collect(),
+            destinations: crate::delivery::check(&config.destinations, within),
+            spool_dir: config.spool_dir.or_else(crate::default_spool_dir),
         }
+    }
+
+    fn read_config(&self) -> (config::Config, Vec<config::WrongSetting>) {
         let executable = std::env::current_exe().ok();
         let executable = executable
             .as_deref()
             .and_then(|path| path.file_name())
             .and_then(|name| name.to_str());
-        let (config, wrong_settings) = config::read(&self.settings, &|name| std::env::var_os(name), executable);
+        config::read(&self.settings, &|name| std::env::var_os(name), executable)
+    }
+
+    /// Switches tracing on. The first call of a process decides; what a later one returns belongs to the same tracing.
+    pub fn init(mut self) -> Tracing {
+        if let Some(handler) = self.diagnostics.take() {
+            diagnostics::set_handler(handler);
+        }
+        let (config, wrong_settings) = self.read_config();
         for said in &wrong_settings {
             report_once(format_args!("{said}"));
         }

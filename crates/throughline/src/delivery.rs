@@ -8,6 +8,8 @@
 #[cfg(feature = "otlp")]
 mod blocking;
 #[cfg(feature = "otlp")]
+mod check;
+#[cfg(feature = "otlp")]
 mod connect;
 #[cfg(feature = "otlp")]
 mod console;
@@ -44,6 +46,8 @@ mod transport;
 #[cfg(feature = "otlp")]
 mod waiting;
 
+#[cfg(feature = "otlp")]
+pub(crate) use check::check;
 #[cfg(feature = "otlp")]
 pub use files::{TraceFile, find_trace_files};
 pub(crate) use flush::DestinationFlush;

@@ -57,6 +57,7 @@ mod accounts;
 mod adopted;
 mod attributes;
 mod builder;
+mod check;
 mod clock;
 mod config;
 mod context;
@@ -91,6 +92,7 @@ mod tracer;
 mod value;
 
 pub use builder::{Builder, builder, init};
+pub use check::{Check, CheckedDestination};
 pub use context::{Context, EnteredContext};
 pub use delivery::{DestinationReport, Flush, Report};
 #[cfg(feature = "otlp")]

@@ -1,6 +1,6 @@
 //! `throughline recover`: what dead processes left undelivered.
 
-mod listing;
+pub mod listing;
 mod progress;
 mod rejected;
 
@@ -77,7 +77,7 @@ pub struct Recover {
     zone: ZoneOption,
 }
 
-fn parse_header(text: &str) -> Result<(String, String), String> {
+pub fn parse_header(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
     let (name, value) = pair.ok_or("a header has to be NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))

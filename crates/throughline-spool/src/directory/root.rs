@@ -8,6 +8,7 @@ use super::{ARCHIVE, ProcessDir, is_process_name};
 use crate::files::{self, EntryKind, How, SharedFiles};
 use crate::format::manifest::Manifest;
 use crate::platform;
+use crate::store::tier::Tier;
 
 const KEY: &str = "key";
 
@@ -80,6 +81,12 @@ impl Root {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What a process that starts now keeps its records in.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        Tier::of(self.files.file_system(&self.path))
     }
 
     /// 32 random bytes of this spool, the same for all its processes; what identities of destinations are keyed with.

@@ -40,6 +40,15 @@ pub(super) struct FileSink {
 
 type TraceKey = Option<TraceId>;
 
+/// Whether a file can be made there.
+pub(super) fn check(settings: &Files) -> io::Result<()> {
+    let directory = Directory::make(&settings.path)?;
+    let name = names::of_check();
+    let made = directory.append(&name);
+    directory.remove_file(&name)?;
+    made.map(drop)
+}
+
 impl FileSink {
     pub(super) fn new(settings: Files) -> Self {
         Self {

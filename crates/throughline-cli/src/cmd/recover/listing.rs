@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use throughline_spool::ProcessReport;
 use throughline_wire::terminal::escaped;
 
@@ -48,14 +48,17 @@ pub fn group(left: &[ProcessReport]) -> Vec<Group> {
 
 impl Group {
     pub fn json_line(&self) -> String {
-        let line = json!({
+        format!("{}\n", self.json())
+    }
+
+    pub fn json(&self) -> Value {
+        json!({
             "service": self.service,
             "destinations": self.destinations,
             "processes": self.processes,
             "spans": self.spans,
             "sinceUnixNano": self.since.to_string(),
-        });
-        format!("{line}\n")
+        })
     }
 }
 

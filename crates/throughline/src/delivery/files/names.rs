@@ -35,6 +35,11 @@ pub(super) fn of_process(service: &str) -> String {
     )
 }
 
+/// Of a file that is made to find out whether one can be made, and removed at once.
+pub(super) fn of_check() -> String {
+    format!(".check-{}", std::process::id())
+}
+
 /// `2026-11-21` in UTC, of nanoseconds since 1970.
 pub(super) fn day(unix_nanos: u64) -> String {
     let (year, month, day) = date(unix_nanos / 86_400_000_000_000);
