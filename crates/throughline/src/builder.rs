@@ -49,6 +49,7 @@ pub fn builder(service_name: &str) -> Builder {
         limits: Limits::default(),
         sync_every: None,
         delivers_all: false,
+        exit_flush: true,
         id_generator: None,
         chain: Chain::default(),
         diagnostics: None,
@@ -65,6 +66,7 @@ pub struct Builder {
     limits: Limits,
     sync_every: Option<Duration>,
     delivers_all: bool,
+    exit_flush: bool,
     id_generator: Option<Box<dyn IdGenerator>>,
     chain: Chain,
     diagnostics: Option<diagnostics::Handler>,
@@ -165,6 +167,28 @@ impl Builder {
     /// out where nobody says them.
     pub fn resource(mut self, key: &str, value: impl ToValue) -> Self {
         self.settings.resource.extend(Attribute::of(key, value));
+        self
+    }
+
+    /// Which instance of the service this is: without `OTEL_SERVICE_NAME` and its kin the service's name becomes `<name>-<instance>`.
+    pub fn instance(mut self, instance: impl Into<String>) -> Self {
+        self.settings.instance = Some(instance.into());
+        self
+    }
+
+    /// Layers of variables: with `variable_prefixes(["ORDERS_", "ORDERS_BLUE_"])` each variable is read by the strongest name that is set,
+    /// `ORDERS_BLUE_OTEL_TRACES_SAMPLER`, then `ORDERS_OTEL_TRACES_SAMPLER`, then `OTEL_TRACES_SAMPLER`: settings of one instance, of
+    /// one application, and of the whole machine. Code beats them all. The last prefix is the strongest. Of two variables for one
+    /// setting, such as those for traces and for all signals, the specific one wins in whichever layer it is.
+    pub fn variable_prefixes<P: Into<String>>(mut self, prefixes: impl IntoIterator<Item = P>) -> Self {
+        self.settings.variable_prefixes = prefixes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whether dropping what [`init`](Self::init) returns flushes. Default `true`; with `false` a program ends at once, and what is not
+    /// delivered goes with the next one, or with `throughline recover`.
+    pub fn exit_flush(mut self, flushes: bool) -> Self {
+        self.exit_flush = flushes;
         self
     }
 
@@ -336,13 +360,13 @@ impl Builder {
             ));
         }
         if !*IS_ON.get_or_init(|| config.enabled) || !config.enabled {
-            return Tracing::new();
+            return Tracing::new(self.exit_flush);
         }
         span_limits::set(config.limits);
         processor::set_chain(self.chain);
         tracer::set_sampler(config.sampler.clone(), self.id_generator);
         clock::start();
         start::start(config, self.limits, self.sync_every, self.delivers_all);
-        Tracing::new()
+        Tracing::new(self.exit_flush)
     }
 }

@@ -72,6 +72,10 @@ use crate::span_limits::SpanLimits;
 pub(crate) struct Settings {
     /// The argument of `init`: weaker than `OTEL_SERVICE_NAME`.
     pub(crate) service_name: Option<String>,
+    /// Behind the service's name, where one is given: `<name>-<instance>`.
+    pub(crate) instance: Option<String>,
+    /// Of variables that beat those without one; the last is the strongest.
+    pub(crate) variable_prefixes: Vec<String>,
     /// A base URL, as `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub(crate) endpoint: Option<String>,
     /// Others beside it, or instead of what the environment says.
@@ -141,12 +145,12 @@ pub(crate) fn read(
     environment: &dyn Fn(&str) -> Option<OsString>,
     executable: Option<&str>,
 ) -> (Config, Vec<WrongSetting>) {
-    let mut variables = Variables::new(environment);
+    let mut variables = Variables::new(environment, &settings.variable_prefixes);
     // A switched-off library has nothing to say about its other settings, only about its switch
     // and what still works.
     let switched_on = switched_on(settings, &mut variables);
     let propagators = settings.propagators.unwrap_or_else(|| propagators(&mut variables));
-    let mut rest = Variables::new(environment);
+    let mut rest = Variables::new(environment, &settings.variable_prefixes);
     let destination = exporter::choose(settings, &mut rest);
     let enabled = switched_on && !(settings.only_with_endpoint && matches!(destination, Choice::NothingChosen));
     let config = Config {
@@ -335,8 +339,12 @@ fn propagators(variables: &mut Variables<'_>) -> Propagators {
 
 fn resource(settings: &Settings, variables: &mut Variables<'_>, executable: Option<&str>) -> Resource {
     let environment = variables.first(&["OTEL_RESOURCE_ATTRIBUTES"], "all of it is ignored", pairs::attributes);
+    let default_name = match (&settings.service_name, &settings.instance) {
+        (Some(name), Some(instance)) if !name.is_empty() && !instance.is_empty() => Some(format!("{name}-{instance}")),
+        (name, _) => name.clone(),
+    };
     Resource::merge(resource::Sources {
-        default_name: settings.service_name.as_deref(),
+        default_name: default_name.as_deref(),
         name: variables.text("OTEL_SERVICE_NAME"),
         environment: environment.unwrap_or_default(),
         code: &settings.resource,

@@ -17,11 +17,15 @@ use crate::{deliveries, housekeeping};
 #[must_use = "dropping it flushes: keep it until the end of main, `let _tracing = throughline::init(..)`"]
 pub struct Tracing {
     since: Instant,
+    flushes_at_exit: bool,
 }
 
 impl Tracing {
-    pub(crate) fn new() -> Self {
-        Self { since: Instant::now() }
+    pub(crate) fn new(flushes_at_exit: bool) -> Self {
+        Self {
+            since: Instant::now(),
+            flushes_at_exit,
+        }
     }
 
     /// Sends all spans that have ended so far, and says what became of them.
@@ -73,6 +77,9 @@ fn flush_of(parts: Option<Vec<DestinationFlush>>) -> Flush {
 impl Drop for Tracing {
     /// Sends what has ended, for at most 200 ms with a backend that answers slowly, and not at all with one that is down.
     fn drop(&mut self) {
+        if !self.flushes_at_exit {
+            return;
+        }
         if let Some(exits) = deliveries::exit() {
             exits.into_iter().for_each(|exit| drop(exit.wait()));
         }

@@ -72,7 +72,7 @@ fn from_code(destination: &crate::Destination, variables: &mut Variables<'_>) ->
 
 /// A single one, made in code. The error says what is wrong with it.
 pub(crate) fn one(otlp: &OtlpDestination) -> Result<Destination, String> {
-    let mut variables = Variables::new(&|_| None);
+    let mut variables = Variables::new(&|_| None, &[]);
     let found = otlp_settings::from_code(otlp, &mut variables);
     let wrong = |said: Vec<WrongSetting>| said.first().map(WrongSetting::to_string).unwrap_or_default();
     found

@@ -138,7 +138,7 @@ mod tests {
             let found = environment.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| OsString::from(value))
         };
-        let mut variables = Variables::new(&lookup);
+        let mut variables = Variables::new(&lookup, &[]);
         let proxy = from_environment(&Endpoint::from_base(endpoint).unwrap(), &mut variables);
         let shown = format!("{:?}", variables.wrong_settings);
         assert!(!shown.contains("s3cret"), "{shown}");

@@ -454,6 +454,41 @@ fn shown(sampler: &Sampler) -> String {
 }
 
 #[test]
+fn variables_are_read_from_the_strongest_layer() {
+    let settings = Settings {
+        service_name: Some("orders".to_owned()),
+        instance: Some("blue".to_owned()),
+        variable_prefixes: vec!["ORDERS_".to_owned(), "ORDERS_BLUE_".to_owned()],
+        ..Settings::default()
+    };
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:4318"),
+        ("ORDERS_OTEL_EXPORTER_OTLP_ENDPOINT", "http://orders:4318"),
+        ("ORDERS_BLUE_OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "7"),
+        ("ORDERS_BLUE_OTEL_BSP_SCHEDULE_DELAY", "8"),
+        ("ORDERS_OTEL_BSP_SCHEDULE_DELAY", "9"),
+        ("ORDERS_BLUE_OTEL_TRACES_SAMPLER", ""),
+        ("OTEL_TRACES_SAMPLER", "always_off"),
+    ];
+    let (config, said) = config(&settings, &variables);
+    assert_eq!(config.batch.schedule_delay, Duration::from_millis(8));
+    assert_eq!(config.resource.service_name(), "orders-blue");
+    assert_eq!(shown(&config.sampler), "AlwaysOff", "an empty variable is none");
+    assert_eq!(
+        first(config).unwrap().endpoint.to_string(),
+        "http://orders:4318/v1/traces"
+    );
+    assert_eq!(
+        said,
+        [
+            "ORDERS_BLUE_OTEL_EXPORTER_OTLP_TIMEOUT=soon is not a whole number of milliseconds; using \
+             OTEL_EXPORTER_OTLP_TIMEOUT"
+        ]
+    );
+}
+
+#[test]
 fn limits_come_from_the_closest_variable_and_code_beats_them() {
     let none = SpanLimits::default();
     let (span, general) = ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT");

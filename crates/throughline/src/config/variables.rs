@@ -11,6 +11,8 @@ use std::time::Duration;
 /// The reader: a lookup, and what there is to say about the values found so far.
 pub(super) struct Variables<'a> {
     lookup: &'a dyn Fn(&str) -> Option<OsString>,
+    /// What stands in front of the names of variables that beat those without it, the strongest last.
+    prefixes: &'a [String],
     pub(super) wrong_settings: Vec<WrongSetting>,
 }
 
@@ -28,21 +30,38 @@ pub(crate) struct WrongSetting {
 }
 
 impl<'a> Variables<'a> {
-    pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+    pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<OsString>, prefixes: &'a [String]) -> Self {
         Self {
             lookup,
+            prefixes,
             wrong_settings: Vec::new(),
         }
     }
 
     /// The value as the system has it, for paths. Empty is unset.
     pub(super) fn raw(&self, name: &str) -> Option<OsString> {
-        (self.lookup)(name).filter(|value| !value.is_empty())
+        self.set(name).next().map(|(_, value)| value)
+    }
+
+    /// Those of its variables that are set, the strongest first, and their values.
+    fn set(&self, name: &str) -> impl Iterator<Item = (String, OsString)> + use<'a> {
+        let lookup = self.lookup;
+        let prefixes = self.prefixes.iter().rev().map(String::as_str);
+        let names: Vec<String> = prefixes.chain([""]).map(|prefix| format!("{prefix}{name}")).collect();
+        names.into_iter().filter_map(move |name| {
+            let value = lookup(&name).filter(|value| !value.is_empty())?;
+            Some((name, value))
+        })
     }
 
     /// The trimmed text. Empty is unset; what is not UTF-8 too, and said to be wrong.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
-        match self.raw(name)?.into_string() {
+        let (name, value) = self.set(name).next()?;
+        self.as_text(&name, value)
+    }
+
+    fn as_text(&mut self, name: &str, value: OsString) -> Option<String> {
+        match value.into_string() {
             Ok(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
             Err(raw) => {
                 // The value is not shown: it may hold a secret, and what part of it cannot be told.
@@ -62,14 +81,16 @@ impl<'a> Variables<'a> {
     ) -> Option<T> {
         let said_before = self.wrong_settings.len();
         let mut found = None;
-        for name in names {
-            let Some(text) = self.text(name) else { continue };
+        for (name, value) in names.iter().flat_map(|name| self.set(name)).collect::<Vec<_>>() {
+            let Some(text) = self.as_text(&name, value) else {
+                continue;
+            };
             match parse(&text) {
                 Ok(value) => {
-                    found = Some((value, *name));
+                    found = Some((value, name));
                     break;
                 }
-                Err(problem) => self.say(name, &text, &problem, otherwise),
+                Err(problem) => self.say(&name, &text, &problem, otherwise),
             }
         }
         if let Some((_, name)) = &found {
@@ -81,8 +102,9 @@ impl<'a> Variables<'a> {
     }
 
     pub(super) fn say(&mut self, setting: &str, value: &str, problem: &str, instead: &str) {
+        let variable = self.set(setting).next().map(|(name, _)| name);
         let wrong_setting = WrongSetting {
-            setting: setting.to_owned(),
+            setting: variable.unwrap_or_else(|| setting.to_owned()),
             value: value.to_owned(),
             problem: problem.to_owned(),
             instead: instead.to_owned(),
