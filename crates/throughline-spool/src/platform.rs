@@ -4,6 +4,8 @@
 //! `windows`. What a system does not have is a function that does nothing, or says that it is not known; nobody is
 //! declared dead for that, and nothing is mapped. `docs/platforms.md` says what holds where.
 
+use std::time::SystemTime;
+
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 compile_error!(
     "throughline-spool is there for Linux, macOS and Windows: a system of another kind needs a file in src/platform"
@@ -26,6 +28,24 @@ pub(crate) use macos::*;
 pub use unix::*;
 #[cfg(windows)]
 pub use windows::*;
+
+/// A stream that a process has from its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandardStream {
+    /// The standard error stream.
+    Stderr,
+    /// The standard output stream.
+    Stdout,
+}
+
+/// What is known of a file in a [`Directory`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// In bytes.
+    pub len: u64,
+    /// When it was last written.
+    pub modified: SystemTime,
+}
 
 /// What the system says of a process id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

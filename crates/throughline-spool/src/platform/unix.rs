@@ -1,5 +1,7 @@
 //! What Linux and macOS have in common.
 
+mod directory;
+
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -7,7 +9,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags};
 
+use super::StandardStream;
 use crate::files::{How, Seen};
+
+pub use self::directory::Directory;
 
 /// Whether a directory can be renamed while a file in it is open.
 pub(crate) const RENAMES_DIRECTORIES_IN_USE: bool = true;
@@ -66,8 +71,14 @@ pub(crate) fn identity_of(file: &File) -> io::Result<(u64, u64)> {
     Ok((seen.dev(), seen.ino()))
 }
 
-pub(crate) fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+/// Reads from a place on.
+pub fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     file.read_at(buffer, at)
+}
+
+/// Whether an open file has no name any more.
+pub fn is_removed(file: &File) -> io::Result<bool> {
+    Ok(file.metadata()?.nlink() == 0)
 }
 
 pub(crate) fn write_all_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
@@ -80,7 +91,7 @@ pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
 }
 
 /// Takes the exclusive lock, without waiting. `false`: somebody else has it.
-pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+pub fn try_lock(file: &File) -> io::Result<bool> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
@@ -88,7 +99,8 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-pub(crate) fn unlock(file: &File) -> io::Result<()> {
+/// Gives the lock back, also where a forked child holds copies of the descriptor.
+pub fn unlock(file: &File) -> io::Result<()> {
     Ok(rustix::fs::flock(file, FlockOperation::Unlock)?)
 }
 
@@ -172,7 +184,16 @@ fn restore((): &()) {}
 /// forked from may have held it, and nobody would ever give it back.
 pub fn write_to_stderr(bytes: &[u8]) {
     // A closed stderr is no error.
-    let _ = rustix::io::write(rustix::stdio::stderr(), bytes);
+    let _ = write_to(StandardStream::Stderr, bytes);
+}
+
+/// Writes to a stream by one system call, past the standard library's lock, and returns how many bytes it has taken.
+pub fn write_to(stream: StandardStream, bytes: &[u8]) -> io::Result<usize> {
+    let stream = match stream {
+        StandardStream::Stderr => rustix::stdio::stderr(),
+        StandardStream::Stdout => rustix::stdio::stdout(),
+    };
+    Ok(rustix::io::write(stream, bytes)?)
 }
 
 /// Where programs of this user keep what is to last but is nobody's document: `$XDG_STATE_HOME`, or `~/.local/state` (XDG Base

@@ -2,10 +2,10 @@
 
 mod text;
 
-use std::os::fd::BorrowedFd;
+use std::io;
 use std::time::Duration;
 
-use rustix::io::Errno;
+use throughline_spool::system::{StandardStream, write_to};
 use throughline_wire::json;
 use throughline_wire::request::resource_spans;
 
@@ -45,8 +45,8 @@ impl Sink for ConsoleSink {
         }
         // Not the standard library's streams: after a fork nobody may ever give their locks back.
         let stream = match self.settings.stream {
-            ConsoleStream::Stderr => rustix::stdio::stderr(),
-            ConsoleStream::Stdout => rustix::stdio::stdout(),
+            ConsoleStream::Stderr => StandardStream::Stderr,
+            ConsoleStream::Stdout => StandardStream::Stdout,
         };
         match write_all(stream, shown.as_bytes()) {
             Ok(()) => {
@@ -78,20 +78,21 @@ fn append_text(out: &mut String, request: &[u8]) {
 }
 
 /// The error comes with the number of bytes that were written before.
-fn write_all(stream: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), (usize, Errno)> {
+fn write_all(stream: StandardStream, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
     const PAUSE: Duration = Duration::from_millis(5);
     /// A reader that takes nothing for 5 s is not there.
     const ATTEMPTS: u32 = 1000;
     let (mut written, mut attempts) = (0, 0);
     while written < bytes.len() {
-        match rustix::io::write(stream, &bytes[written..]) {
+        match write_to(stream, &bytes[written..]) {
+            Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
             Ok(more) => {
                 written += more;
                 attempts = 0;
             }
-            Err(Errno::INTR) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // Somebody has made the stream a non-blocking one.
-            Err(Errno::AGAIN) if attempts < ATTEMPTS => {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && attempts < ATTEMPTS => {
                 attempts += 1;
                 std::thread::sleep(PAUSE);
             }

@@ -3,7 +3,6 @@
 
 mod append;
 mod cap;
-mod directory;
 mod lookup;
 mod names;
 
@@ -11,6 +10,7 @@ use std::collections::HashSet;
 use std::io;
 
 use throughline_spool::Recorder;
+use throughline_spool::system::Directory;
 use throughline_wire::request::{
     ResourceSpansView, SPAN_TAG, ScopeSpans, ScopeSpansView, append_resource_spans, resource_spans,
 };
@@ -18,7 +18,6 @@ use throughline_wire::{Malformed, SpanId, SpanView, TraceId, json, varint};
 
 use self::append::{Appended, Line, append};
 use self::cap::Cap;
-use self::directory::Directory;
 pub use self::lookup::{TraceFile, find_trace_files};
 use super::blocking::Sink;
 use super::outcome::Outcome;

@@ -1,12 +1,10 @@
 //! Appends one line to a file that other processes append to as well.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::io::{self, Write};
 use std::time::Duration;
 
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
+use throughline_spool::system::{is_removed, read_at, try_lock, unlock};
 
 /// A line with its end, and a line break in front for where somebody has left half a line.
 pub(super) struct Line<'a>(&'a [u8]);
@@ -38,29 +36,28 @@ pub(super) enum Appended {
 /// A process that was killed, or a disk that was full, may have left half a line: what is appended begins on a line of its own.
 pub(super) fn append(file: &File, line: &Line<'_>, limit: u64) -> io::Result<Appended> {
     let lock = Lock::of(file);
-    let seen = file.metadata()?;
-    if seen.nlink() == 0 {
+    if is_removed(file)? {
         return Ok(Appended::Removed);
     }
-    let size = seen.size();
+    let size = file.metadata()?.len();
     if size > 0 && size + line.len() > limit {
         return Ok(Appended::Full);
     }
     // Without the lock somebody may be writing the rest of that line at this moment.
     let is_torn = lock.is_some() && size > 0 && {
         let mut last = [0];
-        file.read_exact_at(&mut last, size - 1)?;
+        read_at(file, &mut last, size - 1)?;
         last != *b"\n"
     };
     let bytes = if is_torn { line.0 } else { &line.0[1..] };
     let mut written = 0;
     while written < bytes.len() {
-        match rustix::io::write(file, &bytes[written..]) {
-            Ok(more) => written += more,
-            Err(Errno::INTR) => {}
-            Err(error) => {
+        match (&*file).write(&bytes[written..]) {
+            Ok(more) if more > 0 => written += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            failed => {
                 take_back(file, lock.is_some(), size, written as u64);
-                return Err(error.into());
+                return Err(failed.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into()));
             }
         }
     }
@@ -70,7 +67,7 @@ pub(super) fn append(file: &File, line: &Line<'_>, limit: u64) -> io::Result<App
 /// Removes the half of a line that this process has just written behind `size`, so that each line is whole, where it is certain that
 /// nobody else has appended to it. Else the next one that appends begins with a line break.
 fn take_back(file: &File, is_locked: bool, size: u64, written: u64) {
-    let is_last = || file.metadata().is_ok_and(|seen| seen.size() == size + written);
+    let is_last = || file.metadata().is_ok_and(|seen| seen.len() == size + written);
     if written > 0 && is_locked && is_last() {
         let _stays_torn = file.set_len(size);
     }
@@ -84,10 +81,10 @@ impl<'a> Lock<'a> {
     pub(super) fn of(file: &'a File) -> Option<Self> {
         const ATTEMPTS: u32 = 100;
         for _ in 0..ATTEMPTS {
-            match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Some(Self(file)),
-                Err(Errno::WOULDBLOCK | Errno::INTR) => std::thread::sleep(Duration::from_millis(1)),
-                Err(_) => return None,
+            match try_lock(file) {
+                Ok(true) => return Some(Self(file)),
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return None,
+                _ => std::thread::sleep(Duration::from_millis(1)),
             }
         }
         None
@@ -95,15 +92,14 @@ impl<'a> Lock<'a> {
 
     /// Without waiting for anybody.
     pub(super) fn at_once(file: &'a File) -> Option<Self> {
-        let locked = rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
-        locked.ok().map(|()| Self(file))
+        try_lock(file).is_ok_and(|is_ours| is_ours).then(|| Self(file))
     }
 }
 
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
         // Not by closing the file: a child that was forked meanwhile has it open too.
-        let _ = rustix::fs::flock(self.0, FlockOperation::Unlock);
+        let _ = unlock(self.0);
     }
 }
 

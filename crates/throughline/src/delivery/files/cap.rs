@@ -1,10 +1,11 @@
 //! Keeps all files of a directory together below a size: the oldest go first.
 
 use std::io;
-use std::time::Duration;
+use std::time::SystemTime;
+
+use throughline_spool::system::Directory;
 
 use super::append::Lock;
-use super::directory::Directory;
 use super::names;
 
 /// What a file takes on the disk at least, and in steps of.
@@ -25,7 +26,7 @@ struct Old {
     day: Option<String>,
     name: String,
     bytes: u64,
-    changed: Duration,
+    changed: SystemTime,
 }
 
 impl Cap {
@@ -91,12 +92,11 @@ fn list(directory: &Directory) -> io::Result<Vec<Old>> {
 /// `None`: somebody else has removed it.
 fn look(directory: &Directory, day: Option<&str>, name: String) -> Option<Old> {
     let seen = directory.look(&name).ok()?;
-    let seconds = u64::try_from(seen.st_mtime).unwrap_or(0);
     Some(Old {
         day: day.map(str::to_owned),
         name,
-        bytes: u64::try_from(seen.st_size).unwrap_or(0).next_multiple_of(BLOCK),
-        changed: Duration::new(seconds, u32::try_from(seen.st_mtime_nsec).unwrap_or(0)),
+        bytes: seen.len.next_multiple_of(BLOCK),
+        changed: seen.modified,
     })
 }
 

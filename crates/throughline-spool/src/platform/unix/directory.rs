@@ -5,11 +5,16 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-pub(super) struct Directory {
+use crate::platform::Listed;
+
+/// An open directory. What is done in it is done in this one, whatever becomes of its path meanwhile.
+#[derive(Debug)]
+pub struct Directory {
     fd: OwnedFd,
 }
 
@@ -20,7 +25,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 
 impl Directory {
     /// Opens it, and makes it with mode 0700 if there is none.
-    pub(super) fn make(path: &Path) -> io::Result<Self> {
+    pub fn make(path: &Path) -> io::Result<Self> {
         // A slash at the end would have a link followed.
         let path: PathBuf = path.components().collect();
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
@@ -32,7 +37,7 @@ impl Directory {
     }
 
     /// One below it.
-    pub(super) fn make_child(&self, name: &str) -> io::Result<Self> {
+    pub fn make_child(&self, name: &str) -> io::Result<Self> {
         match rustix::fs::mkdirat(&self.fd, name, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
@@ -40,7 +45,8 @@ impl Directory {
         self.child(name)
     }
 
-    pub(super) fn child(&self, name: &str) -> io::Result<Self> {
+    /// One below it that is there already.
+    pub fn child(&self, name: &str) -> io::Result<Self> {
         let opened = rustix::fs::openat(&self.fd, name, DIRECTORY, Mode::empty());
         Self::checked(opened.map_err(refusal)?)
     }
@@ -57,7 +63,7 @@ impl Directory {
     }
 
     /// Opens a file to append to, and makes it with mode 0600 if there is none.
-    pub(super) fn append(&self, name: &str) -> io::Result<File> {
+    pub fn append(&self, name: &str) -> io::Result<File> {
         let file = self.open(name, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)?;
         if file.metadata()?.mode() & 0o077 != 0 {
             rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR)?;
@@ -66,7 +72,7 @@ impl Directory {
     }
 
     /// Opens a file that is there already.
-    pub(super) fn read(&self, name: &str) -> io::Result<File> {
+    pub fn read(&self, name: &str) -> io::Result<File> {
         self.open(name, OFlags::RDONLY)
     }
 
@@ -83,17 +89,18 @@ impl Directory {
         Ok(File::from(fd))
     }
 
-    pub(super) fn remove_file(&self, name: &str) -> io::Result<()> {
+    /// Removes a file in it.
+    pub fn remove_file(&self, name: &str) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.fd, name, rustix::fs::AtFlags::empty())?)
     }
 
     /// Removes a directory in it, unless there is something in that.
-    pub(super) fn remove_empty(&self, name: &str) {
+    pub fn remove_empty(&self, name: &str) {
         let _is_not_empty = rustix::fs::unlinkat(&self.fd, name, rustix::fs::AtFlags::REMOVEDIR);
     }
 
     /// The names in it.
-    pub(super) fn names(&self) -> io::Result<Vec<String>> {
+    pub fn names(&self) -> io::Result<Vec<String>> {
         let entries = rustix::fs::Dir::read_from(&self.fd)?;
         let names = entries.filter_map(|entry| match entry {
             Ok(entry) => entry.file_name().to_str().ok().map(|name| Ok(name.to_owned())),
@@ -102,12 +109,15 @@ impl Directory {
         names.collect()
     }
 
-    pub(super) fn look(&self, name: &str) -> io::Result<Stat> {
-        Ok(rustix::fs::statat(
-            &self.fd,
-            name,
-            rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
-        )?)
+    /// What is known of a file in it; of a link itself.
+    pub fn look(&self, name: &str) -> io::Result<Listed> {
+        let seen = rustix::fs::statat(&self.fd, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?;
+        let seconds = u64::try_from(seen.st_mtime).unwrap_or(0);
+        let nanos = u32::try_from(seen.st_mtime_nsec).unwrap_or(0);
+        Ok(Listed {
+            len: u64::try_from(seen.st_size).unwrap_or(0),
+            modified: UNIX_EPOCH + Duration::new(seconds, nanos),
+        })
     }
 }
 
@@ -165,7 +175,7 @@ mod tests {
             (at("link/"), no_directory),
             (at("file"), no_directory),
         ] {
-            let refused = Directory::make(&path).err().expect("it is refused").to_string();
+            let refused = Directory::make(&path).expect_err("it is refused").to_string();
             assert_eq!(refused, expected, "{path:?}");
         }
         let refused = directory.append("link").expect_err("it is a link").to_string();
