@@ -3,8 +3,10 @@
 //! Files have no permission bits here: a spool is as private as the directory that it lies in, by default the user's profile,
 //! which others may not enter. So every file is said to be of user 0 and private.
 
+mod directory;
+
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::windows::fs::{FileExt, OpenOptionsExt};
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
@@ -17,8 +19,9 @@ use windows_sys::Win32::Foundation::{
 };
 use windows_sys::Win32::Storage::FileSystem::{
     BY_HANDLE_FILE_INFORMATION, FILE_ATTRIBUTE_DIRECTORY, FILE_ATTRIBUTE_REPARSE_POINT, FILE_FLAG_BACKUP_SEMANTICS,
-    FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES, GetFileInformationByHandle, LOCKFILE_EXCLUSIVE_LOCK,
-    LOCKFILE_FAIL_IMMEDIATELY, LockFileEx, SYNCHRONIZE, UnlockFileEx,
+    FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES, FILE_STANDARD_INFO, FileStandardInfo,
+    GetFileInformationByHandle, GetFileInformationByHandleEx, LOCKFILE_EXCLUSIVE_LOCK, LOCKFILE_FAIL_IMMEDIATELY,
+    LockFileEx, SYNCHRONIZE, UnlockFileEx,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 use windows_sys::Win32::System::SystemInformation::{ComputerNamePhysicalDnsHostname, GetComputerNameExW};
@@ -26,9 +29,11 @@ use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, GetProcessTimes, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, WaitForSingleObject,
 };
 
-use super::Process;
+use super::{Process, StandardStream};
 use crate::files::{EntryKind, FileSystem, How, Seen};
 use crate::format::manifest::Identity;
+
+pub use self::directory::Directory;
 
 /// Whether a directory can be renamed while a file in it is open.
 pub(crate) const RENAMES_DIRECTORIES_IN_USE: bool = false;
@@ -107,8 +112,25 @@ fn identity_in(seen: &BY_HANDLE_FILE_INFORMATION) -> (u64, u64) {
     )
 }
 
-pub(crate) fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+/// Reads from a place on.
+pub fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     file.seek_read(buffer, at)
+}
+
+/// Whether an open file has no name any more, or will have none when everybody has closed it.
+pub fn is_removed(file: &File) -> io::Result<bool> {
+    let mut seen = FILE_STANDARD_INFO::default();
+    // SAFETY: the handle is open as long as `file`, and the system writes at most the size of `seen` to it.
+    let done = unsafe {
+        GetFileInformationByHandleEx(
+            file.as_raw_handle(),
+            FileStandardInfo,
+            (&raw mut seen).cast(),
+            size_of::<FILE_STANDARD_INFO>() as u32,
+        )
+    };
+    done_or_error(done)?;
+    Ok(seen.DeletePending || seen.NumberOfLinks == 0)
 }
 
 pub(crate) fn write_all_at(file: &File, mut bytes: &[u8], mut at: u64) -> io::Result<()> {
@@ -152,7 +174,7 @@ fn locked_byte() -> OVERLAPPED {
 }
 
 /// Takes the exclusive lock, without waiting. `false`: somebody else has it.
-pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
+pub fn try_lock(file: &File) -> io::Result<bool> {
     let mut place = locked_byte();
     let how = LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY;
     // SAFETY: the handle is open as long as `file`, and was opened for calls that are done when they return, so that nothing keeps
@@ -164,7 +186,8 @@ pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-pub(crate) fn unlock(file: &File) -> io::Result<()> {
+/// Gives the lock back.
+pub fn unlock(file: &File) -> io::Result<()> {
     let mut place = locked_byte();
     // SAFETY: as of `LockFileEx` above.
     done_or_error(unsafe { UnlockFileEx(file.as_raw_handle(), 0, 1, 0, &raw mut place) })
@@ -262,7 +285,27 @@ pub(crate) fn keeps_time_by_tsc() -> bool {
 /// Writes to stderr. There are no forked children that could find its lock held.
 pub fn write_to_stderr(bytes: &[u8]) {
     // A closed stderr is no error.
-    let _ = io::Write::write_all(&mut io::stderr(), bytes);
+    let _ = io::stderr().write_all(bytes);
+}
+
+/// Writes to a stream, and returns how many bytes it has taken.
+///
+/// By the standard library, which knows how a console takes text; so that a thread of the program that keeps the stream locked
+/// is waited for.
+pub fn write_to(stream: StandardStream, bytes: &[u8]) -> io::Result<usize> {
+    fn write(mut stream: impl Write + AsRawHandle, bytes: &[u8]) -> io::Result<usize> {
+        // The standard library takes one that is not there for one that takes everything.
+        if stream.as_raw_handle().is_null() {
+            return Err(io::Error::other("the process has no such stream"));
+        }
+        let written = stream.write(bytes)?;
+        stream.flush()?;
+        Ok(written)
+    }
+    match stream {
+        StandardStream::Stderr => write(io::stderr().lock(), bytes),
+        StandardStream::Stdout => write(io::stdout().lock(), bytes),
+    }
 }
 
 /// Where programs of this user keep what is to last but is nobody's document: `%LOCALAPPDATA%`, a part of the user's profile.
