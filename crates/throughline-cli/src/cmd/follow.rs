@@ -1,22 +1,22 @@
 //! `throughline follow`: spans as they come.
 
+#[cfg(unix)]
+mod end;
+#[cfg(not(unix))]
+#[path = "follow/end_on_windows.rs"]
+mod end;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
-use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::stdio::stdout;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::low_level::pipe::register;
 use throughline_spool::{Follower, NewSpan};
 use throughline_wire::terminal::escaped;
 use throughline_wire::{SpanView, StatusCode, json};
 
+use self::end::End;
 use crate::exit::{Failure, say};
 use crate::filter::Filter;
-use crate::inherited::Inherited;
 use crate::origin::Origins;
 use crate::otlp::TracesData;
 use crate::output::Output;
@@ -91,38 +91,6 @@ impl Follow {
             is_last = end.comes_within(EVERY);
         };
         output.finish(written).map(|()| 0)
-    }
-}
-
-/// What ends it: a signal, or that nobody reads any more.
-struct End {
-    /// Has something to read when a signal has come.
-    signals: OwnedFd,
-}
-
-impl End {
-    fn new() -> io::Result<Self> {
-        let (signals, to_tell) = pipe_with(PipeFlags::CLOEXEC)?;
-        for signal in [SIGINT, SIGTERM] {
-            // What our caller ignores (`nohup`, a shell's background job) stays ignored.
-            if !Inherited::get().ignores(signal) {
-                register(signal, to_tell.try_clone()?)?;
-            }
-        }
-        Ok(Self { signals })
-    }
-
-    fn comes_within(&self, time: Duration) -> bool {
-        let stdout = stdout();
-        let mut fds = [
-            PollFd::new(&self.signals, PollFlags::IN),
-            // Asks for errors only: a pipe whose reader has left, a terminal that was closed.
-            PollFd::new(&stdout, PollFlags::empty()),
-        ];
-        let time = Timespec::try_from(time).ok();
-        // Interrupted by a signal: the next look tells.
-        let _ = poll(&mut fds, time.as_ref());
-        fds.iter().any(|fd| !fd.revents().is_empty())
     }
 }
 
