@@ -41,7 +41,7 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(name = "throughline", version, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
 struct Cli {
-    /// The spool [default: $THROUGHLINE_SPOOL_DIR, else $XDG_STATE_HOME/throughline, else ~/.local/state/throughline]
+    /// The spool [default: $THROUGHLINE_SPOOL_DIR, else $XDG_STATE_HOME/throughline, else ~/.local/state/throughline; on Windows %LOCALAPPDATA%\throughline]
     #[arg(long, value_name = "DIR", global = true, display_order = 100)]
     spool: Option<PathBuf>,
 

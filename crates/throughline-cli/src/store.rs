@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use throughline_spool::system::NO_STATE_DIRECTORY;
 use throughline_spool::{Contents, Dropped, ProcessReport, Reader, Source, StoredSpan};
 pub use throughline_spool::{Place, State};
 use throughline_wire::{SpanView, TraceId};
@@ -55,7 +56,11 @@ pub fn directory(option: Option<PathBuf>) -> Result<PathBuf, Failure> {
     option
         .or_else(variable)
         .or_else(throughline::default_spool_dir)
-        .ok_or_else(|| Failure::new("no spool is named: give --spool DIR, or set THROUGHLINE_SPOOL_DIR or HOME"))
+        .ok_or_else(|| {
+            Failure::new(format_args!(
+                "no spool is named, and {NO_STATE_DIRECTORY}: give --spool DIR, or set THROUGHLINE_SPOOL_DIR"
+            ))
+        })
 }
 
 /// All spans of a spool, and a line on those that were lost; what cannot be read of it is said on stderr.

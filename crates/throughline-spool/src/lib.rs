@@ -37,7 +37,9 @@ mod store;
 /// What Throughline's other crates ask of the operating system. Not for others: it changes without notice.
 #[doc(hidden)]
 pub mod system {
-    pub use crate::platform::{Directory, Listed, StandardStream, is_removed, read_at, try_lock, unlock, write_to};
+    pub use crate::platform::{
+        Directory, Listed, NO_STATE_DIRECTORY, StandardStream, is_removed, read_at, try_lock, unlock, write_to,
+    };
 }
 
 pub use archive::{Archive, Evicted, Left, Moment, Portion, Progress, Stranger, Summary, Undelivered, Whose};

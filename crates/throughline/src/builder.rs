@@ -249,7 +249,8 @@ impl Builder {
     }
 
     /// Where the spool lies, as `THROUGHLINE_SPOOL_DIR`. Default `$XDG_STATE_HOME/throughline`, or
-    /// `~/.local/state/throughline`. It must be a directory of this user's alone, on a local disk.
+    /// `~/.local/state/throughline`; on Windows `%LOCALAPPDATA%\throughline`. It must be a directory of this user's alone, on a
+    /// local disk.
     pub fn spool_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.spool_dir = Some(path.into());
         self

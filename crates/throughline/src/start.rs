@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use throughline_spool::system::NO_STATE_DIRECTORY;
 use throughline_spool::{Limits, Manifest, Recorder, Root, Settings};
 
 use crate::config::{Config, Resource};
@@ -86,7 +87,7 @@ fn encoded_resource(said: &Resource) -> Arc<[u8]> {
 pub(crate) const IN_MEMORY: &str = "spans are kept in memory, and die with the process";
 
 fn no_root() -> Option<Root> {
-    report_once(format_args!("neither XDG_STATE_HOME nor HOME is set: {IN_MEMORY}"));
+    report_once(format_args!("{NO_STATE_DIRECTORY}: {IN_MEMORY}"));
     None
 }
 

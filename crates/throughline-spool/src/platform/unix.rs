@@ -196,6 +196,9 @@ pub fn write_to(stream: StandardStream, bytes: &[u8]) -> io::Result<usize> {
     Ok(rustix::io::write(stream, bytes)?)
 }
 
+/// Why there is no [`state_directory`].
+pub const NO_STATE_DIRECTORY: &str = "neither XDG_STATE_HOME nor HOME is set";
+
 /// Where programs of this user keep what is to last but is nobody's document: `$XDG_STATE_HOME`, or `~/.local/state` (XDG Base
 /// Directory Specification).
 #[must_use]

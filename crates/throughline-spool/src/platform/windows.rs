@@ -308,6 +308,9 @@ pub fn write_to(stream: StandardStream, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
+/// Why there is no [`state_directory`].
+pub const NO_STATE_DIRECTORY: &str = "LOCALAPPDATA is not set";
+
 /// Where programs of this user keep what is to last but is nobody's document: `%LOCALAPPDATA%`, a part of the user's profile.
 #[must_use]
 pub fn state_directory() -> Option<PathBuf> {
