@@ -33,6 +33,10 @@ mod otlp_settings;
 mod pairs;
 #[cfg(feature = "otlp")]
 mod proxy;
+#[cfg(all(test, feature = "otlp"))]
+mod reference;
+#[cfg(all(test, feature = "otlp"))]
+mod reference_tests;
 mod resource;
 mod variables;
 
