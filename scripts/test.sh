@@ -17,7 +17,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Each crate alone: features unify in a workspace, and would hide one that is missing.
 published=(throughline-context throughline-macros throughline-wire throughline-spool throughline throughline-cli)
-crates=("${published[@]}" throughline-testkit throughline-bench)
+crates=("${published[@]}" throughline-testkit throughline-bench throughline-recipes)
 oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1.0/p' Cargo.toml)
 fuzz_seconds=${FUZZ_SECONDS:-8}
 

@@ -41,9 +41,11 @@ fn unindented(code: &str) -> String {
 fn rust_code_of_each_page_is_that_of_an_example() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = package.join("../..");
-    let examples: Vec<_> = files(&package.join("examples"), "rs")
+    let recipes = package.join("../throughline-recipes/examples");
+    let examples: Vec<_> = [package.join("examples"), recipes]
         .iter()
-        .map(|path| unindented(&read(path)))
+        .flat_map(|directory| files(directory, "rs"))
+        .map(|path| unindented(&read(&path)))
         .collect();
     let mut found = 0;
     for page in files(&root, "md").into_iter().chain(files(&root.join("docs"), "md")) {
@@ -51,7 +53,8 @@ fn rust_code_of_each_page_is_that_of_an_example() {
             let code = unindented(&code);
             assert!(
                 examples.iter().any(|example| example.contains(&code)),
-                "{} has code that no program in crates/throughline/examples has: let one have it, word for word\n{code}",
+                "{} has code that no program in crates/throughline/examples or crates/throughline-recipes/examples has: let one \
+                 have it, word for word\n{code}",
                 page.display()
             );
             found += 1;
@@ -85,4 +88,31 @@ fn exporter_program_counts_failures() {
         (finished.stdout.as_str(), finished.stderr.as_str()),
         ("charge card has failed: 4\n", "")
     );
+}
+
+#[test]
+fn shop_and_worker_pool_account_for_every_span() {
+    for (example, expected) in [("shop", "12 orders, "), ("worker_pool", "of 24 jobs are done.")] {
+        let receiver = Receiver::start().expect("loopback has a free port");
+        let spool = Spool::new().expect("a private directory");
+        let finished = Program::example(example, &spool)
+            .expect("Cargo builds the examples of this package")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint())
+            .run()
+            .expect("it runs")
+            .expect_success();
+        assert!(finished.stdout.contains(expected), "{}", finished.stdout);
+        let delivered = format!("{} spans delivered to ", receiver.spans().len());
+        assert!(finished.stdout.contains(&delivered), "{}{delivered}", finished.stdout);
+        assert_eq!(finished.stderr, "", "{example}");
+        let shown = receiver
+            .spans()
+            .iter()
+            .map(|span| format!("{:?}", span.span))
+            .collect::<String>();
+        assert!(
+            !shown.contains("@example.com") && !shown.contains("4000 0000"),
+            "{example} redacts"
+        );
+    }
 }

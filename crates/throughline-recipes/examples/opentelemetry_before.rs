@@ -1,0 +1,96 @@
+//! A small service, traced by the OpenTelemetry API and SDK. `opentelemetry_after.rs` is the same, traced by Throughline.
+
+use std::collections::HashMap;
+use std::num::ParseFloatError;
+
+use futures::executor::block_on;
+use opentelemetry::global;
+use opentelemetry::trace::{FutureExt, Span, SpanKind, Status, TraceContextExt, Tracer};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use throughline_recipes::Printed;
+
+fn init() -> SdkTracerProvider {
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(Printed) // stands for SpanExporter::builder().with_tonic().build()?
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(1.0))))
+        .with_resource(
+            Resource::builder()
+                .with_service_name("orders")
+                .with_attribute(KeyValue::new("deployment.environment.name", "test"))
+                .build(),
+        )
+        .build();
+    global::set_tracer_provider(provider.clone());
+    global::set_text_map_propagator(TraceContextPropagator::new());
+    provider
+}
+
+fn main() {
+    let provider = init();
+    place_order(7);
+    provider.shutdown().expect("the spans are exported");
+}
+
+fn place_order(order: u64) {
+    let tracer = global::tracer("shop");
+    tracer.in_span("place order", |cx| {
+        cx.span().set_attribute(KeyValue::new("order.id", order as i64));
+        check_stock(order);
+        call(order);
+        let cx = Context::current();
+        let thread = std::thread::spawn(move || {
+            let _guard = cx.attach();
+            global::tracer("shop").in_span("write receipt", |_cx| ());
+        });
+        thread.join().expect("it does not panic");
+    });
+}
+
+fn check_stock(order: u64) {
+    let tracer = global::tracer("shop");
+    let mut span = tracer
+        .span_builder("check stock")
+        .with_kind(SpanKind::Client)
+        .with_attributes([KeyValue::new("db.system.name", "postgresql")])
+        .start(&tracer);
+    span.add_event("cache miss", vec![KeyValue::new("order.id", order as i64)]);
+    span.set_attribute(KeyValue::new("stock.left", 3));
+    span.end();
+}
+
+fn call(order: u64) {
+    let tracer = global::tracer("shop");
+    let span = tracer
+        .span_builder("POST /charge")
+        .with_kind(SpanKind::Client)
+        .start(&tracer);
+    let cx = Context::current_with_span(span);
+    let mut headers = HashMap::new();
+    global::get_text_map_propagator(|propagator| propagator.inject_context(&cx, &mut headers));
+    serve(&headers, order);
+}
+
+fn serve(headers: &HashMap<String, String>, order: u64) {
+    let parent = global::get_text_map_propagator(|propagator| propagator.extract(headers));
+    let tracer = global::tracer("shop");
+    let span = tracer
+        .span_builder("charge")
+        .with_kind(SpanKind::Server)
+        .start_with_context(&tracer, &parent);
+    let cx = parent.with_span(span);
+    let _paid = block_on(charge(order).with_context(cx));
+}
+
+async fn charge(order: u64) -> Result<f64, ParseFloatError> {
+    let cx = Context::current();
+    let amount = "12,50".parse::<f64>();
+    if let Err(error) = &amount {
+        cx.span().set_attribute(KeyValue::new("order.id", order as i64));
+        cx.span().record_error(error);
+        cx.span().set_status(Status::error(error.to_string()));
+    }
+    amount
+}
