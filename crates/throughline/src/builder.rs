@@ -1,5 +1,6 @@
 //! Choices made in code, and switching tracing on with them.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -16,9 +17,10 @@ use crate::processor::{self, Chain, Redact, SpanProcessor};
 use crate::propagation::Propagator;
 use crate::sampler::Sampler;
 use crate::span_limits::{self, SpanLimits};
+use crate::start::Storage;
 use crate::tracer::{self, IdGenerator};
 use crate::value::ToValue;
-use crate::{clock, start};
+use crate::{clock, start, testing};
 
 /// Switches tracing on for this process, under this service name.
 ///
@@ -120,6 +122,19 @@ impl Builder {
     /// others, which come behind.
     pub fn processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
         self.chain.processors.push(Box::new(processor));
+        self
+    }
+
+    /// Hands each span to [`testing::capture`](crate::testing::capture) as well, as it is committed: for a program whose own builder
+    /// switches tracing on in its tests too. Without a capture it costs memory for nothing: leave it to tests.
+    ///
+    /// ```no_run
+    /// let builder = throughline::builder("orders");
+    /// let builder = if cfg!(test) { builder.capturing() } else { builder };
+    /// let _tracing = builder.init();
+    /// ```
+    pub fn capturing(mut self) -> Self {
+        self.chain.captures = true;
         self
     }
 
@@ -326,7 +341,7 @@ impl Builder {
     #[cfg(feature = "otlp")]
     #[must_use]
     pub fn check(&self, within: Duration) -> Check {
-        let (config, wrong_settings) = self.read_config();
+        let (config, wrong_settings) = self.read_config(&|name| std::env::var_os(name));
         Check {
             is_on: config.enabled,
             wrong_settings: wrong_settings.iter().map(ToString::to_string).collect(),
@@ -335,39 +350,61 @@ impl Builder {
         }
     }
 
-    fn read_config(&self) -> (config::Config, Vec<config::WrongSetting>) {
+    fn read_config(
+        &self,
+        environment: &dyn Fn(&str) -> Option<OsString>,
+    ) -> (config::Config, Vec<config::WrongSetting>) {
         let executable = std::env::current_exe().ok();
         let executable = executable
             .as_deref()
             .and_then(|path| path.file_name())
             .and_then(|name| name.to_str());
-        config::read(&self.settings, &|name| std::env::var_os(name), executable)
+        config::read(&self.settings, environment, executable)
     }
 
     /// Switches tracing on. The first call of a process decides; what a later one returns belongs to the same tracing.
-    pub fn init(mut self) -> Tracing {
+    pub fn init(self) -> Tracing {
+        if testing::is_in_charge() {
+            return Tracing::new(self.exit_flush);
+        }
+        self.init_from(&|name| std::env::var_os(name), Storage::Spool)
+    }
+
+    /// For tests: no file, no destination, and the environment has no say.
+    pub(crate) fn init_in_memory(self) -> Tracing {
+        self.init_from(&|_| None, Storage::Memory)
+    }
+
+    fn init_from(mut self, environment: &dyn Fn(&str) -> Option<OsString>, storage: Storage) -> Tracing {
         if let Some(handler) = self.diagnostics.take() {
             diagnostics::set_handler(handler);
         }
-        let (config, wrong_settings) = self.read_config();
+        let (config, wrong_settings) = self.read_config(environment);
         for said in &wrong_settings {
             report_once(format_args!("{said}"));
         }
         tracer::set_propagators(config.propagators);
-        let was_decided = IS_ON.get().copied();
-        if was_decided == Some(false) && config.enabled {
+        let mut decides = false;
+        let is_on = *IS_ON.get_or_init(|| {
+            decides = true;
+            if config.enabled {
+                processor::set_chain(self.chain);
+            }
+            config.enabled
+        });
+        if !decides && config.enabled {
+            let before = if is_on { "on" } else { "off" };
             report_once(format_args!(
-                "tracing was switched off before in this process: the first call decides"
+                "tracing was switched {before} before in this process: the first call decides"
             ));
         }
-        if !*IS_ON.get_or_init(|| config.enabled) || !config.enabled {
+        if !decides || !is_on {
             return Tracing::new(self.exit_flush);
         }
         span_limits::set(config.limits);
-        processor::set_chain(self.chain);
         tracer::set_sampler(config.sampler.clone(), self.id_generator);
         clock::start();
-        start::start(config, self.limits, self.sync_every, self.delivers_all);
+        start::start(config, storage, self.limits, self.sync_every, self.delivers_all);
         Tracing::new(self.exit_flush)
     }
 }

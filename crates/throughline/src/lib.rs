@@ -88,6 +88,7 @@ mod spool_dir;
 #[cfg(feature = "otlp")]
 mod spool_source;
 mod start;
+pub mod testing;
 mod tracer;
 mod value;
 
@@ -154,8 +155,8 @@ pub use throughline_macros::traced;
 pub use throughline_wire::propagation::{Carrier, Pair};
 pub use throughline_wire::redact::{Content, Redaction};
 pub use throughline_wire::{
-    AnyValueView, Baggage, InvalidBaggage, InvalidId, InvalidTraceState, SpanContext, SpanId, SpanKind as Kind,
-    SpanView, TraceFlags, TraceId, TraceState, Value, any_value, environment,
+    AnyValueView, Baggage, EventView, InvalidBaggage, InvalidId, InvalidTraceState, LinkView, SpanContext, SpanId,
+    SpanKind as Kind, SpanView, StatusCode, TraceFlags, TraceId, TraceState, Value, any_value, environment,
 };
 pub use tracer::IdGenerator;
 pub use value::{Debugged, Displayed, ToValue, debug, display};

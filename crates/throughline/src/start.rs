@@ -13,12 +13,30 @@ use crate::diagnostics::report_once;
 use crate::spool_dir::default_spool_dir;
 use crate::{clock, detectors, housekeeping};
 
+/// Where spans are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Storage {
+    /// In memory only, as it is meant to be.
+    Memory,
+    /// In the spool's directory; in memory where there is none.
+    Spool,
+}
+
 /// Makes the recorder and starts delivery, unless that was done before.
-pub(crate) fn start(config: Config, limits: Limits, sync_every: Option<Duration>, delivers_all: bool) {
-    let root = config
-        .spool_dir
-        .or_else(default_spool_dir)
-        .map_or_else(no_root, |path| open_root(&path));
+pub(crate) fn start(
+    config: Config,
+    storage: Storage,
+    limits: Limits,
+    sync_every: Option<Duration>,
+    delivers_all: bool,
+) {
+    let root = match storage {
+        Storage::Memory => None,
+        Storage::Spool => config
+            .spool_dir
+            .or_else(default_spool_dir)
+            .map_or_else(no_root, |path| open_root(&path)),
+    };
     let key = root.as_ref().filter(|_| !config.destinations.is_empty()).map(Root::key);
     let known_key = key.as_ref().and_then(|key| key.as_ref().ok());
     let resource = &config.resource;

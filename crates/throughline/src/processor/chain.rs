@@ -12,12 +12,15 @@ use super::redactor::Redactor;
 use super::{ProcessedSpan, SpanProcessor, Verdict};
 use crate::context::Context;
 use crate::diagnostics::report_once;
+use crate::testing;
 
 /// All of them.
 #[derive(Default)]
 pub(crate) struct Chain {
     pub processors: Vec<Box<dyn SpanProcessor>>,
     pub redactors: Vec<Redactor>,
+    /// Whether tests may want to see what is committed.
+    pub captures: bool,
     is_private: bool,
 }
 
@@ -71,7 +74,7 @@ pub(crate) fn chain() -> Option<&'static Chain> {
 
 impl Chain {
     pub fn is_empty(&self) -> bool {
-        self.processors.is_empty() && self.redactors.is_empty()
+        self.processors.is_empty() && self.redactors.is_empty() && !self.captures
     }
 
     /// Whether what a span holds may be seen by nobody before it has ended.
@@ -101,6 +104,9 @@ impl Chain {
             };
             open.show(&shown);
         }
+        if self.captures {
+            testing::started(&SpanView::new(open.body()), parent);
+        }
         Some(open)
     }
 
@@ -125,7 +131,11 @@ impl Chain {
     /// A span has ended, and is as it will be committed.
     pub fn ended(&self, span: &SpanView<'_>) -> Verdict {
         let _at_work = AtWork::begin();
-        ask_each(&self.processors, |processor| processor.on_end(span))
+        let verdict = ask_each(&self.processors, |processor| processor.on_end(span));
+        if self.captures {
+            testing::ended(span, verdict);
+        }
+        verdict
     }
 
     fn redact(&self, span: &mut Recording<'_>) {

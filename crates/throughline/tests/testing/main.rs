@@ -1,0 +1,5 @@
+//! `throughline::testing`: each test sees its own spans, and a tree that is another one is shown as a difference.
+
+mod captures;
+mod processes;
+mod trees;
