@@ -35,14 +35,38 @@ pub trait InSpanExt: Sized {
 
     /// Runs the future or stream in a context: ids only, no span ends with it.
     ///
-    /// This is what a task gets from the one that spawns it: `spawn(work().in_context(Context::current()))`. Spans that start there
-    /// are children; [`current`](crate::current) and [`event!`](crate::event!) reach nothing, since the span itself is elsewhere. To
-    /// write to it as well, [share](Span::share) it and use [`in_span`](Self::in_span).
+    /// Spans that start there are children; [`current`](crate::current) and [`event!`](crate::event!) reach nothing, since the span
+    /// itself is elsewhere. To write to it as well, [share](Span::share) it and use [`in_span`](Self::in_span).
     fn in_context(self, context: Context) -> InContext<Self> {
         InContext {
             inner: Some(self),
             context,
         }
+    }
+
+    /// The same with the context that is current here: what a task gets from the one that spawns it. For closures there is
+    /// [`carry`](crate::carry).
+    ///
+    /// ```
+    /// use throughline::{InSpanExt, span, testing};
+    ///
+    /// async fn charge() {
+    ///     span!("charge").end();
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let capture = testing::capture();
+    /// async {
+    ///     tokio::spawn(charge().in_current_context()).await.unwrap();
+    /// }
+    /// .in_span(span!("order"))
+    /// .await;
+    /// capture.assert_tree("order\n  charge");
+    /// # }
+    /// ```
+    fn in_current_context(self) -> InContext<Self> {
+        self.in_context(Context::current())
     }
 }
 

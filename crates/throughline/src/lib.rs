@@ -22,7 +22,11 @@
 //!
 //! [`inject`] writes the current context into headers, a map, or the environment of a child process; [`extract`] reads it there.
 //! W3C Trace Context (Level 2) and Baggage; tracestate and baggage travel through all local spans. [`Context`] is the same as a
-//! value, to hand to a task or a thread.
+//! value, to hand to a task or a thread; [`carry`] and [`InSpanExt::in_current_context`] do that for closures and futures.
+//!
+//! # Tests
+//!
+//! [`testing::capture`] collects the spans of one test, and compares them with the tree that it expects.
 //!
 //! # Where spans go
 //!
@@ -57,6 +61,7 @@ mod accounts;
 mod adopted;
 mod attributes;
 mod builder;
+mod carry;
 mod check;
 mod clock;
 mod config;
@@ -93,6 +98,7 @@ mod tracer;
 mod value;
 
 pub use builder::{Builder, builder, init};
+pub use carry::{carry, carry_fn};
 pub use check::{Check, CheckedDestination};
 pub use context::{Context, EnteredContext};
 pub use delivery::{DestinationReport, Flush, Report};

@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use throughline::{Filter, Verdict, span, testing};
-use throughline_testkit::Spool;
+use throughline_testkit::{Program, Spool};
 
 /// Runs one test of this program, which is ignored otherwise.
 fn run(test: &str, spool: &Spool, variables: &[(&str, &str)]) -> Output {
@@ -93,4 +93,12 @@ fn capturing_builder_shows_what_is_committed() {
     let ran = run("starts_capturing_tracing_and_then_captures", &spool, &[]);
     assert!(ran.status.success(), "{}", text(&ran.stderr));
     assert!(text(&ran.stdout).contains("1 passed"), "{ran:?}");
+}
+
+#[test]
+fn examples_of_the_context_page_make_the_trees_they_say() {
+    let spool = Spool::new().expect("a private directory");
+    let program = Program::example("context", &spool).expect("Cargo builds the examples of this package");
+    let finished = program.run().expect("it runs").expect_success();
+    assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("", ""));
 }
