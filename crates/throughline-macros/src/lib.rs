@@ -1,17 +1,20 @@
 //! The attribute `#[traced]`, which the crate `throughline` exports; its documentation is there.
 //!
-//! No dependency: of a function only its frame is read (`function.rs`), of the attribute only its options (`options.rs`); all other
+//! No dependency: of a function only its frame is read (`function.rs`, `returns.rs`), of the attribute only its options (`options.rs`); all other
 //! tokens go through as they are, and `span!` reads the fields.
 #![forbid(unsafe_code)]
 
 mod function;
 mod options;
+mod returns;
 mod template;
+mod tokens;
 
 use proc_macro::TokenStream;
 
-use function::{Function, Returns};
+use function::Function;
 use options::Options;
+use returns::Returns;
 use template::fill;
 
 /// Runs a function in a span of its own: see `throughline::traced`.
