@@ -480,7 +480,9 @@ fn end_processed(mut span: OpenSpan, end: Option<u64>) {
     let verdict = match chain() {
         None => Verdict::Keep,
         Some(chain) => {
-            chain.ending(&mut span.recording());
+            if chain.is_private() {
+                chain.ending(&mut span.recording());
+            }
             let notes = span.notes();
             if notes.status != StatusCode::Unset.number() || notes.rare().is_some() {
                 append_rare(span.recording());

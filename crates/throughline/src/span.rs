@@ -231,8 +231,8 @@ impl Span {
             false => OpenSpan::start,
         };
         match start_decided(name, scope, kind, parent, ids, trace_id, is_recorded, start) {
-            Some(open) if is_recorded && ids.has_relay() => Self::seen(open, chain, &parent.to_context()),
-            Some(open) if is_recorded => Self::seen(open, chain, &Context::new(ids, None)),
+            Some(open) if is_recorded && ids.has_relay() => Self::seen(open, name, chain, &parent.to_context()),
+            Some(open) if is_recorded => Self::seen(open, name, chain, &Context::new(ids, None)),
             open => Self { open },
         }
     }

@@ -90,9 +90,9 @@ impl Chain {
     }
 
     /// A span has started; `None` when it is dropped.
-    pub fn start(&self, mut open: OpenSpan, parent: &Context) -> Option<OpenSpan> {
+    pub fn start(&self, mut open: OpenSpan, name: &str, parent: &Context) -> Option<OpenSpan> {
         let _at_work = AtWork::begin();
-        let mut span = ProcessedSpan::new(open.recording());
+        let mut span = ProcessedSpan::started(open.recording(), name);
         if ask_each(&self.processors, |processor| processor.on_start(&mut span, parent)) == Verdict::Drop {
             return None;
         }
@@ -112,9 +112,6 @@ impl Chain {
 
     /// A span is about to end: the last changes to it.
     pub fn ending(&self, span: &mut Recording<'_>) {
-        if !self.is_private() {
-            return;
-        }
         let _at_work = AtWork::begin();
         let mut ending = ProcessedSpan::new(span.recording());
         ask_each(&self.processors, |processor| {

@@ -16,18 +16,27 @@ use crate::value::ToValue;
 #[derive(Debug)]
 pub struct ProcessedSpan<'a> {
     span: Recording<'a>,
+    /// What it was given at its start; `None` where it may have another by now.
+    name: Option<&'a str>,
 }
 
 impl<'a> ProcessedSpan<'a> {
     pub(super) fn new(span: Recording<'a>) -> Self {
-        Self { span }
+        Self { span, name: None }
+    }
+
+    pub(super) fn started(span: Recording<'a>, name: &'a str) -> Self {
+        Self { span, name: Some(name) }
     }
 
     /// Its name.
     #[inline]
     #[must_use]
     pub fn name(&self) -> &str {
-        recording::name(&self.span)
+        match self.name {
+            Some(name) => name,
+            None => recording::name(&self.span),
+        }
     }
 
     /// What it holds so far. Its status is told by [`is_error`](Self::is_error) until it has ended.
@@ -64,6 +73,7 @@ impl<'a> ProcessedSpan<'a> {
     }
 
     fn with(&mut self, write: impl FnOnce(&mut Recording<'_>)) {
+        self.name = None;
         write(&mut self.span);
     }
 }

@@ -112,7 +112,7 @@ impl Span {
                 recording::link(&mut span, to, attributes.details());
             }
             if let Some(chain) = chain() {
-                return Self::seen(open, chain, &parent);
+                return Self::seen(open, request.name, chain, &parent);
             }
         }
         Self { open: Some(open) }
@@ -120,25 +120,25 @@ impl Span {
 
     /// Shows a span that has started to the processors. One that is dropped stands for its parent; a root stands for a trace that is not
     /// sampled.
-    pub(super) fn seen(open: OpenSpan, chain: &Chain, parent: &Context) -> Self {
-        let ids = parent.ids();
-        let (span_id, flags) = match ids.is_span() {
-            true => (ids.span_id(), u32::from(ids.flags())),
-            false => (open.span_id(), open.flags() & !u32::from(SAMPLED)),
-        };
-        let stand_in = Start {
-            trace_id: open.trace_id(),
-            span_id,
-            parent_span_id: [0; 8],
-            flags,
-            kind: 0,
-            start_unix_nano: 0,
-            source: 0,
-        };
-        let open = chain.start(open, parent).or_else(|| {
-            let mut open = OpenSpan::carry(&stand_in)?;
-            inherit_relay(&mut open, parent.relay().cloned());
-            Some(open)
+    pub(super) fn seen(open: OpenSpan, name: &str, chain: &Chain, parent: &Context) -> Self {
+        let (trace_id, span_id, flags) = (open.trace_id(), open.span_id(), open.flags());
+        let open = chain.start(open, name, parent).or_else(|| {
+            let ids = parent.ids();
+            let (span_id, flags) = match ids.is_span() {
+                true => (ids.span_id(), u32::from(ids.flags())),
+                false => (span_id, flags & !u32::from(SAMPLED)),
+            };
+            let mut stand_in = OpenSpan::carry(&Start {
+                trace_id,
+                span_id,
+                parent_span_id: [0; 8],
+                flags,
+                kind: 0,
+                start_unix_nano: 0,
+                source: 0,
+            })?;
+            inherit_relay(&mut stand_in, parent.relay().cloned());
+            Some(stand_in)
         });
         Self { open }
     }

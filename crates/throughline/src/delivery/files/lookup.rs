@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use throughline_spool::system::Directory;
 use throughline_wire::TraceId;
 
 use super::names;
