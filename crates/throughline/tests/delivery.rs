@@ -17,18 +17,26 @@ fn distinct(spans: &[ReceivedSpan]) -> usize {
 
 #[test]
 fn ten_of_ten_spans_arrive_whatever_the_runtime() {
-    for runtime in ["none", "current_thread", "1", "4", "dropped"] {
+    for (runtime, protocol) in ["none", "current_thread", "1", "4", "dropped"]
+        .into_iter()
+        .flat_map(|runtime| [(runtime, "http/protobuf"), (runtime, "grpc")])
+    {
         for flushes in [true, false] {
             let spool = Spool::new().expect("a private directory");
-            let receiver = Receiver::start().expect("loopback has a free port");
+            let (receiver, path) = match protocol {
+                "grpc" => (Receiver::start_grpc(), "/"),
+                _ => (Receiver::start(), "/v1/traces"),
+            };
+            let receiver = receiver.expect("loopback has a free port");
             let endpoint = receiver.endpoint();
             let finished = program("program_runtimes", &spool, &endpoint)
+                .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
                 .args([runtime, if flushes { "flush" } else { "leave" }])
                 .run()
                 .expect("it runs")
                 .expect_success();
             let expected = if flushes {
-                format!("5 spans delivered to {endpoint}/v1/traces\n")
+                format!("5 spans delivered to {endpoint}{path}\n")
             } else {
                 String::new()
             };
