@@ -31,8 +31,8 @@
 //! # Where spans go
 //!
 //! A span that has ended lies in the *spool*, files of this user that are mapped into memory, where it survives the process. With
-//! an endpoint set (`OTEL_EXPORTER_OTLP_ENDPOINT`, or [`Builder::endpoint`]) a thread of its own delivers it over OTLP
-//! http/protobuf; what it cannot deliver goes with the next start of a program that has the same endpoint and headers, or with
+//! an endpoint set (`OTEL_EXPORTER_OTLP_ENDPOINT`, or [`Builder::endpoint`]) a thread of its own delivers it by OTLP,
+//! over HTTP as protobuf or JSON, or over gRPC; what it cannot deliver goes with the next start of a program that has the same endpoint and headers, or with
 //! `throughline recover`. Local files, the console and an exporter of one's own are destinations too ([`Destination`]). Without one
 //! `throughline view` shows the spans. [`Tracing::flush`] says what became of all.
 //!
@@ -41,17 +41,23 @@
 //! A library that is traced depends on this crate with `default-features = false`: spans, context and propagation, 15 crates, no
 //! network, TLS or runtime. An application that has the feature `otlp`, which is on by default, shares all of it with its libraries.
 //!
+//! # Before anybody sees a span
+//!
+//! A [`SpanProcessor`] sees spans as they start and end, and may change them or leave them out, as a [`Filter`] does;
+//! [`Builder::redact`] cleans what they say; [`SpanLimits`] say how much one may hold. All of it comes before a span is committed:
+//! what is on disk is clean.
+//!
 //! # Variables
 //!
 //! `OTEL_SDK_DISABLED`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_EXPORTER`, `OTEL_TRACES_SAMPLER` and its
-//! `_ARG`, `OTEL_PROPAGATORS`, `OTEL_BSP_*`, and of `OTEL_EXPORTER_OTLP_*` and `OTEL_EXPORTER_OTLP_TRACES_*` `ENDPOINT`, `HEADERS`,
-//! `TIMEOUT`, `PROTOCOL`, `COMPRESSION`, `CERTIFICATE`, `CLIENT_CERTIFICATE` and `CLIENT_KEY`; `THROUGHLINE_SPOOL_DIR`, and
-//! `THROUGHLINE_FILES_DIR` for the exporter `otlp_file`. Code beats environment. A value that cannot be used is said
+//! `_ARG`, `OTEL_PROPAGATORS`, `OTEL_BSP_*`, `OTEL_*_LIMIT`, and of `OTEL_EXPORTER_OTLP_*` and `OTEL_EXPORTER_OTLP_TRACES_*` `ENDPOINT`, `HEADERS`,
+//! `TIMEOUT`, `PROTOCOL`, `INSECURE`, `COMPRESSION`, `CERTIFICATE`, `CLIENT_CERTIFICATE` and `CLIENT_KEY`; `HTTPS_PROXY` and its kin;
+//! `THROUGHLINE_SPOOL_DIR`, and `THROUGHLINE_FILES_DIR` for the exporter `otlp_file`. `docs/variables.md` has each with its default. Code beats environment. A value that cannot be used is said
 //! in one line on stderr, with what is used instead; telemetry never stops a program.
 //!
 //! # What it does not do yet
 //!
-//! gRPC; limits by variable; bridges to `tracing` and the OpenTelemetry API.
+//! Bridges to `tracing` and the OpenTelemetry API; middleware for HTTP.
 #![forbid(unsafe_code)]
 // Flushes, reports and diagnostics are made for delivery, and stay as they are without it.
 #![cfg_attr(not(feature = "otlp"), allow(dead_code))]
