@@ -2,6 +2,7 @@
 
 use proc_macro::{Delimiter, Group, Span, TokenStream, TokenTree};
 
+use crate::closure::Closure;
 use crate::returns::Returns;
 use crate::template::Problem;
 use crate::tokens::{is_sign, is_word, unwrapped};
@@ -10,6 +11,8 @@ use crate::tokens::{is_sign, is_word, unwrapped};
 pub struct Function {
     /// All that stands before the body.
     head: Vec<TokenTree>,
+    /// Where its name is in that.
+    name_at: usize,
     pub name: String,
     pub is_async: bool,
     pub returns: Returns,
@@ -43,13 +46,23 @@ impl Function {
                 return Err(Problem::new(at, problem));
             }
         };
-        let returns = Returns::after_name(&head[keyword + 2..]);
+        let returns = Returns::of(&Returns::written(&head[keyword + 2..]));
         Ok(Self {
             head,
+            name_at: keyword + 1,
             name,
             is_async,
             returns,
             body,
+        })
+    }
+
+    /// The closure that it returns. `at` is where somebody says that it does.
+    pub fn closure(&self, at: Span) -> Result<Closure, Problem> {
+        Closure::read(&Returns::written(&self.head[self.name_at + 1..])).ok_or_else(|| {
+            let problem = "`calls` is for functions that return a closure: `impl Fn(…)`, `impl FnMut(…)`, `impl FnOnce(…)`, or one of \
+                           these in a `Box<dyn …>`";
+            Problem::new(at, problem)
         })
     }
 

@@ -12,10 +12,13 @@ pub struct Options {
     fields: Option<TokenStream>,
     /// The path of the crate `throughline`, where it has another name.
     krate: Option<TokenStream>,
-    pub records_errors: bool,
+    /// Nothing is said: it depends on what is returned.
+    pub records_errors: Option<bool>,
+    /// Where it is said that each call of the closure that is returned has a span.
+    pub calls: Option<Span>,
 }
 
-const ALL: &str = "`#[traced]` takes `name = \"…\"`, `kind = Client`, `parent = &context`, `fields(key = value, …)` and `err = false`";
+const ALL: &str = "`#[traced]` takes `name = \"…\"`, `kind = Client`, `parent = &context`, `fields(key = value, …)`, `err = false` and `calls = true`";
 
 impl Options {
     pub fn read(attribute: TokenStream) -> Result<Self, Problem> {
@@ -25,12 +28,20 @@ impl Options {
             parent: None,
             fields: None,
             krate: None,
-            records_errors: true,
+            records_errors: None,
+            calls: None,
         };
         for option in split_at_commas(attribute) {
             options.add(option)?;
         }
-        Ok(options)
+        match options.calls {
+            Some(at) if options.fields.is_some() || options.parent.is_some() => Err(Problem::new(
+                at,
+                "with `calls` there is no `fields(…)` and no `parent`: each call has a span of its own, and the arguments of the \
+                 function are gone by then; write `throughline::current(|span| span.set(\"key\", value))` in the closure",
+            )),
+            _ => Ok(options),
+        }
     }
 
     fn add(&mut self, option: Vec<TokenTree>) -> Result<(), Problem> {
@@ -59,10 +70,12 @@ impl Options {
                     "no argument is recorded unless it is named in `fields(…)`: there is nothing to skip",
                 ));
             }
-            (Some(TokenTree::Punct(sign)), "name" | "kind" | "parent" | "crate" | "err") if sign.as_char() == '=' => {
+            (Some(TokenTree::Punct(sign)), "name" | "kind" | "parent" | "crate" | "err" | "calls")
+                if sign.as_char() == '=' =>
+            {
                 tokens.collect()
             }
-            (_, "name" | "kind" | "parent" | "crate" | "err") => {
+            (_, "name" | "kind" | "parent" | "crate" | "err" | "calls") => {
                 return Err(Problem::new(at, format!("`{name}` takes a value: `{name} = …`")));
             }
             _ => return Err(Problem::new(at, ALL)),
@@ -70,18 +83,23 @@ impl Options {
         if value.is_empty() && name != "fields" {
             return Err(Problem::new(at, format!("`{name}` takes a value: `{name} = …`")));
         }
+        let is_true = || match &*value.to_string() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(Problem::new(at, format!("`{name}` is `true` or `false`"))),
+        };
         let slot = match &*name {
             "name" => &mut self.name,
             "kind" => &mut self.kind,
             "parent" => &mut self.parent,
             "fields" => &mut self.fields,
             "crate" => &mut self.krate,
+            "calls" => {
+                self.calls = is_true()?.then_some(at);
+                return Ok(());
+            }
             _ => {
-                self.records_errors = match &*value.to_string() {
-                    "true" => true,
-                    "false" => false,
-                    _ => return Err(Problem::new(at, "`err` is `true` or `false`")),
-                };
+                self.records_errors = Some(is_true()?);
                 return Ok(());
             }
         };

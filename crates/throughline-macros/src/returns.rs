@@ -9,17 +9,22 @@ pub enum Returns {
     Nothing,
     /// A type, with `_` where it says `impl …`.
     Type(TokenStream),
-    /// An `impl …` that is no future, or `!`.
+    /// An `impl …` that is neither a future nor a stream, or `!`.
     Opaque,
     /// An `impl Future<…>`, and the type of what comes of it.
     Future(TokenStream),
     /// A `Pin<Box<dyn Future<…>>>`, as `#[async_trait]` makes them, or a `BoxFuture`.
     BoxedFuture(TokenStream),
+    /// An `impl Stream<…>`, and the type of its items.
+    Stream(TokenStream),
+    /// A `Pin<Box<dyn Stream<…>>>`, or a `BoxStream`.
+    BoxedStream(TokenStream),
 }
 
 impl Returns {
-    /// What follows the name: generics, arguments, what is returned, `where`.
-    pub fn after_name(tokens: &[TokenTree]) -> Self {
+    /// The type that is returned, as it is written in what follows the name: generics, arguments, `-> Type`, `where`. Nothing where none
+    /// is written.
+    pub fn written(tokens: &[TokenTree]) -> Vec<TokenTree> {
         let mut depth = Depth::default();
         let arguments = tokens.iter().position(|token| {
             let is_outside = depth.is_outside();
@@ -28,36 +33,44 @@ impl Returns {
         });
         let rest = arguments.map_or(&[][..], |at| &tokens[at + 1..]);
         // `->` are two tokens.
-        let [dash, arrow, rest @ ..] = rest else {
-            return Returns::Nothing;
+        let rest = match rest {
+            [dash, arrow, rest @ ..] if is_sign(dash, '-') && is_sign(arrow, '>') => rest,
+            _ => return Vec::new(),
         };
-        if !is_sign(dash, '-') || !is_sign(arrow, '>') {
-            return Returns::Nothing;
-        }
         let mut depth = Depth::default();
         let end = rest.iter().position(|token| {
             let is_end = depth.is_outside() && is_word(token, "where");
             depth.pass(token);
             is_end
         });
-        let named: Vec<_> = flattened(&rest[..end.unwrap_or(rest.len())]);
-        match &named[..] {
-            [first, ..] if is_sign(first, '!') => Returns::Opaque,
+        flattened(&rest[..end.unwrap_or(rest.len())])
+    }
+
+    /// What a type is, by how it is written.
+    pub fn of(named: &[TokenTree]) -> Self {
+        match named {
+            [] => Self::Nothing,
+            [first, ..] if is_sign(first, '!') => Self::Opaque,
             [first, bounds @ ..] if is_word(first, "impl") => {
-                match bounds_of(bounds).find(|bound| last_name(bound) == "Future") {
-                    Some(future) => Returns::Future(output_of(future)),
-                    None => Returns::Opaque,
+                let bound = |name| bounds_of(bounds).find(|bound| last_name(bound) == name);
+                match (bound("Future"), bound("Stream")) {
+                    (Some(future), _) => Self::Future(output_of(future)),
+                    (None, Some(stream)) => Self::Stream(output_of(stream)),
+                    (None, None) => Self::Opaque,
                 }
             }
-            named => match is_boxed_future(named) {
-                true => Returns::BoxedFuture(without_impl(named)),
-                false => Returns::Type(without_impl(named)),
-            },
+            named if is_boxed(named, "Future", ["BoxFuture", "LocalBoxFuture"]) => {
+                Self::BoxedFuture(without_impl(named))
+            }
+            named if is_boxed(named, "Stream", ["BoxStream", "LocalBoxStream"]) => {
+                Self::BoxedStream(without_impl(named))
+            }
+            named => Self::Type(without_impl(named)),
         }
     }
 }
 
-/// The `T` of `Future<Output = T>`; `_` where it is not said.
+/// The `T` of `Future<Output = T>` or `Stream<Item = T>`; `_` where it is not said.
 fn output_of(future: &[TokenTree]) -> TokenStream {
     let equals = future.iter().position(|token| is_sign(token, '='));
     let inner = equals.map_or(&[][..], |at| &future[at + 1..]);
@@ -73,29 +86,27 @@ fn output_of(future: &[TokenTree]) -> TokenStream {
     }
 }
 
-/// `BoxFuture<'a, T>`, or `Pin<Box<dyn Future<Output = T> + …>>`, by whatever path.
-fn is_boxed_future(named: &[TokenTree]) -> bool {
-    if ["BoxFuture", "LocalBoxFuture"].contains(&&*last_name(named)) {
+/// `BoxFuture<'a, T>`, or `Pin<Box<dyn Future<Output = T> + …>>`, by whatever path; or the same of a stream.
+fn is_boxed(named: &[TokenTree], of: &str, by_name: [&str; 2]) -> bool {
+    if by_name.contains(&&*last_name(named)) {
         return true;
     }
     let inner = arguments_of(named, "Pin").and_then(|inner| arguments_of(inner, "Box"));
     match inner {
-        Some([first, bounds @ ..]) if is_word(first, "dyn") => {
-            bounds_of(bounds).any(|bound| last_name(bound) == "Future")
-        }
+        Some([first, bounds @ ..]) if is_word(first, "dyn") => bounds_of(bounds).any(|bound| last_name(bound) == of),
         _ => false,
     }
 }
 
 /// What stands between the angle brackets of a type of this name.
-fn arguments_of<'a>(named: &'a [TokenTree], name: &str) -> Option<&'a [TokenTree]> {
+pub fn arguments_of<'a>(named: &'a [TokenTree], name: &str) -> Option<&'a [TokenTree]> {
     let open = named.iter().position(|token| is_sign(token, '<'))?;
     let is_all = named.last().is_some_and(|last| is_sign(last, '>'));
     (is_all && last_name(named) == name).then(|| &named[open + 1..named.len() - 1])
 }
 
 /// The parts between `+`.
-fn bounds_of(tokens: &[TokenTree]) -> impl Iterator<Item = &[TokenTree]> {
+pub fn bounds_of(tokens: &[TokenTree]) -> impl Iterator<Item = &[TokenTree]> {
     let mut depth = Depth::default();
     tokens.split(move |token| {
         let is_between = depth.is_outside() && is_sign(token, '+');
@@ -115,7 +126,7 @@ fn last_name(tokens: &[TokenTree]) -> String {
 }
 
 /// The type with `_` for each `impl …` in it, up to the comma or bracket that ends that.
-fn without_impl(tokens: &[TokenTree]) -> TokenStream {
+pub fn without_impl(tokens: &[TokenTree]) -> TokenStream {
     let mut out = TokenStream::new();
     let mut tokens = tokens.iter().peekable();
     while let Some(token) = tokens.next() {

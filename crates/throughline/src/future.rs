@@ -25,6 +25,8 @@ pub trait InSpanExt: Sized {
     /// Moves a span into the future or stream. It ends when that completes or is dropped; a [`SharedSpan`] when its last handle
     /// is gone as well.
     ///
+    /// With `&mut span` it only runs inside: the span goes on behind it.
+    ///
     /// What is dropped before it has completed is dropped inside the span. A panic becomes the span's status, and goes on.
     fn in_span<S: SpanHandle>(self, span: S) -> InSpan<Self, S> {
         InSpan {
@@ -72,10 +74,11 @@ pub trait InSpanExt: Sized {
 
 impl<T> InSpanExt for T {}
 
-/// What a future can own to run in: [`Span`] and [`SharedSpan`].
+/// What a future can run in: a [`Span`] or a [`SharedSpan`] that it owns, or a `&mut Span`, which goes on when the future is over.
 pub trait SpanHandle: sealed::InScope {}
 
 impl SpanHandle for Span {}
+impl SpanHandle for &mut Span {}
 impl SpanHandle for SharedSpan {}
 
 mod sealed {
@@ -86,6 +89,13 @@ mod sealed {
     }
 
     impl InScope for Span {
+        #[inline]
+        fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
+            self.in_scope(f)
+        }
+    }
+
+    impl InScope for &mut Span {
         #[inline]
         fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
             self.in_scope(f)

@@ -99,6 +99,7 @@ mod spool_dir;
 #[cfg(feature = "otlp")]
 mod spool_source;
 mod start;
+mod stream;
 pub mod testing;
 mod tracer;
 mod value;
@@ -135,13 +136,58 @@ pub use spool_dir::default_spool_dir;
 /// | `kind = Client` | its [`Kind`] |
 /// | `parent = &context` | its [`Parent`], instead of the current span |
 /// | `fields(order.id = order.id, ?card)` | attributes, as in [`span!`]; they see the arguments |
-/// | `err = false` | an `Err` is no failure here |
+/// | `err = false` | an `Err` is no failure here; `err = true` makes each item of a stream that is an `Err` one |
+/// | `calls = true` | each call of the closure that is returned has a span, the function itself none |
 /// | `crate = tl` | the path of this crate, where it has another name |
 ///
 /// It stands before functions and methods, `async` or not, generic or not. Of one that returns an `impl Future`, a
 /// `Pin<Box<dyn Future>>` (`#[async_trait]` goes first, above the `impl`) or a `BoxFuture`, it is the future that runs in the span,
 /// which starts with the call; of an `async fn` the span starts, and takes its parent, when the future is first polled. A future
 /// behind another name is not recognised: there the span ends with the call.
+///
+/// # Streams
+///
+/// Of a function that returns an `impl Stream`, a `Pin<Box<dyn Stream>>` or a `BoxStream`, `async` or not, the stream runs in the span
+/// too: it is current in each poll, and ends when the stream ends or is dropped. An item that is an `Err` is no failure of the span,
+/// since a stream may go on behind one, unless `err = true` says so. A stream in a `Result` is not recognised: there the span ends with
+/// the function.
+///
+/// ```
+/// use futures::stream::{self, Stream, StreamExt};
+/// use throughline::{span, testing, traced};
+///
+/// #[traced(err = true)]
+/// fn rows(count: u8) -> impl Stream<Item = Result<u8, String>> {
+///     stream::iter(0..count).map(|row| span!("decode").in_scope(|| if row < 2 { Ok(row) } else { Err("broken".to_owned()) }))
+/// }
+///
+/// let capture = testing::capture();
+/// futures::executor::block_on(rows(3).for_each(|_| async {}));
+/// capture.assert_tree("rows !\n  decode\n  decode\n  decode");
+/// ```
+///
+/// # Closures
+///
+/// A function that returns a closure ends its span when it returns, as with any other value. With `calls = true` it has no span, and
+/// each call of the closure has one, below whatever is current there. That is for functions that return `impl Fn(…)`, `impl FnMut(…)`,
+/// `impl FnOnce(…)`, or one of these in a `Box<dyn …>`. The types of the closure's arguments have to be named in its body where the
+/// compiler cannot tell them any more; a closure that returns what it was lent (`Fn(&str) -> &str`) has to be in a box.
+///
+/// ```
+/// use throughline::{testing, traced};
+///
+/// #[traced(name = "discount", calls = true)]
+/// fn discount(percent: u64) -> impl Fn(u64) -> u64 {
+///     move |price| price * (100 - percent) / 100
+/// }
+///
+/// let capture = testing::capture();
+/// let discount = discount(10);
+/// assert_eq!(discount(50) + discount(100), 135);
+/// capture.assert_tree("discount\ndiscount");
+/// ```
+///
+/// # The body
 ///
 /// The body may lend what it returns from the arguments. It becomes a closure, into which the arguments are moved: those that it uses
 /// are dropped at its end in the order of their first use. `#[track_caller]` sees the attribute's place.
@@ -195,6 +241,14 @@ pub mod __private {
     pub fn future_of<T, F: Future<Output = T>>(f: impl FnOnce() -> F) -> F {
         f()
     }
+
+    /// The same for a stream.
+    #[inline(always)]
+    pub fn stream_of<T, S: futures_core::Stream<Item = T>>(f: impl FnOnce() -> S) -> S {
+        f()
+    }
+
+    pub use crate::stream::inspected;
 
     /// Never called: it tells the compiler a type.
     #[must_use]

@@ -72,6 +72,19 @@ static IS_IN_CHARGE: AtomicBool = AtomicBool::new(false);
 
 /// Begins to collect the spans of this test, until the [`Capture`] is dropped; switches tracing on, if nobody has.
 ///
+/// ```
+/// use throughline::{InSpanExt, span, testing};
+///
+/// #[tokio::test]
+/// # async fn hidden() {}
+/// async fn order_is_charged() {
+///     let capture = testing::capture();
+///     async { span!("charge").end() }.in_span(span!("order")).await;
+///     capture.assert_tree("order\n  charge");
+/// }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(order_is_charged());
+/// ```
+///
 /// # Panics
 ///
 /// When tracing was switched on before by a builder that is not [`capturing`](crate::Builder::capturing), or was switched off.
@@ -174,6 +187,16 @@ impl Capture {
     ///
     /// Values are written as [`Tree::with_attributes`] writes them: text that could be mistaken for something else (`"7"`, `"a, b"`)
     /// in quotes.
+    ///
+    /// ```
+    /// use throughline::{span, testing};
+    ///
+    /// let capture = testing::capture();
+    /// span!("order", order.id = 7, lines = 3).in_scope(|| {
+    ///     span!("charge").status_error("declined");
+    /// });
+    /// capture.assert_tree("order {order.id=7, ..}\n  charge !");
+    /// ```
     ///
     /// # Panics
     ///

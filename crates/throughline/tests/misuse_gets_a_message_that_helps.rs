@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What somebody writes, and what the compiler's messages must hold.
-const CASES: [(&str, &str, &[&str]); 22] = [
+const CASES: [(&str, &str, &[&str]); 26] = [
     (
         "value_of_no_kind",
         r#"struct Order; fn main() { let _span = throughline::span!("x", order = Order); }"#,
@@ -121,6 +121,29 @@ const CASES: [(&str, &str, &[&str]); 22] = [
         &["fields stand in parentheses"],
     ),
     (
+        "traced_calls_without_a_closure",
+        "#[throughline::traced(calls = true)] fn f() -> u8 { 1 } fn main() { f(); }",
+        &["`calls` is for functions that return a closure: `impl Fn(…)`"],
+    ),
+    (
+        "traced_calls_of_an_async_fn",
+        "#[throughline::traced(calls = true)] async fn f() -> Box<dyn Fn()> { Box::new(|| ()) } fn main() { drop(f()); }",
+        &["`calls` is for functions that are not `async`"],
+    ),
+    (
+        "traced_calls_with_fields",
+        "#[throughline::traced(calls = true, fields(a))] fn f(a: u8) -> impl Fn() -> u8 { move || a } fn main() { f(1)(); }",
+        &[
+            "with `calls` there is no `fields(…)`",
+            "throughline::current(|span| span.set",
+        ],
+    ),
+    (
+        "traced_calls_of_no_truth",
+        "#[throughline::traced(calls)] fn f() -> impl Fn() { || () } fn main() { f()(); }",
+        &["`calls` takes a value: `calls = …`"],
+    ),
+    (
         "traced_field_of_no_kind",
         "struct Card; #[throughline::traced(fields(card))] fn f(card: Card) { drop(card); } fn main() { f(Card); }",
         &["`Card` cannot be the value of an attribute"],
@@ -147,7 +170,9 @@ fn misuse_gets_a_message_that_helps() {
         "#![forbid(unused_imports, unreachable_code, warnings)]
         #[throughline::traced(fields(a))] fn f(a: u8) -> Option<u8> { Some(a) }
         #[throughline::traced] async fn later() -> Result<(), String> { Err(\"x\")? }
-        fn main() { let _span = throughline::span!(\"x\", a = 1); f(1); drop(later()); }",
+        #[throughline::traced(calls = true)] fn each() -> impl Fn(u8) -> u8 { |a| a }
+        #[throughline::traced(calls = true)] fn sum(a: u8) -> impl FnMut(u8) -> u8 { let mut a = a; move |b| { a += b; a } }
+        fn main() { let _span = throughline::span!(\"x\", a = 1); f(1); drop(later()); each()(1); sum(1)(2); }",
     )
     .expect("it can be written");
     let check = |arguments: &[&str]| {

@@ -174,6 +174,22 @@ fn stream_is_current_in_every_poll_and_ends_with_the_stream() {
 }
 
 #[test]
+fn future_in_a_borrowed_span_leaves_it_open() {
+    let capture = testing::capture();
+    let mut span = span!("order");
+    on_workers(step("first").in_span(&mut span));
+    let begun = async {
+        let _dropped_inside = span!("begun").enter();
+        std::future::pending::<()>().await;
+    };
+    assert!(futures::FutureExt::now_or_never(begun.in_span(&mut span)).is_none());
+    capture.assert_tree("order ~\n  first\n    part\n  begun");
+    span.set("steps", 2);
+    drop(span);
+    capture.assert_tree("order {steps=2}\n  first\n    part\n  begun");
+}
+
+#[test]
 fn shared_span_is_written_to_from_every_task() {
     let capture = testing::capture();
     let span: SharedSpan = span!("root").share();

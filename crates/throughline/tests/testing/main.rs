@@ -3,4 +3,6 @@
 mod captures;
 mod carried_context;
 mod processes;
+mod traced_closures;
+mod traced_streams;
 mod trees;
