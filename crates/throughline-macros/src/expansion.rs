@@ -136,8 +136,10 @@ CRATE::InSpanExt::in_span(
 .await";
 
 const FUTURE: &str = "
-let __throughline_span = SPAN;
-let __throughline_future = CRATE::__private::future_of::<TYPE, _>(move || { BODY });
+let mut __throughline_span = SPAN;
+let __throughline_future = CRATE::Span::in_scope(&mut __throughline_span, move || {
+    CRATE::__private::future_of::<TYPE, _>(move || { BODY })
+});
 CRATE::InSpanExt::in_span(
     async move {
         let __throughline_output = __throughline_future.await;
@@ -148,8 +150,10 @@ CRATE::InSpanExt::in_span(
 )";
 
 const BOXED_FUTURE: &str = "
-let __throughline_span = SPAN;
-let __throughline_future = CRATE::__private::call(move || -> TYPE { BODY });
+let mut __throughline_span = SPAN;
+let __throughline_future = CRATE::Span::in_scope(&mut __throughline_span, move || {
+    CRATE::__private::call(move || -> TYPE { BODY })
+});
 ::std::boxed::Box::pin(CRATE::InSpanExt::in_span(
     async move {
         let __throughline_output = __throughline_future.await;

@@ -141,7 +141,7 @@ pub use spool_dir::default_spool_dir;
 /// | `crate = tl` | the path of this crate, where it has another name |
 ///
 /// It stands before functions and methods, `async` or not, generic or not. Of one that returns an `impl Future`, a
-/// `Pin<Box<dyn Future>>` (`#[async_trait]` goes first, above the `impl`) or a `BoxFuture`, it is the future that runs in the span,
+/// `Pin<Box<dyn Future>>` (`#[async_trait]` goes first, above the `impl`) or a `BoxFuture`, the body and the future run in the span,
 /// which starts with the call; of an `async fn` the span starts, and takes its parent, when the future is first polled. A future
 /// behind another name is not recognised: there the span ends with the call.
 ///

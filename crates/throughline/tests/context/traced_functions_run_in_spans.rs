@@ -88,6 +88,7 @@ async fn borrows(text: &str) -> &str {
 
 #[traced]
 fn future(number: u64) -> impl Future<Output = u64> {
+    span!("before").end();
     async move {
         step();
         number
@@ -96,6 +97,7 @@ fn future(number: u64) -> impl Future<Output = u64> {
 
 #[traced]
 fn boxed<'a>(text: &'a str) -> Pin<Box<dyn Future<Output = usize> + Send + 'a>> {
+    span!("before").end();
     Box::pin(async move {
         step();
         text.len()
@@ -165,8 +167,8 @@ fn function_of_any_form_runs_in_its_span() {
         ("awaits(step)", || assert_eq!(block_on(awaits(1)), Ok(8))),
         ("awaits(step)", || assert_eq!(block_on(awaits(0)), Ok(0))),
         ("borrows(step)", || assert_eq!(block_on(borrows(" x ")), "x")),
-        ("future(step)", || assert_eq!(block_on(future(5)), 5)),
-        ("boxed(step)", || assert_eq!(block_on(boxed("abc")), 3)),
+        ("future(before step)", || assert_eq!(block_on(future(5)), 5)),
+        ("boxed(before step)", || assert_eq!(block_on(boxed("abc")), 3)),
     ];
     for (expected, call) in cases {
         assert_eq!(below(call), format!("root({expected})"));
