@@ -197,6 +197,17 @@ impl Stream {
         }
     }
 
+    /// A server that does not understand what it gets says so and hangs up: what it has said may still be there, although nothing more
+    /// can be sent.
+    fn listen_once_more(&mut self, cx: &mut Context<'_>) {
+        let mut space = [0; 1];
+        let mut heard = ReadBuf::new(&mut space);
+        let read = Pin::new(&mut self.inner).poll_read(cx, &mut heard);
+        if let (false, Poll::Ready(Ok(())), [first]) = (self.heard, read, heard.filled()) {
+            let _noted = self.hear(*first);
+        }
+    }
+
     fn not_http(&self, failure: Failure) -> io::Error {
         let _first = self.trouble.set(Outcome::failed(failure, ""));
         io::Error::new(io::ErrorKind::InvalidData, failure)
@@ -221,7 +232,11 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        if let Poll::Ready(Err(_)) = written {
+            self.listen_once_more(cx);
+        }
+        written
     }
 
     fn poll_write_vectored(
@@ -229,7 +244,11 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, parts)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, parts);
+        if let Poll::Ready(Err(_)) = written {
+            self.listen_once_more(cx);
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
