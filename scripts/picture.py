@@ -118,8 +118,27 @@ def cells(text):
     return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
 
 
+def rows(text, columns):
+    """What stands in each row of the terminal, which breaks lines that are too long for it."""
+    style = {}
+    for line in text.split("\n"):
+        found, style = runs(line, style)
+        row, column = [], 0
+        for piece, how in found:
+            for letter in piece:
+                if column + cells(letter) > columns:
+                    yield row
+                    row, column = [], 0
+                if row and row[-1][1] is how:
+                    row[-1] = (row[-1][0] + letter, how)
+                else:
+                    row.append((letter, how))
+                column += cells(letter)
+        yield row
+
+
 def svg(text, columns, title):
-    lines = text.split("\n")
+    lines = list(rows(text, columns))
     width, height = columns * CELL + 2 * MARGIN, len(lines) * LINE + 2 * MARGIN
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img">',
@@ -127,11 +146,9 @@ def svg(text, columns, title):
         f'<rect width="100%" height="100%" rx="8" fill="{BACKGROUND}"/>',
         f'<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="{SIZE}" fill="{FOREGROUND}" xml:space="preserve">',
     ]
-    style = {}
-    for number, line in enumerate(lines):
-        found, style = runs(line, style)
+    for number, row in enumerate(lines):
         column, y = 0, MARGIN + number * LINE + SIZE
-        for piece, how in found:
+        for piece, how in row:
             # Each word where it belongs, however wide the reader's font is; text stays text, to be searched and copied.
             for part in re.finditer(r"\S+(?: \S+)*", piece):
                 x = MARGIN + (column + cells(piece[: part.start()])) * CELL
@@ -155,9 +172,12 @@ def main():
     parser.add_argument("--title", required=True)
     parser.add_argument("--output", required=True)
     parser.add_argument("--meanwhile", nargs="+", help="a command that runs while the other one shows something")
+    parser.add_argument("--replace", default="", metavar="OLD=NEW", help="shows NEW for OLD, such as a temporary directory")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     text = with_fixed_ids_and_times(shown_on_terminal(options.command, options.columns, options.meanwhile))
+    old, _, new = options.replace.partition("=")
+    text = text.replace(old, new) if old else text
     with open(options.output, "w", encoding="utf-8") as picture:
         picture.write(svg(text, options.columns, options.title))
 

@@ -23,17 +23,17 @@ main() {
   local trace
   trace=$("${clean[@]}" "$program" ls --json | sed -n 's/.*"traceId":"\([0-9a-f]*\)".*/\1/p')
 
-  # Runs while something is drawn.
-  local meanwhile=()
+  # What runs while something is drawn, and variables for it.
+  local meanwhile=() settings=()
   for columns in 80 200; do
     draw view "$columns" view "$trace"
     meanwhile=(--meanwhile "$program" demo "$work/files")
     draw follow "$columns" follow
     meanwhile=()
-    # Written where there is such a command.
-    if "${clean[@]}" "$program" doctor --help >/dev/null 2>&1; then
-      draw doctor "$columns" doctor
-    fi
+    # One destination is down, another is well.
+    settings=(OTEL_TRACES_EXPORTER=otlp,otlp_file THROUGHLINE_FILES_DIR="$work/traces")
+    draw doctor "$columns" doctor
+    settings=()
   done
 }
 
@@ -41,7 +41,7 @@ main() {
 draw() {
   local name=$1 columns=$2
   shift 2
-  "${clean[@]}" python3 scripts/picture.py --columns "$columns" --title "throughline $name" \
+  "${clean[@]}" "${settings[@]}" python3 scripts/picture.py --columns "$columns" --title "throughline $name" --replace "$work=/home/you" \
     --output "docs/pictures/$name-$columns.svg" "${meanwhile[@]}" -- "$program" "$@"
 }
 
