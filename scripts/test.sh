@@ -31,6 +31,7 @@ main() {
       formatting
       lints
       documentation
+      packages
       oldest_rust
       weight
       licences
@@ -134,6 +135,16 @@ lints() {
 documentation() {
   step 'Documentation without warnings'
   RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --workspace --no-deps
+}
+
+packages() {
+  step 'What is published, packed and built from its packages'
+  local crate arguments=()
+  for crate in "${published[@]}"; do
+    arguments+=(--package "$crate")
+  done
+  # The packages stand for each other; all that is not ours has been fetched by the steps before.
+  quietly cargo package --quiet --locked --offline --allow-dirty "${arguments[@]}"
 }
 
 oldest_rust() {
