@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("processing") => processing(),
         Some("limits") => limits(),
         Some("switch") => switch(),
+        Some("layers") => layers(),
         Some(other) => return Err(format!("there is no set-up {other}").into()),
     };
     drop(span!(
@@ -110,6 +111,14 @@ fn switch() -> Tracing {
     throughline::builder("orders")
         .switch_variable("ORDERS_TRACING")
         .only_with_endpoint()
+        .init()
+}
+
+fn layers() -> Tracing {
+    throughline::builder("orders")
+        .instance("blue")
+        .variable_prefixes(["ORDERS_", "ORDERS_BLUE_"])
+        .exit_flush(false)
         .init()
 }
 

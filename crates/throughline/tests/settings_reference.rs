@@ -18,7 +18,7 @@ const HEAD: &str = "# Settings by environment variables
 
 What is said in code beats every variable; the method in the last column is that of `throughline::builder(..)`. Where a row has several
 names, the first one with a usable value counts. An empty variable is an unset one. A value that cannot be used is ignored; one line
-on stderr says which value, why, and what is used instead. A list is separated by commas; names in it are taken in any case.
+on stderr says which value, why, and what is used instead. With `Builder::variable_prefixes` the same names with a prefix beat those without. A list is separated by commas; names in it are taken in any case.
 
 The variables of destinations need the feature `otlp` of the crate, which is on by default. A destination that is made in code takes nothing
 from them but the proxy.

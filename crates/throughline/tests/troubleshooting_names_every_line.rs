@@ -27,7 +27,9 @@ fn first_string(code: &str) -> Option<String> {
 
 /// The first piece that is not filled in, and long enough to be told from others.
 fn telling_piece(text: &str) -> Option<&str> {
-    text.split(['{', '}', '`', '(', ')', ';'])
+    text.split('{')
+        .map(|piece| piece.split_once('}').map_or(piece, |(_filled_in, rest)| rest))
+        .flat_map(|piece| piece.split(['`', '(', ')', ';']))
         .map(str::trim)
         .find(|piece| piece.len() >= TELLING)
 }
