@@ -117,7 +117,8 @@ fn each_wrong_setting_is_said_in_one_line_and_spans_are_kept() {
         },
         Case {
             variables: &[(ENDPOINT, &up), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
-            says: &["OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "local"],
+            // The receiver speaks HTTP/1.1, and hangs up.
+            says: &[&up, "does this port speak gRPC", "kept in the local spool"],
             spans: Spans::Kept,
         },
         Case {

@@ -55,6 +55,7 @@ impl Connector {
             version: self.version,
             heard: false,
             trouble: Trouble::default(),
+            write_error: None,
         })
     }
 
@@ -175,6 +176,8 @@ pub(super) struct Stream {
     version: Version,
     heard: bool,
     trouble: Trouble,
+    /// Of a write that has failed, while it is heard why.
+    write_error: Option<io::Error>,
 }
 
 /// What has ended a connection, for whoever hears only that it has ended.
@@ -197,14 +200,38 @@ impl Stream {
         }
     }
 
-    /// A server that does not understand what it gets says so and hangs up: what it has said may still be there, although nothing more
-    /// can be sent.
-    fn listen_once_more(&mut self, cx: &mut Context<'_>) {
+    /// What a write comes to. When it fails, what the server has said before it hung up is heard first: it may name the cause.
+    fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let Poll::Ready(Err(error)) = written else {
+            return written;
+        };
         let mut space = [0; 1];
         let mut heard = ReadBuf::new(&mut space);
-        let read = Pin::new(&mut self.inner).poll_read(cx, &mut heard);
-        if let (false, Poll::Ready(Ok(())), [first]) = (self.heard, read, heard.filled()) {
-            let _noted = self.hear(*first);
+        match (Pin::new(&mut self.inner).poll_read(cx, &mut heard), heard.filled()) {
+            // Nothing can be sent any more, so that an answer or the end is on its way.
+            (Poll::Pending, _) => {
+                self.write_error = Some(error);
+                return Poll::Pending;
+            }
+            (Poll::Ready(Ok(())), [first]) if !self.heard => drop(self.hear(*first)),
+            (Poll::Ready(Ok(())), _) => self.note_silence(),
+            (Poll::Ready(Err(error)), _) => self.note(&error),
+        }
+        Poll::Ready(Err(error))
+    }
+
+    fn note(&self, error: &io::Error) {
+        match tls_failure(error) {
+            Some(failure) => drop(self.trouble.set(failure)),
+            None => self.note_silence(),
+        }
+    }
+
+    /// Servers of HTTP/1.1, and those that wait for TLS, hang up on HTTP/2 without a word.
+    fn note_silence(&self) {
+        if self.version == Version::Http2 && !self.heard {
+            let hint = "without a word: does this port speak gRPC, and without TLS?";
+            let _first = self.trouble.set(Outcome::failed(Failure::Disconnected, hint));
         }
     }
 
@@ -218,25 +245,27 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         if let Err(error) = ready!(Pin::new(&mut self.inner).poll_read(cx, buffer)) {
-            if let Some(failure) = tls_failure(&error) {
-                let _first = self.trouble.set(failure);
-            }
+            self.note(&error);
             return Poll::Ready(Err(error));
         }
         match buffer.filled().get(before) {
             Some(first) if !self.heard => Poll::Ready(self.hear(*first)),
-            _ => Poll::Ready(Ok(())),
+            None => {
+                self.note_silence();
+                Poll::Ready(Ok(()))
+            }
+            Some(_) => Poll::Ready(Ok(())),
         }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        if let Poll::Ready(Err(_)) = written {
-            self.listen_once_more(cx);
-        }
-        written
+        let written = match self.write_error.take() {
+            Some(error) => Poll::Ready(Err(error)),
+            None => Pin::new(&mut self.inner).poll_write(cx, bytes),
+        };
+        self.written(cx, written)
     }
 
     fn poll_write_vectored(
@@ -244,11 +273,11 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, parts);
-        if let Poll::Ready(Err(_)) = written {
-            self.listen_once_more(cx);
-        }
-        written
+        let written = match self.write_error.take() {
+            Some(error) => Poll::Ready(Err(error)),
+            None => Pin::new(&mut self.inner).poll_write_vectored(cx, parts),
+        };
+        self.written(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -205,6 +205,8 @@ fn server_that_does_not_speak_http2_is_named() {
         let outcome = run(Client::new(destination(&raw_server(answer))).send(body()));
         assert_eq!(failure_of(&outcome), Some(expected), "{outcome:?}");
     }
+    let silent = run(Client::new(destination(&raw_server(b""))).send(body()));
+    assert!(silent.to_string().contains("does this port speak gRPC"), "{silent}");
     // And HTTP/1.1 at a port of gRPC.
     let receiver = Receiver::start_grpc().unwrap();
     let endpoint = Endpoint::from_base(&receiver.endpoint()).unwrap();
