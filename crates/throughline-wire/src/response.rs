@@ -78,7 +78,8 @@ pub fn rpc_status(body: &[u8]) -> Result<RpcStatus, Malformed> {
 }
 
 /// How long to wait before the request is sent again: what `google.rpc.RetryInfo` says among the details of a refusal. `header` is the value
-/// of `grpc-status-details-bin`, base64 of a `google.rpc.Status`. `None` where nothing is said, or cannot be read.
+/// of `grpc-status-details-bin`, base64 of a `google.rpc.Status`. Zero where it says
+/// no time; `None` where there is none, or it cannot be read.
 ///
 /// ```
 /// use std::time::Duration;
@@ -86,6 +87,7 @@ pub fn rpc_status(body: &[u8]) -> Result<RpcStatus, Malformed> {
 ///
 /// let header = b"CAgaMgoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxIGCgQIARAA";
 /// assert_eq!(response::retry_delay(header), Some(Duration::from_secs(1)));
+/// assert_eq!(response::retry_delay(b"GioKKHR5cGUuZ29vZ2xlYXBpcy5jb20vZ29vZ2xlLnJwYy5SZXRyeUluZm8"), Some(Duration::ZERO));
 /// assert_eq!(response::retry_delay(b"?"), None);
 /// ```
 #[must_use]
@@ -96,8 +98,9 @@ pub fn retry_delay(header: &[u8]) -> Option<Duration> {
         kind.ends_with(b"google.rpc.RetryInfo")
     };
     let info = protobuf::all(&status, 3).filter_map(Field::bytes).find(is_retry_info)?;
-    let info = protobuf::last(info, 2, Field::bytes)?;
-    let delay = protobuf::last(info, 1, Field::bytes)?;
+    // It may say no more than that it is worth it to come again.
+    let info = protobuf::last(info, 2, Field::bytes).unwrap_or_default();
+    let delay = protobuf::last(info, 1, Field::bytes).unwrap_or_default();
     let part = |number| protobuf::last(delay, number, Field::varint).unwrap_or_default();
     // Negative ones are no delays, and a nanosecond more or less is none either.
     let (seconds, nanos) = (i64::try_from(part(1)).ok()?, u32::try_from(part(2)).ok()?);

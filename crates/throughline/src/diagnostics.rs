@@ -6,10 +6,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, OnceLock, TryLockError};
 
 use throughline_wire::terminal::escaped;
+
+use crate::caught::caught;
 
 /// More distinct texts than this are not remembered, and so not said: a bound for the memory and
 /// for the noise.
@@ -57,7 +58,7 @@ fn first_time(said: &Mutex<BTreeSet<u64>>, text: &str) -> bool {
 fn write_line(text: &str) {
     if let Some(handler) = HANDLER.get() {
         // What the user's code does with it is the user's business, but for a panic on a thread of ours.
-        let _ = catch_unwind(AssertUnwindSafe(|| handler(&escaped(text))));
+        let _ = caught(|| handler(&escaped(text)));
         return;
     }
     // One write, so that lines of several processes on one terminal do not mix.

@@ -68,6 +68,7 @@ mod adopted;
 mod attributes;
 mod builder;
 mod carry;
+mod caught;
 mod check;
 mod clock;
 mod config;

@@ -45,8 +45,9 @@ use crate::context::Context;
 pub trait SpanProcessor: Send + Sync {
     /// A span has started, with the attributes that it was given at the start. `parent` is empty for a root.
     ///
-    /// A span that is dropped here stands for its parent: its children become the parent's. That of a root leaves out the whole
-    /// trace.
+    /// A span that is dropped here stands for its parent: its children become the parent's, as those of a parent in this process. One
+    /// without a parent stands for a trace that is not sampled, so that its children are left out by every sampler that does
+    /// as the parent does, as the default.
     fn on_start(&self, span: &mut ProcessedSpan<'_>, parent: &Context) -> Verdict {
         let _ = (span, parent);
         Verdict::Keep

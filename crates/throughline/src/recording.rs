@@ -197,6 +197,40 @@ fn set_slowly(span: &mut Recording<'_>, key: &str, bit: u64, value: &Value<'_>) 
     append_slowly(span, key, value);
 }
 
+/// Each field that this crate has written, tag included.
+pub(crate) fn each_field(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    fields(bytes).map(|(_, range)| &bytes[range])
+}
+
+/// All fields at once. `false`: they would leave no room for what is written at the end, and nothing is changed.
+pub(crate) fn replace_all(span: &mut Recording<'_>, new: &[u8]) -> bool {
+    let all = 0..span.fields().len();
+    splice(span, all, new.len(), |out| out.copy_from_slice(new))
+}
+
+/// Of fields that are too long for a record, what every span needs; the others are counted as dropped.
+pub(crate) fn replace_all_by_name(span: &mut Recording<'_>, new: &[u8]) {
+    let mut kept = Vec::new();
+    let [mut attributes, mut events, mut links] = [0; 3];
+    for (tag, range) in fields(new) {
+        match tag {
+            tag::NAME | tag::TRACE_STATE => kept.extend_from_slice(&new[range]),
+            tag::ATTRIBUTE => attributes += 1,
+            tag::EVENT => events += 1,
+            tag::LINK => links += 1,
+            _ => {}
+        }
+    }
+    if !replace_all(span, &kept) {
+        let all = 0..span.fields().len();
+        span.splice(all, 0, |_| {});
+    }
+    let rare = span.rare_mut();
+    rare.dropped_attributes += attributes;
+    rare.dropped_events += events;
+    rare.dropped_links += links;
+}
+
 /// The name: mostly it is the first of the fields.
 #[inline]
 pub(crate) fn name<'a>(span: &'a Recording<'_>) -> &'a str {
@@ -281,8 +315,7 @@ pub(crate) fn event(span: &mut Recording<'_>, name: &str, time_unix_nano: Option
     }
     let event = encode::Event {
         name,
-        time_unix_nano: time_unix_nano
-            .unwrap_or_else(|| clock::end(span.start_unix_nano(), span.notes().started, span.notes().clock)),
+        time_unix_nano: time_unix_nano.unwrap_or_else(|| now(span)),
         attributes: details.attributes,
         encoded_attributes: details.encoded,
         dropped_attributes: details.dropped,
@@ -294,6 +327,14 @@ pub(crate) fn event(span: &mut Recording<'_>, name: &str, time_unix_nano: Option
     };
     if !is_kept {
         span.rare_mut().dropped_events += 1;
+    }
+}
+
+/// Its end, where it has ended already: processors may still add something.
+fn now(span: &Recording<'_>) -> u64 {
+    match span.notes().rare() {
+        Some(rare) if rare.ended_unix_nano != 0 => rare.ended_unix_nano,
+        _ => clock::end(span.start_unix_nano(), span.notes().started, span.notes().clock),
     }
 }
 
@@ -456,7 +497,7 @@ pub(crate) fn end(mut span: OpenSpan) {
         note_panic(span.recording());
     }
     if span.notes().status != StatusCode::Unset.number() || !span.notes().is_plain() {
-        if span.notes().is_processed() {
+        if span.notes().is_processed() && span.is_ours() {
             return end_processed(span, None);
         }
         if span.notes().rare().is_some_and(|rare| rare.is_record_only) {
@@ -481,6 +522,8 @@ fn end_processed(mut span: OpenSpan, end: Option<u64>) {
         None => Verdict::Keep,
         Some(chain) => {
             if chain.is_private() {
+                // What is added now has happened by then.
+                span.rare_mut().ended_unix_nano = end;
                 chain.ending(&mut span.recording());
             }
             let notes = span.notes();
@@ -501,7 +544,7 @@ fn end_processed(mut span: OpenSpan, end: Option<u64>) {
 /// Ends the span at a time that is given, but not before it has started.
 pub(crate) fn end_at(mut span: OpenSpan, unix_nano: u64) {
     let end = unix_nano.max(span.start_unix_nano());
-    if span.is_recording() && span.notes().is_processed() {
+    if span.is_recording() && span.notes().is_processed() && span.is_ours() {
         return end_processed(span, Some(end));
     }
     let is_record_only = span.notes().rare().is_some_and(|rare| rare.is_record_only);

@@ -35,7 +35,7 @@ const HAS_IS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
 /// The W3C flags of a new trace: its id is random (Trace Context Level 2, section 3.2.2.5.2).
 const RANDOM: u8 = 0x02;
-const SAMPLED: u8 = 0x01;
+pub(crate) const SAMPLED: u8 = 0x01;
 
 /// One operation, from its start to its end: a handle that is owned, small (8 bytes), and may move between threads.
 ///

@@ -1,12 +1,12 @@
 //! What is decided once a process and read by every span that starts: the sampler, the id generator and the propagators.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use throughline_context::Ids;
 use throughline_wire::{SpanId, TraceId};
 
+use crate::caught::caught;
 use crate::config::Propagators;
 use crate::context::span_context;
 use crate::processor::chain;
@@ -122,12 +122,10 @@ pub(crate) fn wants_all() -> bool {
 pub(crate) fn sample(span: &SamplingInput<'_>) -> SamplingResult {
     // One that makes spans all the same would be asked for them as well.
     let _suppressed = throughline_context::suppress();
-    let asked = SAMPLER
-        .get()
-        .map(|sampler| catch_unwind(AssertUnwindSafe(|| sampler.sample(span))));
+    let asked = SAMPLER.get().and_then(|sampler| caught(|| sampler.sample(span)));
     match asked {
-        Some(Ok(result)) => result,
-        _ => SamplingResult::new(Decision::RecordAndSample),
+        Some(result) => result,
+        None => SamplingResult::new(Decision::RecordAndSample),
     }
 }
 
@@ -135,7 +133,7 @@ pub(crate) fn sample(span: &SamplingInput<'_>) -> SamplingResult {
 pub(crate) fn generated_trace_id() -> Option<[u8; 16]> {
     let generator = ID_GENERATOR.get()?;
     let _suppressed = throughline_context::suppress();
-    let id = catch_unwind(AssertUnwindSafe(|| generator.trace_id())).ok()?;
+    let id = caught(|| generator.trace_id())?;
     Some(id.to_bytes())
 }
 
@@ -143,6 +141,6 @@ pub(crate) fn generated_trace_id() -> Option<[u8; 16]> {
 pub(crate) fn generated_span_id() -> Option<[u8; 8]> {
     let generator = ID_GENERATOR.get()?;
     let _suppressed = throughline_context::suppress();
-    let id = catch_unwind(AssertUnwindSafe(|| generator.span_id())).ok()?;
+    let id = caught(|| generator.span_id())?;
     Some(id.to_bytes())
 }

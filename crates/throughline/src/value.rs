@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::fmt::{self, Debug, Display, Write};
 use std::num;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use throughline_wire::Value;
+
+use crate::caught::caught;
 
 /// Whatever may be the value of an attribute: numbers of all sizes, texts, `bool`, `char`, slices of these, bytes, `Option`s
 /// (`None`: the attribute is not set), references and smart pointers to any of them, [`Value`], and with [`display`] and
@@ -296,8 +297,7 @@ fn with_text<R>(text: fmt::Arguments<'_>, use_it: impl FnOnce(&Value<'_>) -> R) 
 
 /// Writes what somebody else's code formats. Of one that reports an error or panics, what it wrote before.
 pub(crate) fn write_safely(out: &mut impl Write, text: fmt::Arguments<'_>) {
-    let written = catch_unwind(AssertUnwindSafe(|| out.write_fmt(text)));
-    if written.is_err() {
+    if caught(|| out.write_fmt(text)).is_none() {
         // Writing to memory does not fail.
         let _ = out.write_str("(its message panicked)");
     }

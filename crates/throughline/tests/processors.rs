@@ -91,6 +91,9 @@ fn traced() -> &'static Traced {
                 Content::SpanName(name) if name.contains("card") => Redaction::Replace(name.replace("card", "****")),
                 Content::StatusMessage(message) if message.contains("secret") => Redaction::Remove,
                 Content::EventName(name) if name.contains("secret") => Redaction::Remove,
+                Content::Attribute(_, AnyValueView::Str(text)) if text.starts_with("grow") => {
+                    Redaction::Replace(text.repeat(3))
+                }
                 Content::Attribute("panic.redactor", _) => panic!("as the test wants it"),
                 Content::Attribute(_, AnyValueView::Str(text)) if text.contains("secret") => Redaction::Remove,
                 _ => Redaction::Keep,
@@ -281,6 +284,60 @@ fn open_span_shows_what_it_was_given_at_its_start() {
         .map(|(key, value)| format!("{key}={value:?}"))
         .collect();
     assert_eq!(attributes, ["given=I64(1)", r#"Password=Str("[redacted]")"#]);
+}
+
+#[test]
+fn attribute_of_the_program_is_not_changed_by_a_caller() {
+    traced();
+    let baggage = Baggage::parse_headers([&b"tenant.id=evil"[..]]);
+    let context = Context::root().with_baggage(&baggage);
+    span!(parent: &context, "own tenant", tenant.id = "mine").end();
+    Span::builder("own tenant, built")
+        .parent(&context)
+        .set("tenant.id", "mine")
+        .start()
+        .end();
+    for name in ["own tenant", "own tenant, built"] {
+        let span = delivered(name).expect("it is delivered");
+        assert!(format!("{:?}", span.attributes).contains("mine"), "{name} {span:?}");
+    }
+}
+
+#[test]
+fn redaction_that_leaves_no_room_for_a_span_keeps_its_name_and_status() {
+    let mut span = root("grows");
+    let text = "grow".repeat(2500);
+    for n in 0..100 {
+        span.set(&format!("text.{n}"), &text);
+    }
+    span.status_error("failed");
+    span.end();
+    let span = delivered("grows").expect("it is delivered");
+    assert_eq!(span.attributes.len(), 0);
+    assert!(
+        span.dropped_attributes_count >= 100,
+        "{}",
+        span.dropped_attributes_count
+    );
+    assert_eq!(
+        span.status.as_ref().map(|status| status.message.as_str()),
+        Some("failed")
+    );
+}
+
+#[test]
+fn open_span_shows_what_fits_beside_what_does_not() {
+    traced();
+    let span = span!(parent: None, "open and long", sql = "x".repeat(3000), short = 1);
+    let id = span.context().span_id();
+    let shown = Reader::new(traced().spool.path()).read();
+    let open = shown
+        .spans
+        .iter()
+        .find(|stored| SpanView::new(&stored.body).span_id() == id);
+    let open = SpanView::new(&open.expect("it is shown").body);
+    let keys: Vec<_> = open.attributes().map(|(key, _)| key).collect();
+    assert_eq!((open.name(), &keys[..]), ("open and long", &["short"][..]));
 }
 
 #[test]

@@ -106,6 +106,8 @@ pub struct Rare {
     pub dropped_links: u32,
     /// Whether the span is to be given up at its end: it is for whoever looks at it before.
     pub is_record_only: bool,
+    /// When the span has ended, while it is still being written to; 0 before.
+    pub ended_unix_nano: u64,
     /// What travels along with the context.
     pub relay: Option<Arc<dyn Any + Send + Sync>>,
     /// The whole body, once it has outgrown its slot.
@@ -271,6 +273,15 @@ impl OpenSpan {
     /// span than its ids, kind and start, and what [`show`](Self::show) lets them see.
     #[must_use]
     pub fn start_private(start: &Start, name: &str) -> Option<Self> {
+        let mut span = Self::start_unseen(start, name)?;
+        let state = span.state_mut();
+        state.slot.open(state.used, span_prefix::LEN);
+        Some(span)
+    }
+
+    /// As [`start_private`](Self::start_private), but nobody sees that there is a span, also not after a crash.
+    #[must_use]
+    pub fn start_unseen(start: &Start, name: &str) -> Option<Self> {
         let mut span = Self(thread::take(true)?);
         let state = span.state_mut();
         state.begin(start);
@@ -279,7 +290,6 @@ impl OpenSpan {
         state.slot.set_source(start.source);
         state.slot.write_prefix(start);
         state.move_to_overflow();
-        state.slot.open(state.used, span_prefix::LEN);
         let name = shortened(name);
         state.append(encode::text_len(name), |out| {
             encode::write_text(out, encode::tag::NAME, name);
@@ -287,16 +297,29 @@ impl OpenSpan {
         Some(span)
     }
 
-    /// Shows these encoded fields to whoever looks at the open span, once, where there is room for them. For a span that was
+    /// Shows those of these encoded fields for which there is room to whoever looks at the open span, once. For a span that was
     /// started by [`start_private`](Self::start_private).
-    pub fn show(&mut self, fields: &[u8]) {
+    pub fn show<'a>(&mut self, fields: impl IntoIterator<Item = &'a [u8]>) {
         let state = self.state_mut();
-        let end = span_prefix::LEN + fields.len();
-        if state.has_overflow && state.is_ours() && state.len as usize == span_prefix::LEN && end <= slot::CAPACITY {
-            state.slot.body_mut()[span_prefix::LEN..end].copy_from_slice(fields);
-            state.len = end as u32;
-            state.slot.open(state.used, end);
+        if !state.has_overflow || !state.is_ours() || state.len as usize != span_prefix::LEN {
+            return;
         }
+        let mut at = span_prefix::LEN;
+        for field in fields {
+            let end = at + field.len();
+            if end <= slot::CAPACITY {
+                state.slot.body_mut()[at..end].copy_from_slice(field);
+                at = end;
+            }
+        }
+        state.len = at as u32;
+        state.slot.open(state.used, at);
+    }
+
+    /// Whether this process started the span; it did not when it was inherited over a fork.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.state().is_ours()
     }
 
     /// Sets the end's time, so that [`body`](Self::body) shows it before the span is committed.

@@ -1,5 +1,7 @@
 //! Where spans are sent: destinations made in code, and `OTEL_TRACES_EXPORTER`.
 
+use std::ffi::OsString;
+
 use super::Settings;
 use super::console::Console;
 use super::destination::Destination;
@@ -70,9 +72,12 @@ fn from_code(destination: &crate::Destination, variables: &mut Variables<'_>) ->
     }
 }
 
-/// A single one, made in code. The error says what is wrong with it.
-pub(crate) fn one(otlp: &OtlpDestination) -> Result<Destination, String> {
-    let mut variables = Variables::new(&|_| None, &[]);
+/// A single one, made in code; `environment` may name a proxy. The error says what is wrong with it.
+pub(crate) fn one(
+    otlp: &OtlpDestination,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<Destination, String> {
+    let mut variables = Variables::new(environment, &[]);
     let found = otlp_settings::from_code(otlp, &mut variables);
     let wrong = |said: Vec<WrongSetting>| said.first().map(WrongSetting::to_string).unwrap_or_default();
     found

@@ -127,8 +127,7 @@ fn chosen_endpoint(
     } else {
         "spans stay in the local spool"
     };
-    let is_insecure = variables.first(&INSECURE, "TLS is used where the endpoint says no scheme", boolean);
-    let is_insecure = is_insecure.unwrap_or(false);
+    let is_insecure = is_insecure(variables);
     let mut from_code = None;
     if let Some(url) = &settings.endpoint {
         match base(url.trim(), protocol, is_insecure) {
@@ -157,6 +156,18 @@ fn chosen_endpoint(
         return endpoint;
     }
     endpoint.or_else(|| last_resort().filter(|_| is_asked_for))
+}
+
+/// "Any value that is not explicitly `true` is false": also where a weaker variable says otherwise.
+fn is_insecure(variables: &mut Variables<'_>) -> bool {
+    let set = INSECURE
+        .into_iter()
+        .find_map(|name| Some((name, variables.text(name)?)));
+    let Some((name, text)) = set else { return false };
+    boolean(&text).unwrap_or_else(|problem| {
+        variables.say(name, &text, &problem, "TLS is used where the endpoint says no scheme");
+        false
+    })
 }
 
 /// A URL that stands for all signals, or that of a gRPC server.

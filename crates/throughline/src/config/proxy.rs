@@ -81,7 +81,11 @@ pub(super) fn from_environment(endpoint: &Endpoint, variables: &mut Variables<'_
 }
 
 fn is_this_machine(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let host = host.trim_end_matches('.');
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// Whether a list such as `example.com,.internal,10.0.0.0/8,host:4318` names the endpoint. A name stands for all below it as well, `*` for
@@ -161,6 +165,8 @@ mod tests {
             ("http://localhost:4318", &[http], None, 0),
             ("http://127.0.0.2:4318", &[http], None, 0),
             ("http://[::1]:4318", &[http], None, 0),
+            ("http://LOCALHOST.:4318", &[http], None, 0),
+            ("http://[::ffff:127.0.0.1]:4318", &[http], None, 0),
             ("unix:/run/otel.sock", &[all], None, 0),
             ("http://h", &[("HTTP_PROXY", "socks5://u:s3cret@h:1")], None, 1),
             ("http://h", &[("HTTP_PROXY", "https://h:1")], None, 1),

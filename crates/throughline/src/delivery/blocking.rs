@@ -1,10 +1,11 @@
 //! Destinations that are written to by calls that block: each call is made on a thread beside the delivery thread, so that one which
 //! takes long, or never returns, keeps nobody from ending by his deadline.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+
+use crate::caught::caught;
 
 use super::outcome::Outcome;
 
@@ -61,7 +62,7 @@ impl Blocking {
             // Whatever a sink does, it is part of delivery.
             let _untraced = throughline_context::suppress();
             let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-            catch_unwind(AssertUnwindSafe(|| work(&mut **sink))).ok()
+            caught(|| work(&mut **sink))
         });
         call.await.ok().flatten()
     }

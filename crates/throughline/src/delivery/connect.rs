@@ -24,6 +24,8 @@ const EACH_ADDRESS: Duration = Duration::from_secs(3);
 pub(super) struct Connector {
     pub endpoint: Endpoint,
     pub proxy: Option<Proxy>,
+    /// Of a whole request; `None` is no limit.
+    pub timeout: Option<Duration>,
     pub tls: Tls,
     pub version: Version,
 }
@@ -33,6 +35,22 @@ pub(super) struct Connector {
 pub(super) enum Version {
     Http1,
     Http2,
+}
+
+/// A task that ends with this.
+pub(super) struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl AbortOnDrop {
+    pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(task))
+    }
+}
+
+impl Drop for AbortOnDrop {
+    /// A peer that reads no more would keep it, and what it has to send, for ever.
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Bytes to and from a backend, whatever they go through.
@@ -64,8 +82,10 @@ impl Connector {
             return unix(path).await;
         }
         match &self.proxy {
-            None => Ok(Box::new(tcp(self.endpoint.host(), self.endpoint.port()).await?)),
-            Some(proxy) => Ok(Box::new(tunnel(proxy, &self.endpoint).await?)),
+            None => Ok(Box::new(
+                tcp(self.endpoint.host(), self.endpoint.port(), self.timeout).await?,
+            )),
+            Some(proxy) => Ok(Box::new(tunnel(proxy, &self.endpoint, self.timeout).await?)),
         }
     }
 }
@@ -84,8 +104,11 @@ async fn unix(_path: &std::path::Path) -> Result<Box<dyn Connection>, Outcome> {
     Err(Outcome::failed(Failure::Unreachable, "this system has no Unix sockets"))
 }
 
-async fn tcp(host: &str, port: u16) -> Result<TcpStream, Outcome> {
-    first_reachable(&addresses(host, port).await?, EACH_ADDRESS).await
+async fn tcp(host: &str, port: u16, timeout: Option<Duration>) -> Result<TcpStream, Outcome> {
+    let addresses = addresses(host, port).await?;
+    // The last gets as much as each of the others.
+    let share = timeout.map(|all| all / (u32::try_from(addresses.len()).unwrap_or(u32::MAX - 1) + 1));
+    first_reachable(&addresses, share.map_or(EACH_ADDRESS, |share| share.min(EACH_ADDRESS))).await
 }
 
 async fn first_reachable(addresses: &[SocketAddr], each: Duration) -> Result<TcpStream, Outcome> {
@@ -123,11 +146,11 @@ async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Outcome> {
 }
 
 /// A connection through a proxy, by `CONNECT` (RFC 9110, section 9.3.6), whatever is spoken in it: the proxy sees no key.
-async fn tunnel(proxy: &Proxy, to: &Endpoint) -> Result<TcpStream, Outcome> {
+async fn tunnel(proxy: &Proxy, to: &Endpoint, timeout: Option<Duration>) -> Result<TcpStream, Outcome> {
     /// An answer without a body is short.
     const LONGEST_HEAD: usize = 8 << 10;
     let failed = |detail: &dyn std::fmt::Display| Outcome::failed(Failure::Proxy, format_args!("{proxy}: {detail}"));
-    let stream = tcp(proxy.host(), proxy.port()).await;
+    let stream = tcp(proxy.host(), proxy.port(), timeout).await;
     let mut stream = stream.map_err(|outcome| failed(&outcome))?;
     let host = match to.host() {
         address if address.contains(':') => format!("[{address}]:{}", to.port()),
@@ -142,15 +165,22 @@ async fn tunnel(proxy: &Proxy, to: &Endpoint) -> Result<TcpStream, Outcome> {
         .await
         .map_err(|error| failed(&error))?;
     let mut head = Vec::new();
-    // Byte by byte: what follows the head is the backend's.
-    while !head.ends_with(b"\r\n\r\n") {
-        match stream.read_u8().await {
-            Ok(byte) if head.len() < LONGEST_HEAD => head.push(byte),
-            Ok(_) => return Err(failed(&"its answer has no end")),
-            Err(error) => return Err(failed(&error)),
+    let status = loop {
+        head.clear();
+        // Byte by byte: what follows the head is the backend's.
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) if head.len() < LONGEST_HEAD => head.push(byte),
+                Ok(_) => return Err(failed(&"its answer has no end")),
+                Err(error) => return Err(failed(&error)),
+            }
         }
-    }
-    let status = head.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5));
+        match head.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(2..5)) {
+            // Not the answer yet: RFC 9110, section 15.2.
+            Some([b'1', ..]) => {}
+            status => break status,
+        }
+    };
     match status {
         Some([b'2', ..]) => Ok(stream),
         Some(b"407") => Err(failed(&"407: it wants a user and a password in its URL")),

@@ -44,8 +44,8 @@ pub(super) fn check(settings: &Files) -> io::Result<()> {
     let directory = Directory::make(&settings.path)?;
     let name = names::of_check();
     let made = directory.append(&name);
-    directory.remove_file(&name)?;
-    made.map(drop)
+    drop(made?);
+    directory.remove_file(&name)
 }
 
 impl FileSink {

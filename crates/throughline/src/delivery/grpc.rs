@@ -12,7 +12,7 @@ use http::header::{CONTENT_TYPE, TE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version as HttpVersion};
 use throughline_wire::response;
 
-use super::connect::{Connector, Stream, Trouble, Version};
+use super::connect::{AbortOnDrop, Connector, Stream, Trouble, Version};
 use super::encoded::Encoder;
 use super::http::OURSELVES;
 use super::outcome::{Failure, Outcome, RpcStatus};
@@ -52,6 +52,8 @@ struct Open {
     pings: Option<PingPong>,
     used: Instant,
     trouble: Trouble,
+    /// What drives it: without it nothing is sent any more, and it is closed.
+    _driver: AbortOnDrop,
 }
 
 impl Client {
@@ -81,6 +83,7 @@ impl Client {
                 tls: Tls::new(destination.certificates, Version::Http2),
                 endpoint: destination.endpoint,
                 proxy: destination.proxy,
+                timeout: destination.timeout,
                 version: Version::Http2,
             },
             timeout: destination.timeout,
@@ -178,7 +181,10 @@ impl Client {
 impl Open {
     /// `None`: it has been closed, or does not answer.
     async fn still_there(mut self) -> Option<Self> {
-        poll_fn(|cx| self.requests.poll_ready(cx)).await.ok()?;
+        tokio::time::timeout(PONG, poll_fn(|cx| self.requests.poll_ready(cx)))
+            .await
+            .ok()?
+            .ok()?;
         if self.used.elapsed() >= RESTED {
             if let Some(pings) = &mut self.pings {
                 let pong = tokio::time::timeout(PONG, pings.ping(h2::Ping::opaque())).await;
@@ -202,13 +208,14 @@ async fn open(stream: Stream) -> Result<Open, Outcome> {
         .await
         .map_err(|error| failure(&error, &trouble))?;
     let pings = connection.ping_pong();
-    tokio::spawn(async { drop(connection.await) });
+    let driver = AbortOnDrop::spawn(async { drop(connection.await) });
     let requests = requests.ready().await.map_err(|error| failure(&error, &trouble))?;
     Ok(Open {
         requests,
         pings,
         used: Instant::now(),
         trouble,
+        _driver: driver,
     })
 }
 
@@ -219,28 +226,21 @@ async fn exchange(
     is_compressed: bool,
     body: Bytes,
 ) -> Result<Outcome, h2::Error> {
-    let answer = {
-        let mut response = pin!(response);
-        let mut sending = pin!(send(&mut stream, is_compressed, body));
-        let mut is_sent = false;
-        poll_fn(|cx| {
-            if let Poll::Ready(answer) = response.as_mut().poll(cx) {
-                return Poll::Ready(answer);
-            }
-            if !is_sent {
-                match sending.as_mut().poll(cx) {
-                    Poll::Ready(Ok(())) => is_sent = true,
-                    // Why it cannot go on the answer says, if there is one.
-                    Poll::Ready(Err(_)) => is_sent = true,
-                    Poll::Pending => {}
-                }
-            }
-            Poll::Pending
-        })
-        .await
-    };
-    let (head, body) = answer?.into_parts();
-    read(head.status.as_u16(), &head.headers, body).await
+    let mut reading = pin!(async {
+        let (head, body) = response.await?.into_parts();
+        read(head.status.as_u16(), &head.headers, body).await
+    });
+    let mut sending = pin!(send(&mut stream, is_compressed, body));
+    let mut is_sent = false;
+    poll_fn(|cx| {
+        if let Poll::Ready(outcome) = reading.as_mut().poll(cx) {
+            return Poll::Ready(outcome);
+        }
+        // An answer may begin before all is sent. Why the rest cannot be sent it says, if there is one.
+        is_sent = is_sent || sending.as_mut().poll(cx).is_ready();
+        Poll::Pending
+    })
+    .await
 }
 
 async fn send(stream: &mut SendStream<Bytes>, is_compressed: bool, mut body: Bytes) -> Result<(), h2::Error> {
@@ -265,6 +265,10 @@ async fn send(stream: &mut SendStream<Bytes>, is_compressed: bool, mut body: Byt
 async fn read(code: u16, headers: &HeaderMap, mut body: RecvStream) -> Result<Outcome, h2::Error> {
     let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let is_grpc = kind.to_ascii_lowercase().starts_with(GRPC.as_bytes());
+    // A status of its own says more than that of HTTP.
+    if let Some(outcome) = refusal(headers).filter(|_| is_grpc) {
+        return Ok(outcome);
+    }
     if code != 200 {
         // Not a gRPC server: a proxy before it, or another kind of server.
         return Ok(Outcome::Status {
@@ -275,10 +279,6 @@ async fn read(code: u16, headers: &HeaderMap, mut body: RecvStream) -> Result<Ou
     }
     if !is_grpc {
         return Ok(Outcome::failed(Failure::NotGrpc, ""));
-    }
-    // An answer without a message has its status in the head.
-    if let Some(outcome) = refusal(headers) {
-        return Ok(outcome);
     }
     let mut message = BytesMut::new();
     while let Some(part) = body.data().await {

@@ -20,7 +20,7 @@ use throughline_wire::json::{self, InvalidJson};
 use throughline_wire::response;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
-use super::connect::{Connector, Stream, Version};
+use super::connect::{AbortOnDrop, Connector, Stream, Version};
 use super::encoded::Encoder;
 use super::outcome::{Failure, Outcome};
 use super::tls::{Tls, tls_failure};
@@ -32,6 +32,11 @@ use crate::destination::{Compression, Protocol};
 const LONGEST_ANSWER: usize = 4 << 20;
 /// Of an answer that is no success only a message is wanted.
 const LONGEST_REFUSAL: usize = 64 << 10;
+
+/// How long a connection that is kept may take until it takes a request.
+const READY: Duration = Duration::from_millis(100);
+/// How long the body of a refusal may take.
+const REFUSAL: Duration = Duration::from_secs(1);
 
 const OTLP: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -47,7 +52,13 @@ pub(crate) struct Client {
     tokens: Tokens,
     encoder: Encoder,
     /// Between requests, while the backend keeps it open.
-    connection: Option<SendRequest<Body>>,
+    connection: Option<Open>,
+}
+
+struct Open {
+    requests: SendRequest<Body>,
+    /// What drives it: without it nothing is sent any more, and it is closed.
+    _driver: AbortOnDrop,
 }
 
 impl Client {
@@ -73,6 +84,7 @@ impl Client {
                 tls: Tls::new(destination.certificates.clone(), Version::Http1),
                 endpoint: destination.endpoint,
                 proxy: destination.proxy,
+                timeout: destination.timeout,
                 version: Version::Http1,
             },
             timeout: destination.timeout,
@@ -117,7 +129,8 @@ impl Client {
             return outcome;
         }
         if let Some(mut idle) = self.connection.take() {
-            if idle.ready().await.is_ok() {
+            // One on which the last request is still being sent is of no use any more.
+            if let Ok(Ok(())) = tokio::time::timeout(READY, idle.requests.ready()).await {
                 let outcome = self.exchange(idle, headers.clone(), body.clone()).await;
                 // A backend may close an idle connection at the moment a request sets out on it: that
                 // is no failure of the backend.
@@ -142,12 +155,12 @@ impl Client {
         }
     }
 
-    async fn exchange(&mut self, mut connection: SendRequest<Body>, headers: HeaderMap, body: Bytes) -> Outcome {
+    async fn exchange(&mut self, mut connection: Open, headers: HeaderMap, body: Bytes) -> Outcome {
         let mut request = Request::new(Body(Some(body)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from(self.connector.endpoint.target().clone());
         *request.headers_mut() = headers;
-        match connection.send_request(request).await {
+        match connection.requests.send_request(request).await {
             Ok(response) => {
                 let (outcome, whole) = read(response, self.connector.endpoint.is_tls()).await;
                 // The rest of an answer that was not read to its end would be taken for the next.
@@ -162,13 +175,16 @@ impl Client {
 }
 
 /// Begins HTTP/1.1; the connection is driven by a task on the current runtime until it is dropped.
-async fn open(stream: Stream) -> Result<SendRequest<Body>, Outcome> {
-    let (sender, connection) = http1::handshake(ForHyper(stream))
+async fn open(stream: Stream) -> Result<Open, Outcome> {
+    let (requests, connection) = http1::handshake(ForHyper(stream))
         .await
         .map_err(|error| Outcome::failed(Failure::Disconnected, error))?;
     // What it ends with reaches the request as well.
-    tokio::spawn(async { drop(connection.await) });
-    Ok(sender)
+    let driver = AbortOnDrop::spawn(async { drop(connection.await) });
+    Ok(Open {
+        requests,
+        _driver: driver,
+    })
 }
 
 /// A body that is there as a whole.
@@ -229,7 +245,16 @@ async fn read(response: Response<Incoming>, over_tls: bool) -> (Outcome, bool) {
     let (head, body) = response.into_parts();
     let success = head.status.is_success();
     let limit = if success { LONGEST_ANSWER } else { LONGEST_REFUSAL };
-    let (body, whole) = match read_body(body, limit).await {
+    let reading = async {
+        match success {
+            true => read_body(body, limit).await,
+            // What it says beside the status is not worth more.
+            false => tokio::time::timeout(REFUSAL, read_body(body, limit))
+                .await
+                .unwrap_or(Ok((Vec::new(), false))),
+        }
+    };
+    let (body, whole) = match reading.await {
         Ok(read) => read,
         // A refusal stands, however its body ends.
         Err(_) if !success => (Vec::new(), false),

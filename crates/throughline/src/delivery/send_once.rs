@@ -24,14 +24,17 @@ impl OtlpDestination {
     /// assert!(error.to_string().contains("nothing listens"));
     /// ```
     pub fn send(&self, request: Vec<u8>) -> io::Result<u64> {
-        let destination = config::one(self).map_err(io::Error::other)?;
+        let destination = config::one(self, &|name| std::env::var_os(name)).map_err(io::Error::other)?;
         let mut transport = Transport::new(&destination);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .build()?;
         let _untraced = throughline_context::suppress();
-        match runtime.block_on(transport.send(Bytes::from(request))) {
+        let outcome = runtime.block_on(transport.send(Bytes::from(request)));
+        // Its end does not wait for a name to be resolved.
+        runtime.shutdown_background();
+        match outcome {
             Outcome::Accepted { rejected, .. } => Ok(rejected),
             refused => Err(io::Error::other(refused.to_string())),
         }

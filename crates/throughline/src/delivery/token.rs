@@ -1,13 +1,13 @@
 //! Bearer tokens that a program fetches itself, and that end.
 
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, header};
 
 use super::outcome::{Failure, Outcome, RpcStatus};
+use crate::caught::caught;
 use crate::destination::{BearerToken, TokenSource};
 
 /// So long before a token ends it is fetched anew.
@@ -60,14 +60,12 @@ impl Tokens {
 /// What the source says; it is somebody else's code.
 async fn fetched(source: &TokenSource) -> Result<BearerToken, Outcome> {
     let panicked = || Outcome::failed(Failure::NoToken, "its source panicked");
-    let mut fetching = catch_unwind(AssertUnwindSafe(|| source.fetch())).map_err(|_| panicked())?;
-    let fetched = poll_fn(
-        |cx| match catch_unwind(AssertUnwindSafe(|| fetching.as_mut().poll(cx))) {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(fetched)) => Poll::Ready(fetched.map_err(|error| Outcome::failed(Failure::NoToken, error))),
-            Err(_) => Poll::Ready(Err(panicked())),
-        },
-    );
+    let mut fetching = caught(|| source.fetch()).ok_or_else(panicked)?;
+    let fetched = poll_fn(|cx| match caught(|| fetching.as_mut().poll(cx)) {
+        Some(Poll::Pending) => Poll::Pending,
+        Some(Poll::Ready(fetched)) => Poll::Ready(fetched.map_err(|error| Outcome::failed(Failure::NoToken, error))),
+        None => Poll::Ready(Err(panicked())),
+    });
     fetched.await
 }
 

@@ -41,7 +41,9 @@ impl SpanProcessor for BaggageAttributes {
         let baggage = parent.baggage();
         for member in baggage.iter() {
             let is_wanted = |keys: &Vec<String>| keys.iter().any(|wanted| wanted == member.key());
-            if self.keys.as_ref().is_none_or(is_wanted) {
+            // What the program says itself is not for callers to change.
+            let is_new = || span.view().attribute(member.key()).is_none();
+            if self.keys.as_ref().is_none_or(is_wanted) && is_new() {
                 span.set(member.key(), &*member.value());
             }
         }

@@ -1,7 +1,6 @@
 //! The processors and redactors of this process, in their order, and what happens when one panics.
 
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use throughline_spool::{OpenSpan, Recording};
@@ -10,8 +9,11 @@ use throughline_wire::redact::{Content, Redaction, redact};
 
 use super::redactor::Redactor;
 use super::{ProcessedSpan, SpanProcessor, Verdict};
+use crate::caught::caught;
 use crate::context::Context;
 use crate::diagnostics::report_once;
+use crate::recording;
+use crate::span::SAMPLED;
 use crate::testing;
 
 /// All of them.
@@ -97,12 +99,13 @@ impl Chain {
             return None;
         }
         open.notes_mut().set_processed();
-        if self.is_private() {
+        // One that is recorded for processors alone is nobody else's.
+        if self.is_private() && open.flags() & u32::from(SAMPLED) != 0 {
             let shown = match self.redactors.is_empty() {
                 true => open.fields().to_vec(),
                 false => self.redacted(open.fields()).0,
             };
-            open.show(&shown);
+            open.show(recording::each_field(&shown));
         }
         if self.captures {
             testing::started(&SpanView::new(open.body()), parent);
@@ -137,13 +140,15 @@ impl Chain {
 
     fn redact(&self, span: &mut Recording<'_>) {
         let (clean, failed) = self.redacted(span.fields());
-        let all = 0..span.fields().len();
-        // What has become too long for a record goes, all of it.
-        if !span.splice(all.clone(), clean.len(), |out| out.copy_from_slice(&clean)) {
-            span.splice(all, 0, |_| {});
-        }
-        if failed > 0 {
-            span.rare_mut().dropped_attributes += failed;
+        // Not those of events, nor parts of one.
+        let lost = match failed {
+            0 => 0,
+            failed => failed.min(attributes(span.fields()).saturating_sub(attributes(&clean))),
+        };
+        if !recording::replace_all(span, &clean) {
+            recording::replace_all_by_name(span, &clean);
+        } else if lost > 0 {
+            span.rare_mut().dropped_attributes += lost;
         }
         let message = match span.notes().rare() {
             Some(rare) if !rare.message.is_empty() => std::mem::take(&mut span.rare_mut().message),
@@ -156,7 +161,7 @@ impl Chain {
         };
     }
 
-    /// The fields as they may be seen, and how many attributes were removed because a redactor failed.
+    /// The fields as they may be seen, and how many pieces were removed because a redactor failed.
     fn redacted(&self, fields: &[u8]) -> (Vec<u8>, u32) {
         let mut failed = 0;
         let clean = redact(fields, &mut |content| self.decide(content, &mut failed));
@@ -167,7 +172,7 @@ impl Chain {
     fn decide(&self, content: &Content<'_>, failed: &mut u32) -> Redaction {
         let mut decisions = self.redactors.iter().map(|redactor| {
             asked(|| redactor.redact(content)).unwrap_or_else(|| {
-                *failed += u32::from(matches!(content, Content::Attribute(..)));
+                *failed += 1;
                 Redaction::Remove
             })
         });
@@ -175,6 +180,10 @@ impl Chain {
             .find(|decision| *decision != Redaction::Keep)
             .unwrap_or(Redaction::Keep)
     }
+}
+
+fn attributes(fields: &[u8]) -> u32 {
+    u32::try_from(SpanView::new(fields).attributes().count()).unwrap_or(u32::MAX)
 }
 
 /// Asks each until one drops the span. One that panics is passed over.
@@ -194,15 +203,11 @@ fn ask_each(processors: &[Box<dyn SpanProcessor>], mut ask: impl FnMut(&dyn Span
 
 /// What user code answers; `None` when it panics.
 fn asked<R>(ask: impl FnOnce() -> R) -> Option<R> {
-    match catch_unwind(AssertUnwindSafe(ask)) {
-        Ok(answer) => Some(answer),
-        Err(panic) => {
-            report_once(format_args!(
-                "a span processor or a redactor has panicked: it is passed over for that span, and what a redactor could not decide on is removed"
-            ));
-            // A payload whose own drop panics must not take the program with it.
-            std::mem::forget(panic);
-            None
-        }
+    let answer = caught(ask);
+    if answer.is_none() {
+        report_once(format_args!(
+            "a span processor or a redactor has panicked: it is passed over for that span, and what a redactor could not decide on is removed"
+        ));
     }
+    answer
 }

@@ -48,7 +48,7 @@ pub struct Filter {
 
 impl Filter {
     /// Decides when a span starts, by its name and kind, and the attributes that it was given. A span that is dropped stands for
-    /// its parent: its children become the parent's, and the whole trace is left out with its root.
+    /// its parent: its children become the parent's; with a root its trace is left out, by samplers that do as the parent does.
     pub fn at_start() -> Self {
         Self {
             is_at_start: true,
@@ -83,7 +83,7 @@ impl Filter {
         self
     }
 
-    /// A rule of one's own: to keep, to drop, or `None` to leave it to the rules that follow. One that panics says nothing.
+    /// A rule of one's own: to keep, to drop, or `None` to leave it to the rules that follow. Where one panics the span is kept, whatever the others say.
     pub fn rule(mut self, rule: impl Fn(&SpanView<'_>) -> Option<Verdict> + Send + Sync + 'static) -> Self {
         self.wants_attributes = true;
         self.rules.push(Rule::Own(Box::new(rule)));

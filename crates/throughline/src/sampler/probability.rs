@@ -48,9 +48,12 @@ impl Probability {
         let mut parts = vec![format!("{THRESHOLD}:{}", self.digits())];
         parts.extend(others.map(str::to_owned));
         let mut state = state.clone();
-        // A member that has become too long, or one too many, is none: the threshold is then unknown, which is no error.
+        // What decides stays where there is no room for all.
         if state.insert(VENDOR, &parts.join(";")).is_err() {
-            state.remove(VENDOR);
+            parts.retain(|part| is_key(part, THRESHOLD) || is_key(part, RANDOMNESS));
+            if state.insert(VENDOR, &parts.join(";")).is_err() {
+                state.remove(VENDOR);
+            }
         }
         Some(state)
     }
@@ -134,6 +137,8 @@ mod tests {
             let sampled = half.sample(trace_id, &state);
             assert_eq!(sampled.as_ref().map(TraceState::as_str), after, "{before}");
         }
+        let long: TraceState = format!("ot=rv:ffffffffffffff;x:{}", "y".repeat(235)).parse().unwrap();
+        assert_eq!(half.sample(low, &long).unwrap().as_str(), "ot=th:8;rv:ffffffffffffff");
         let none = Probability::new(0.0).unwrap();
         assert!(none.sample(trace(MAX - 1), &TraceState::default()).is_none());
         let all = Probability::new(1.0).unwrap();

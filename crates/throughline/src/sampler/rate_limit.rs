@@ -17,9 +17,11 @@ pub(crate) struct RateLimit {
 
 impl RateLimit {
     pub fn new(count: u32, per: Duration) -> Self {
+        // Times are counted in 64 bits of nanoseconds.
+        const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
         Self {
             count,
-            per,
+            per: per.min(LONGEST),
             start: Instant::now(),
             full_at: AtomicU64::new(0),
         }
@@ -71,6 +73,8 @@ mod tests {
         let none = RateLimit::new(0, second);
         assert!(!none.allows(second));
         assert!(RateLimit::new(1, Duration::ZERO).allows(second));
+        let for_ever = RateLimit::new(2, Duration::MAX);
+        assert_eq!((0..9).filter(|_| for_ever.allows(second)).count(), 2);
     }
 
     #[test]

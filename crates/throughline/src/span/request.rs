@@ -84,7 +84,9 @@ impl Span {
         };
         let open = match sampled.decision {
             Decision::Drop => OpenSpan::carry(&start),
-            Decision::RecordOnly | Decision::RecordAndSample => match chain() {
+            // It is for whoever looks at it here; nobody else is to see it, also not after a crash.
+            Decision::RecordOnly => OpenSpan::start_unseen(&start, request.name),
+            Decision::RecordAndSample => match chain() {
                 Some(chain) if chain.is_private() => OpenSpan::start_private(&start, request.name),
                 _ => OpenSpan::start(&start, request.name),
             },
