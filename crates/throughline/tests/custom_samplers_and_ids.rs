@@ -100,6 +100,16 @@ fn sampler_sees_all_that_is_known_at_the_start_and_is_obeyed() {
             .1
             .ends_with("-02")
     );
+    // Also after a crash it is for nobody else.
+    let shown = throughline_spool::Reader::new(spool.path()).read();
+    let is_shown = |name: &str| {
+        let names = shown
+            .spans
+            .iter()
+            .map(|stored| throughline::SpanView::new(&stored.body).name());
+        names.filter(|shown| *shown == name).count()
+    };
+    assert_eq!((is_shown("sampled"), is_shown("only recorded")), (1, 0));
     only_recorded.end();
     span!(parent: None, "without attributes").end();
     span!(parent: None, "sampler panics", wish = "panic").end();

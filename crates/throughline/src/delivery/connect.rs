@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -73,6 +74,7 @@ impl Connector {
             version: self.version,
             heard: false,
             trouble: Trouble::default(),
+            sent: Arc::default(),
             write_error: None,
         })
     }
@@ -206,6 +208,8 @@ pub(super) struct Stream {
     version: Version,
     heard: bool,
     trouble: Trouble,
+    /// Bytes that were taken to be sent.
+    sent: Arc<AtomicU64>,
     /// Of a write that has failed, while it is heard why.
     write_error: Option<io::Error>,
 }
@@ -214,6 +218,11 @@ pub(super) struct Stream {
 pub(super) type Trouble = Arc<OnceLock<Outcome>>;
 
 impl Stream {
+    /// Counts the bytes that were taken to be sent.
+    pub fn sent(&self) -> Arc<AtomicU64> {
+        self.sent.clone()
+    }
+
     pub fn trouble(&self) -> Trouble {
         self.trouble.clone()
     }
@@ -232,8 +241,13 @@ impl Stream {
 
     /// What a write comes to. When it fails, what the server has said before it hung up is heard first: it may name the cause.
     fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let Poll::Ready(Err(error)) = written else {
-            return written;
+        let error = match written {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(bytes)) => {
+                self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+                return Poll::Ready(Ok(bytes));
+            }
+            Poll::Ready(Err(error)) => error,
         };
         let mut space = [0; 1];
         let mut heard = ReadBuf::new(&mut space);

@@ -176,6 +176,85 @@ fn hostile_answers_are_failures_and_bounded() {
     assert_eq!(outcome(lying), Outcome::success());
 }
 
+/// A server whose answer begins before it has read the request, with this status of HTTP and this one of gRPC in its head.
+fn early_server(code: u16, status: Option<&'static str>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    listener.set_nonblocking(true).unwrap();
+    std::thread::spawn(move || {
+        run(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let (socket, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(socket).await.unwrap();
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                tokio::spawn(async move {
+                    let head = http::Response::builder().status(code).header(CONTENT_TYPE, GRPC);
+                    if let Some(status) = status {
+                        let head = head.header(STATUS, status).body(()).unwrap();
+                        respond.send_response(head, true).unwrap();
+                        return;
+                    }
+                    let mut answer = respond.send_response(head.body(()).unwrap(), false).unwrap();
+                    let mut body = request.into_body();
+                    while let Some(Ok(part)) = body.data().await {
+                        let _ = body.flow_control().release_capacity(part.len());
+                    }
+                    answer.send_data(Bytes::from_static(&[0; PREFIX]), false).unwrap();
+                    let ok = HeaderMap::from_iter([(STATUS.parse().unwrap(), HeaderValue::from_static("0"))]);
+                    answer.send_trailers(ok).unwrap();
+                });
+            }
+        });
+    });
+    url
+}
+
+#[test]
+fn answer_that_begins_early_does_not_stop_what_is_being_sent() {
+    let names: Vec<String> = (0..20_000).map(|n| format!("span {n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let large = Bytes::from(sample::request(&names));
+    let outcome = run(Client::new(destination(&early_server(200, None))).send(large));
+    assert_eq!(outcome, Outcome::success());
+}
+
+#[test]
+fn status_of_grpc_says_more_than_that_of_http() {
+    let outcome = run(Client::new(destination(&early_server(400, Some("14")))).send(body()));
+    assert_eq!(outcome, rpc(RpcStatus::UNAVAILABLE, ""));
+}
+
+#[test]
+fn connection_whose_peer_reads_no_more_ends_with_its_request() {
+    // SETTINGS with the largest window, and a WINDOW_UPDATE of the connection: all of the body may be sent.
+    const OPEN: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff\0\0\x04\x08\0\0\0\0\0\x40\0\0\0";
+    const LEN: usize = 32 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (given_up, until_given_up) = std::sync::mpsc::channel::<()>();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(OPEN).unwrap();
+        until_given_up.recv().unwrap();
+        // Only now it reads on: what was on its way comes, and then nothing.
+        std::io::copy(&mut stream, &mut std::io::sink()).unwrap_or_default()
+    });
+    let received = run(async {
+        let mut client = Client::new(Otlp {
+            timeout: Some(SECOND / 2),
+            ..destination(&url)
+        });
+        let outcome = client.send(Bytes::from(vec![b'x'; LEN])).await;
+        assert_eq!(failure_of(&outcome), Some(Failure::TimedOut));
+        given_up.send(()).unwrap();
+        // The client is there still, and its runtime runs.
+        let joined = tokio::task::spawn_blocking(|| server.join().unwrap()).await.unwrap();
+        drop(client);
+        joined
+    });
+    assert!(received < LEN as u64, "{received}");
+}
+
 /// A server that reads what comes and answers every connection with these bytes.
 fn raw_server(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

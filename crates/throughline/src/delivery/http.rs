@@ -7,6 +7,8 @@ use std::error::Error;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
@@ -57,6 +59,8 @@ pub(crate) struct Client {
 
 struct Open {
     requests: SendRequest<Body>,
+    /// Bytes that were taken to be sent.
+    sent: Arc<AtomicU64>,
     /// What drives it: without it nothing is sent any more, and it is closed.
     _driver: AbortOnDrop,
 }
@@ -129,7 +133,6 @@ impl Client {
             return outcome;
         }
         if let Some(mut idle) = self.connection.take() {
-            // One on which the last request is still being sent is of no use any more.
             if let Ok(Ok(())) = tokio::time::timeout(READY, idle.requests.ready()).await {
                 let outcome = self.exchange(idle, headers.clone(), body.clone()).await;
                 // A backend may close an idle connection at the moment a request sets out on it: that
@@ -156,6 +159,7 @@ impl Client {
     }
 
     async fn exchange(&mut self, mut connection: Open, headers: HeaderMap, body: Bytes) -> Outcome {
+        let all = connection.sent.load(Ordering::Relaxed) + body.len() as u64;
         let mut request = Request::new(Body(Some(body)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from(self.connector.endpoint.target().clone());
@@ -163,8 +167,9 @@ impl Client {
         match connection.requests.send_request(request).await {
             Ok(response) => {
                 let (outcome, whole) = read(response, self.connector.endpoint.is_tls()).await;
-                // The rest of an answer that was not read to its end would be taken for the next.
-                if whole {
+                // The rest of an answer that was not read to its end would be taken for the next. And who has answered before all
+                // was sent may never read the rest.
+                if whole && connection.sent.load(Ordering::Relaxed) >= all {
                     self.connection = Some(connection);
                 }
                 outcome
@@ -176,6 +181,7 @@ impl Client {
 
 /// Begins HTTP/1.1; the connection is driven by a task on the current runtime until it is dropped.
 async fn open(stream: Stream) -> Result<Open, Outcome> {
+    let sent = stream.sent();
     let (requests, connection) = http1::handshake(ForHyper(stream))
         .await
         .map_err(|error| Outcome::failed(Failure::Disconnected, error))?;
@@ -183,6 +189,7 @@ async fn open(stream: Stream) -> Result<Open, Outcome> {
     let driver = AbortOnDrop::spawn(async { drop(connection.await) });
     Ok(Open {
         requests,
+        sent,
         _driver: driver,
     })
 }

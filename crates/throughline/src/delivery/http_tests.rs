@@ -74,6 +74,57 @@ fn raw_server(answer: &'static [u8]) -> String {
     url
 }
 
+/// Answers after the first bytes of a request, reads no more, and keeps the connection.
+fn half_deaf_server(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer);
+            kept.push(stream);
+        }
+    });
+    url
+}
+
+#[test]
+fn refusal_stands_however_slow_its_body_is() {
+    for (answer, code, retry_after) in [
+        (
+            &b"HTTP/1.1 503 Busy\r\nretry-after: 300\r\ncontent-length: 10\r\n\r\nabc"[..],
+            503,
+            Some(300 * SECOND),
+        ),
+        (b"HTTP/1.1 400 Bad\r\ncontent-length: 10\r\n\r\nabc", 400, None),
+    ] {
+        let outcome = run(client(&half_deaf_server(answer), Some(20 * SECOND)).send(body()));
+        let expected = Outcome::Status {
+            code,
+            retry_after,
+            message: String::new(),
+        };
+        assert_eq!(outcome, expected);
+    }
+}
+
+#[test]
+fn connection_that_is_still_busy_is_not_waited_for() {
+    let mut client = client(
+        &half_deaf_server(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"),
+        Some(20 * SECOND),
+    );
+    let large = Bytes::from(vec![b'x'; 16 << 20]);
+    run(async {
+        for _ in 0..3 {
+            let outcome = client.send(large.clone()).await;
+            assert!(matches!(outcome, Outcome::Status { code: 503, .. }), "{outcome:?}");
+        }
+    });
+}
+
 fn failure_of(outcome: &Outcome) -> Option<Failure> {
     match outcome {
         Outcome::Failed { failure, .. } => Some(*failure),
