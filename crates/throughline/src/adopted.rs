@@ -15,12 +15,15 @@ pub(crate) struct Adopted {
     may_have_more: bool,
     /// Whether people have been told what stays: it is looked for once.
     has_said_what_stays: bool,
+    /// The names of all destinations of this process: what lies for another of them, that one delivers.
+    own: Vec<String>,
 }
 
 impl Adopted {
     /// `None`: there is no spool directory, or no such destination.
     pub(crate) fn new(settings: &Settings, destination: usize, is_for_all: bool) -> Option<Self> {
-        let destination = settings.manifest.destinations.get(destination)?.clone();
+        let all = &settings.manifest.destinations;
+        let destination = all.get(destination)?.clone();
         let whose = match is_for_all {
             true => Whose::Anybody,
             false => Whose::Of {
@@ -36,6 +39,7 @@ impl Adopted {
             backlog: None,
             may_have_more: false,
             has_said_what_stays: false,
+            own: all.iter().map(|to| to.name.clone()).collect(),
         })
     }
 
@@ -68,6 +72,7 @@ impl Adopted {
                 self.backlog
                     .iter()
                     .flat_map(Undelivered::strangers)
+                    .filter(|stranger| !stranger.is_same_service || !self.own.contains(&stranger.destination))
                     .for_each(say_what_stays);
                 self.has_said_what_stays = true;
                 // Given up, so that another process may have its turn.
