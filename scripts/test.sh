@@ -29,6 +29,7 @@ main() {
   case "$#:${1-}" in
     0:)
       formatting
+      lock_files
       lints
       documentation
       packages
@@ -47,6 +48,7 @@ main() {
       # What is not built is skipped also where CI=true is set.
       unset CI
       formatting
+      lock_files
       lints
       quick_tests
       ;;
@@ -120,6 +122,15 @@ each_ran() {
 formatting() {
   step 'Formatting'
   cargo fmt --all --check
+}
+
+# The fuzz targets are a workspace of their own, and cargo-fuzz hands no --locked on.
+lock_files() {
+  step 'Lock files as the manifests want them'
+  local manifest
+  for manifest in Cargo.toml fuzz/Cargo.toml; do
+    cargo metadata --locked --format-version 1 --manifest-path "$manifest" >/dev/null
+  done
 }
 
 lints() {
@@ -317,8 +328,6 @@ fuzzing() {
     return
   fi
   PATH=$tools/bin:$PATH
-  # cargo-fuzz hands no --locked on.
-  cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
   local targets target
   targets=$(cargo "+$nightly" fuzz list)
   # One that the manifest does not name would never run.
