@@ -1,6 +1,6 @@
 //! Delivery: takes committed spans from the spool to the backend, on one thread of its own.
 //!
-//! [`scheduler`] decides, without a clock or a socket; a [`transport`] carries bytes, such as [`http`] over [`connect`];
+//! [`scheduler`] decides, without a clock or a socket; a [`transport`] carries bytes, such as [`otlp`] by [`http`] or [`grpc`] over [`connect`];
 //! [`driver`] is the loop between them, on the [`thread`] that survives its faults; [`flush`] and
 //! [`report`] are what a program sees of it. Spans come through the [`Source`] trait, which the
 //! spool implements.
@@ -26,6 +26,8 @@ mod flush;
 mod grpc;
 #[cfg(feature = "otlp")]
 mod http;
+#[cfg(feature = "otlp")]
+mod otlp;
 #[cfg(feature = "otlp")]
 mod outcome;
 mod report;

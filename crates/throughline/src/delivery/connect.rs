@@ -72,6 +72,7 @@ impl Connector {
         Ok(Stream {
             inner: connection,
             version: self.version,
+            is_tls: self.endpoint.is_tls(),
             heard: false,
             trouble: Trouble::default(),
             sent: Arc::default(),
@@ -206,6 +207,7 @@ fn tcp_failure(error: &io::Error) -> Outcome {
 pub(super) struct Stream {
     inner: Box<dyn Connection>,
     version: Version,
+    is_tls: bool,
     heard: bool,
     trouble: Trouble,
     /// Bytes that were taken to be sent.
@@ -221,6 +223,10 @@ impl Stream {
     /// Counts the bytes that were taken to be sent.
     pub fn sent(&self) -> Arc<AtomicU64> {
         self.sent.clone()
+    }
+
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
     }
 
     pub fn trouble(&self) -> Trouble {

@@ -8,19 +8,17 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::client::{self, ResponseFuture, SendRequest};
 use h2::{PingPong, RecvStream, SendStream};
-use http::header::{CONTENT_TYPE, TE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version as HttpVersion};
+use http::header::{CONTENT_TYPE, TE};
+use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 use throughline_wire::response;
 
-use super::connect::{AbortOnDrop, Connector, Stream, Trouble, Version};
-use super::encoded::Encoder;
-use super::http::OURSELVES;
+use super::connect::{AbortOnDrop, Stream, Trouble};
 use super::outcome::{Failure, Outcome, RpcStatus};
-use super::tls::Tls;
-use super::token::Tokens;
-use crate::config::Otlp;
+use crate::config::{Endpoint, Otlp};
 use crate::destination::Compression;
 
+const ENCODING: &str = "grpc-encoding";
+const STATUS: &str = "grpc-status";
 const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// "Over = non-retryable."
@@ -33,21 +31,34 @@ const RESTED: Duration = Duration::from_secs(30);
 /// How long it may take to answer.
 const PONG: Duration = Duration::from_secs(3);
 
-/// A client of one destination.
-pub(super) struct Client {
-    connector: Connector,
-    timeout: Option<Duration>,
-    uri: Uri,
-    /// The same for every call.
-    headers: HeaderMap,
-    tokens: Tokens,
-    encoder: Encoder,
-    is_compressed: bool,
-    /// Kept while the backend keeps it open.
-    open: Option<Open>,
+/// Where calls go.
+pub(super) fn uri(endpoint: &Endpoint) -> Uri {
+    let scheme = if endpoint.is_tls() { "https" } else { "http" };
+    let uri = format!("{scheme}://{}{PATH}", endpoint.authority());
+    Uri::try_from(uri).expect("a parsed authority and a constant path")
 }
 
-struct Open {
+/// What every call has beside the headers of its destination.
+pub(super) fn headers(destination: &Otlp) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, GRPC);
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    if destination.compression == Compression::Gzip {
+        headers.insert(ENCODING, HeaderValue::from_static("gzip"));
+    }
+    if let Some(timeout) = destination.timeout {
+        // At most 8 digits.
+        let millis = timeout.as_millis().min(99_999_999);
+        headers.insert(
+            "grpc-timeout",
+            HeaderValue::from_str(&format!("{millis}m")).expect("digits"),
+        );
+    }
+    headers
+}
+
+/// Takes one call at a time.
+pub(super) struct Connection {
     requests: SendRequest<Bytes>,
     pings: Option<PingPong>,
     used: Instant,
@@ -56,131 +67,33 @@ struct Open {
     _driver: AbortOnDrop,
 }
 
-impl Client {
-    pub fn new(destination: Otlp) -> Self {
-        let scheme = if destination.endpoint.is_tls() { "https" } else { "http" };
-        let uri = format!("{scheme}://{}{PATH}", destination.endpoint.authority());
-        let is_compressed = destination.compression == Compression::Gzip;
-        let mut headers = HeaderMap::new();
-        headers.insert(USER_AGENT, OURSELVES);
-        headers.extend(destination.headers);
-        headers.insert(CONTENT_TYPE, GRPC);
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-        if is_compressed {
-            headers.insert("grpc-encoding", HeaderValue::from_static("gzip"));
-        }
-        if let Some(timeout) = destination.timeout {
-            // At most 8 digits.
-            let millis = timeout.as_millis().min(99_999_999);
-            headers.insert(
-                "grpc-timeout",
-                HeaderValue::from_str(&format!("{millis}m")).expect("digits"),
-            );
-        }
-        Self {
-            uri: Uri::try_from(uri).expect("a parsed authority and a constant path"),
-            connector: Connector {
-                tls: Tls::new(destination.certificates, Version::Http2),
-                endpoint: destination.endpoint,
-                proxy: destination.proxy,
-                timeout: destination.timeout,
-                version: Version::Http2,
-            },
-            timeout: destination.timeout,
-            headers,
-            tokens: Tokens::new(destination.token),
-            encoder: Encoder::new(destination.protocol, destination.compression),
-            is_compressed,
-            open: None,
-        }
+impl Connection {
+    /// Begins HTTP/2; the connection is driven by a task on the current runtime until it is dropped.
+    pub async fn open(stream: Stream) -> Result<Self, Outcome> {
+        let trouble = stream.trouble();
+        let mut builder = client::Builder::new();
+        builder
+            .enable_push(false)
+            .max_header_list_size(LONGEST_HEADERS)
+            .max_concurrent_reset_streams(4);
+        let (requests, mut connection) = builder
+            .handshake(stream)
+            .await
+            .map_err(|error| failure(&error, &trouble))?;
+        let pings = connection.ping_pong();
+        let driver = AbortOnDrop::spawn(async { drop(connection.await) });
+        let requests = requests.ready().await.map_err(|error| failure(&error, &trouble))?;
+        Ok(Self {
+            requests,
+            pings,
+            used: Instant::now(),
+            trouble,
+            _driver: driver,
+        })
     }
 
-    /// Calls `Export`. Ends within the destination's timeout; may be dropped at any point, which cancels the call.
-    pub async fn send(&mut self, body: Bytes) -> Outcome {
-        let body = match self.encoder.encode(body) {
-            Ok(body) => body,
-            Err(outcome) => return outcome,
-        };
-        let outcome = match self.timeout {
-            None => self.attempt_with_token(body).await,
-            Some(limit) => match tokio::time::timeout(limit, self.attempt_with_token(body)).await {
-                Ok(outcome) => outcome,
-                Err(_) => {
-                    // One that does not answer this call may not be there any more.
-                    self.open = None;
-                    Outcome::failed(Failure::TimedOut, format_args!("{limit:?}"))
-                }
-            },
-        };
-        if let Outcome::Accepted { .. } = outcome {
-            self.encoder.forget();
-        }
-        outcome
-    }
-
-    async fn attempt_with_token(&mut self, body: Bytes) -> Outcome {
-        let outcome = self.attempt(body.clone()).await;
-        match self.tokens.is_refused(&outcome) {
-            true => self.attempt(body).await,
-            false => outcome,
-        }
-    }
-
-    async fn attempt(&mut self, body: Bytes) -> Outcome {
-        let mut headers = self.headers.clone();
-        if let Err(outcome) = self.tokens.add_to(&mut headers).await {
-            return outcome;
-        }
-        if let Some(open) = self.open.take() {
-            if let Some(open) = open.still_there().await {
-                let outcome = self.call(open, headers.clone(), body.clone()).await;
-                // A backend may close a connection at the moment a call sets out on it: that is no failure of the backend.
-                let is_closed = matches!(
-                    outcome,
-                    Outcome::Failed {
-                        failure: Failure::Disconnected,
-                        ..
-                    }
-                );
-                if !is_closed {
-                    return outcome;
-                }
-            }
-        }
-        let stream = match self.connector.connect().await {
-            Ok(stream) => stream,
-            Err(outcome) => return outcome,
-        };
-        match open(stream).await {
-            Ok(open) => self.call(open, headers, body).await,
-            Err(outcome) => outcome,
-        }
-    }
-
-    async fn call(&mut self, mut open: Open, headers: HeaderMap, body: Bytes) -> Outcome {
-        let mut request = Request::new(());
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.uri.clone();
-        *request.version_mut() = HttpVersion::HTTP_2;
-        *request.headers_mut() = headers;
-        let sent = open.requests.send_request(request, false);
-        let (response, stream) = match sent {
-            Ok(sent) => sent,
-            Err(error) => return failure(&error, &open.trouble),
-        };
-        let outcome = exchange(response, stream, self.is_compressed, body).await;
-        let outcome = outcome.unwrap_or_else(|error| failure(&error, &open.trouble));
-        open.used = Instant::now();
-        if !matches!(outcome, Outcome::Failed { .. }) {
-            self.open = Some(open);
-        }
-        outcome
-    }
-}
-
-impl Open {
     /// `None`: it has been closed, or does not answer.
-    async fn still_there(mut self) -> Option<Self> {
+    pub async fn still_there(mut self) -> Option<Self> {
         tokio::time::timeout(PONG, poll_fn(|cx| self.requests.poll_ready(cx)))
             .await
             .ok()?
@@ -193,34 +106,30 @@ impl Open {
         }
         Some(self)
     }
-}
 
-/// Begins HTTP/2; the connection is driven by a task on the current runtime until it is dropped.
-async fn open(stream: Stream) -> Result<Open, Outcome> {
-    let trouble = stream.trouble();
-    let mut builder = client::Builder::new();
-    builder
-        .enable_push(false)
-        .max_header_list_size(LONGEST_HEADERS)
-        .max_concurrent_reset_streams(4);
-    let (requests, mut connection) = builder
-        .handshake(stream)
-        .await
-        .map_err(|error| failure(&error, &trouble))?;
-    let pings = connection.ping_pong();
-    let driver = AbortOnDrop::spawn(async { drop(connection.await) });
-    let requests = requests.ready().await.map_err(|error| failure(&error, &trouble))?;
-    Ok(Open {
-        requests,
-        pings,
-        used: Instant::now(),
-        trouble,
-        _driver: driver,
-    })
+    /// The outcome, and the connection if another call may go out on it.
+    pub async fn exchange(mut self, request: Request<Bytes>) -> (Outcome, Option<Self>) {
+        let (mut head, body) = request.into_parts();
+        head.version = Version::HTTP_2;
+        let is_compressed = head.headers.contains_key(ENCODING);
+        let outcome = match self.requests.send_request(Request::from_parts(head, ()), false) {
+            Ok((response, stream)) => call(response, stream, is_compressed, body).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            // One that does not keep to the protocol is not to be asked again.
+            Ok(outcome @ Outcome::Failed { .. }) => (outcome, None),
+            Ok(outcome) => {
+                self.used = Instant::now();
+                (outcome, Some(self))
+            }
+            Err(error) => (failure(&error, &self.trouble), None),
+        }
+    }
 }
 
 /// Sends the message and reads the answer, which may come before all is sent.
-async fn exchange(
+async fn call(
     response: ResponseFuture,
     mut stream: SendStream<Bytes>,
     is_compressed: bool,
@@ -301,8 +210,6 @@ async fn read(code: u16, headers: &HeaderMap, mut body: RecvStream) -> Result<Ou
 fn is_ok(headers: &HeaderMap) -> bool {
     headers.get(STATUS).is_some_and(|status| status == "0")
 }
-
-const STATUS: &str = "grpc-status";
 
 /// What the message of a success says. What cannot be read of it is no failure: success is said by the status.
 fn acceptance(message: &[u8]) -> Outcome {

@@ -1,13 +1,13 @@
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpListener;
 
 use throughline_testkit::{Answer, Collector, Jaeger, Receiver, require_tool, sample};
 
+use super::super::otlp::Client;
+use super::super::otlp::testing::{SECOND, body, failure_of, raw_server, run};
 use super::*;
 use crate::config::{Certificates, Endpoint};
 use crate::destination::Protocol;
-
-const SECOND: Duration = Duration::from_secs(1);
 
 fn destination(url: &str) -> Otlp {
     Otlp {
@@ -18,15 +18,6 @@ fn destination(url: &str) -> Otlp {
             Some(5 * SECOND),
         )
     }
-}
-
-fn run<T>(work: impl Future<Output = T>) -> T {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_all().build().unwrap().block_on(work)
-}
-
-fn body() -> Bytes {
-    sample::request(&["one"]).into()
 }
 
 fn rpc(status: RpcStatus, message: &str) -> Outcome {
@@ -41,13 +32,6 @@ fn rpc(status: RpcStatus, message: &str) -> Outcome {
 fn outcome(answer: Answer) -> Outcome {
     let receiver = Receiver::with_grpc(move |_| answer.clone()).unwrap();
     run(Client::new(destination(&receiver.endpoint())).send(body()))
-}
-
-fn failure_of(outcome: &Outcome) -> Option<Failure> {
-    match outcome {
-        Outcome::Failed { failure, .. } => Some(*failure),
-        _ => None,
-    }
 }
 
 #[test]
@@ -255,20 +239,6 @@ fn connection_whose_peer_reads_no_more_ends_with_its_request() {
     assert!(received < LEN as u64, "{received}");
 }
 
-/// A server that reads what comes and answers every connection with these bytes.
-fn raw_server(answer: &'static [u8]) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(answer);
-        }
-    });
-    url
-}
-
 #[test]
 fn server_that_does_not_speak_http2_is_named() {
     for (answer, expected) in [
@@ -289,7 +259,7 @@ fn server_that_does_not_speak_http2_is_named() {
     // And HTTP/1.1 at a port of gRPC.
     let receiver = Receiver::start_grpc().unwrap();
     let endpoint = Endpoint::from_base(&receiver.endpoint()).unwrap();
-    let mut client = super::super::http::Client::new(Otlp::new(endpoint, HeaderMap::new(), Some(SECOND)));
+    let mut client = Client::new(Otlp::new(endpoint, HeaderMap::new(), Some(SECOND)));
     assert_eq!(failure_of(&run(client.send(body()))), Some(Failure::NotHttp));
 }
 
@@ -322,7 +292,7 @@ fn connection_is_kept_and_made_anew_when_the_backend_has_closed_it() {
     let mut client = Client::new(destination(&receiver.endpoint()));
     run(async {
         assert_eq!(client.send(body()).await, Outcome::success());
-        assert!(client.open.is_some());
+        assert!(client.is_connected());
         receiver.restart().unwrap();
         assert_eq!(client.send(body()).await, Outcome::success());
         receiver.stop();

@@ -1,5 +1,4 @@
-//! OTLP over HTTP/1.1: posts a body, reads the answer. One request at a time over one connection,
-//! which is kept alive. Redirects are not followed: keys are for the host they were given for.
+//! OTLP over HTTP/1.1: posts a body, reads the answer. Redirects are not followed: keys are for the host they were given for.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -13,8 +12,8 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::rt::ReadBufCursor;
@@ -22,11 +21,9 @@ use throughline_wire::json::{self, InvalidJson};
 use throughline_wire::response;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
-use super::connect::{AbortOnDrop, Connector, Stream, Version};
-use super::encoded::Encoder;
+use super::connect::{AbortOnDrop, Stream};
 use super::outcome::{Failure, Outcome};
-use super::tls::{Tls, tls_failure};
-use super::token::Tokens;
+use super::tls::tls_failure;
 use crate::config::Otlp;
 use crate::destination::{Compression, Protocol};
 
@@ -42,156 +39,75 @@ const REFUSAL: Duration = Duration::from_secs(1);
 
 const OTLP: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-pub(super) const OURSELVES: HeaderValue =
-    HeaderValue::from_static(concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION")));
 
-/// A client of one destination.
-pub(crate) struct Client {
-    connector: Connector,
-    timeout: Option<Duration>,
-    /// The same for every request.
-    headers: HeaderMap,
-    tokens: Tokens,
-    encoder: Encoder,
-    /// Between requests, while the backend keeps it open.
-    connection: Option<Open>,
+/// What every request has beside the headers of its destination.
+pub(super) fn headers(destination: &Otlp) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        CONTENT_TYPE,
+        match destination.protocol {
+            Protocol::HttpJson => JSON,
+            Protocol::HttpProtobuf | Protocol::Grpc => OTLP,
+        },
+    );
+    if destination.compression == Compression::Gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    let host = HeaderValue::from_str(destination.endpoint.authority())
+        .expect("a parsed authority has visible ASCII characters only");
+    headers.insert(HOST, host);
+    headers
 }
 
-struct Open {
+/// Takes one request at a time.
+pub(super) struct Connection {
     requests: SendRequest<Body>,
     /// Bytes that were taken to be sent.
     sent: Arc<AtomicU64>,
+    is_tls: bool,
     /// What drives it: without it nothing is sent any more, and it is closed.
     _driver: AbortOnDrop,
 }
 
-impl Client {
-    pub(crate) fn new(destination: Otlp) -> Self {
-        let mut headers = HeaderMap::new();
-        headers.insert(USER_AGENT, OURSELVES);
-        headers.extend(destination.headers.clone());
-        headers.insert(
-            CONTENT_TYPE,
-            match destination.protocol {
-                Protocol::HttpJson => JSON,
-                Protocol::HttpProtobuf | Protocol::Grpc => OTLP,
-            },
-        );
-        if destination.compression == Compression::Gzip {
-            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        }
-        let host = HeaderValue::from_str(destination.endpoint.authority())
-            .expect("a parsed authority has visible ASCII characters only");
-        headers.insert(HOST, host);
-        Self {
-            connector: Connector {
-                tls: Tls::new(destination.certificates.clone(), Version::Http1),
-                endpoint: destination.endpoint,
-                proxy: destination.proxy,
-                timeout: destination.timeout,
-                version: Version::Http1,
-            },
-            timeout: destination.timeout,
-            headers,
-            tokens: Tokens::new(destination.token),
-            encoder: Encoder::new(destination.protocol, destination.compression),
-            connection: None,
-        }
+impl Connection {
+    /// Begins HTTP/1.1; the connection is driven by a task on the current runtime until it is dropped.
+    pub async fn open(stream: Stream) -> Result<Self, Outcome> {
+        let sent = stream.sent();
+        let is_tls = stream.is_tls();
+        let (requests, connection) = http1::handshake(ForHyper(stream))
+            .await
+            .map_err(|error| Outcome::failed(Failure::Disconnected, error))?;
+        // What it ends with reaches the request as well.
+        let driver = AbortOnDrop::spawn(async { drop(connection.await) });
+        Ok(Self {
+            requests,
+            sent,
+            is_tls,
+            _driver: driver,
+        })
     }
 
-    /// Posts `body`. Ends within the destination's timeout; may be dropped at any point, which
-    /// closes the connection.
-    pub(crate) async fn send(&mut self, body: Bytes) -> Outcome {
-        let body = match self.encoder.encode(body) {
-            Ok(body) => body,
-            Err(outcome) => return outcome,
-        };
-        let outcome = match self.timeout {
-            None => self.attempt_with_token(body).await,
-            Some(limit) => match tokio::time::timeout(limit, self.attempt_with_token(body)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Outcome::failed(Failure::TimedOut, format_args!("{limit:?}")),
-            },
-        };
-        if let Outcome::Accepted { .. } = outcome {
-            self.encoder.forget();
-        }
-        outcome
+    /// `None`: it takes no request any more.
+    pub async fn still_there(mut self) -> Option<Self> {
+        let ready = tokio::time::timeout(READY, self.requests.ready()).await;
+        ready.ok()?.ok()?;
+        Some(self)
     }
 
-    async fn attempt_with_token(&mut self, body: Bytes) -> Outcome {
-        let outcome = self.attempt(body.clone()).await;
-        match self.tokens.is_refused(&outcome) {
-            true => self.attempt(body).await,
-            false => outcome,
-        }
-    }
-
-    async fn attempt(&mut self, body: Bytes) -> Outcome {
-        let mut headers = self.headers.clone();
-        if let Err(outcome) = self.tokens.add_to(&mut headers).await {
-            return outcome;
-        }
-        if let Some(mut idle) = self.connection.take() {
-            if let Ok(Ok(())) = tokio::time::timeout(READY, idle.requests.ready()).await {
-                let outcome = self.exchange(idle, headers.clone(), body.clone()).await;
-                // A backend may close an idle connection at the moment a request sets out on it: that
-                // is no failure of the backend.
-                if !matches!(
-                    outcome,
-                    Outcome::Failed {
-                        failure: Failure::Disconnected,
-                        ..
-                    }
-                ) {
-                    return outcome;
-                }
-            }
-        }
-        let stream = match self.connector.connect().await {
-            Ok(stream) => stream,
-            Err(outcome) => return outcome,
-        };
-        match open(stream).await {
-            Ok(new) => self.exchange(new, headers, body).await,
-            Err(outcome) => outcome,
-        }
-    }
-
-    async fn exchange(&mut self, mut connection: Open, headers: HeaderMap, body: Bytes) -> Outcome {
-        let all = connection.sent.load(Ordering::Relaxed) + body.len() as u64;
-        let mut request = Request::new(Body(Some(body)));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = Uri::from(self.connector.endpoint.target().clone());
-        *request.headers_mut() = headers;
-        match connection.requests.send_request(request).await {
+    /// The outcome, and the connection if another request may go out on it.
+    pub async fn exchange(mut self, request: Request<Bytes>) -> (Outcome, Option<Self>) {
+        let all = self.sent.load(Ordering::Relaxed) + request.body().len() as u64;
+        match self.requests.send_request(request.map(|body| Body(Some(body)))).await {
             Ok(response) => {
-                let (outcome, whole) = read(response, self.connector.endpoint.is_tls()).await;
+                let (outcome, whole) = read(response, self.is_tls).await;
                 // The rest of an answer that was not read to its end would be taken for the next. And who has answered before all
                 // was sent may never read the rest.
-                if whole && connection.sent.load(Ordering::Relaxed) >= all {
-                    self.connection = Some(connection);
-                }
-                outcome
+                let may_go_on = whole && self.sent.load(Ordering::Relaxed) >= all;
+                (outcome, may_go_on.then_some(self))
             }
-            Err(error) => failure(&error),
+            Err(error) => (failure(&error), None),
         }
     }
-}
-
-/// Begins HTTP/1.1; the connection is driven by a task on the current runtime until it is dropped.
-async fn open(stream: Stream) -> Result<Open, Outcome> {
-    let sent = stream.sent();
-    let (requests, connection) = http1::handshake(ForHyper(stream))
-        .await
-        .map_err(|error| Outcome::failed(Failure::Disconnected, error))?;
-    // What it ends with reaches the request as well.
-    let driver = AbortOnDrop::spawn(async { drop(connection.await) });
-    Ok(Open {
-        requests,
-        sent,
-        _driver: driver,
-    })
 }
 
 /// A body that is there as a whole.

@@ -1,12 +1,12 @@
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 
-use throughline_testkit::{Answer, Collector, Jaeger, Receiver, Request, require_tool, sample};
+use throughline_testkit::{Answer, Collector, Jaeger, Receiver, require_tool, sample};
 
+use super::super::otlp::Client;
+use super::super::otlp::testing::{SECOND, body, failure_of, raw_server, run};
 use super::*;
 use crate::config::{Certificates, Endpoint};
-
-const SECOND: Duration = Duration::from_secs(1);
 
 fn client(url: &str, timeout: Option<Duration>) -> Client {
     Client::new(Otlp::new(Endpoint::from_base(url).unwrap(), HeaderMap::new(), timeout))
@@ -46,32 +46,9 @@ fn tls_client(receiver: &Receiver, other: &Receiver, shown: Option<&Receiver>) -
     })
 }
 
-fn run<T>(work: impl Future<Output = T>) -> T {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    runtime.enable_all().build().unwrap().block_on(work)
-}
-
-fn body() -> Bytes {
-    sample::request(&["one"]).into()
-}
-
 /// What one request to `receiver` comes to, with a limit of a second.
 fn outcome(receiver: &Receiver) -> Outcome {
     run(client(&receiver.endpoint(), Some(SECOND)).send(body()))
-}
-
-/// A server that reads what comes and answers every connection with `answer`, then closes it.
-fn raw_server(answer: &'static [u8]) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream: TcpStream = stream.unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(answer);
-        }
-    });
-    url
 }
 
 /// Answers after the first bytes of a request, reads no more, and keeps the connection.
@@ -123,13 +100,6 @@ fn connection_that_is_still_busy_is_not_waited_for() {
             assert!(matches!(outcome, Outcome::Status { code: 503, .. }), "{outcome:?}");
         }
     });
-}
-
-fn failure_of(outcome: &Outcome) -> Option<Failure> {
-    match outcome {
-        Outcome::Failed { failure, .. } => Some(*failure),
-        _ => None,
-    }
 }
 
 #[test]
@@ -352,37 +322,6 @@ fn answer_in_json_is_read() {
 }
 
 #[test]
-fn request_is_compressed_once_however_often_it_is_sent() {
-    let answers = |request: &Request| match request.number {
-        1 => Answer::status(503),
-        _ => Answer::to(request),
-    };
-    let receiver = Receiver::with(answers).unwrap();
-    let mut client = encoding_client(&receiver.endpoint(), Protocol::HttpProtobuf, Compression::Gzip);
-    let compressed = |client: &Client| client.encoder.last().map(|sent| sent.as_ptr());
-    run(async {
-        let one = body();
-        let refused = client.send(one.clone()).await;
-        assert!(matches!(refused, Outcome::Status { code: 503, .. }), "{refused}");
-        let first = compressed(&client).expect("it is kept");
-        // As it is read from the spool again.
-        let again = Bytes::copy_from_slice(&one);
-        assert_eq!(client.encoder.encode(again.clone()).unwrap().as_ptr(), first);
-        assert_eq!(client.send(again).await, Outcome::success());
-        // It is kept for no longer than it may be needed.
-        assert_eq!(compressed(&client), None);
-        let other: Bytes = sample::request(&["another"]).into();
-        assert_eq!(client.send(other).await, Outcome::success());
-    });
-    let names: Vec<_> = receiver.spans().iter().map(|span| span.name.clone()).collect();
-    assert_eq!(names, ["one", "another"]);
-    for request in receiver.requests() {
-        assert_eq!(request.header("content-encoding"), Some("gzip"));
-        assert_eq!(request.body[..2], [0x1f, 0x8b], "RFC 1952, section 2.3.1");
-    }
-}
-
-#[test]
 fn certificate_is_trusted_only_with_its_authority() {
     let receiver = Receiver::start_tls().unwrap();
     let stranger = Receiver::start_tls().unwrap();
@@ -414,12 +353,14 @@ fn certificate_that_is_replaced_is_used_by_the_next_connection() {
     let receiver = Receiver::start_tls().unwrap();
     let stranger = Receiver::start_tls().unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
-    let mut client = tls_client(&receiver, &receiver, None);
-    let certificates = Certificates {
-        authorities: Some(file.path().to_owned()),
-        client: None,
-    };
-    client.connector.tls = Tls::new(certificates, Version::Http1);
+    let endpoint = Endpoint::from_base(&receiver.endpoint()).unwrap();
+    let mut client = Client::new(Otlp {
+        certificates: Certificates {
+            authorities: Some(file.path().to_owned()),
+            client: None,
+        },
+        ..Otlp::new(endpoint, HeaderMap::new(), Some(5 * SECOND))
+    });
     for (authority, expected) in [
         (None, Some(Failure::Tls)),
         (Some(&stranger), Some(Failure::Tls)),
@@ -439,7 +380,7 @@ fn one_connection_serves_many_requests_and_a_new_one_follows_when_it_was_closed(
     run(async {
         for _ in 0..3 {
             assert_eq!(client.send(body()).await, Outcome::success());
-            assert!(client.connection.is_some());
+            assert!(client.is_connected());
         }
         receiver.restart().unwrap();
         assert_eq!(client.send(body()).await, Outcome::success());
@@ -452,32 +393,6 @@ fn host_is_found_by_its_name() {
     let receiver = Receiver::start().unwrap();
     let url = receiver.endpoint().replace("127.0.0.1", "localhost");
     assert_eq!(run(client(&url, Some(5 * SECOND)).send(body())), Outcome::success());
-}
-
-#[test]
-fn connection_whose_answer_was_not_read_to_its_end_is_not_used_again() {
-    let answers = |request: &Request| match request.number {
-        1 => Answer::status(503).body(vec![b'x'; 1 << 20]),
-        _ => Answer::to(request),
-    };
-    let receiver = Receiver::with(answers).unwrap();
-    let mut client = client(&receiver.endpoint(), Some(SECOND));
-    run(async {
-        assert!(matches!(client.send(body()).await, Outcome::Status { code: 503, .. }));
-        assert!(client.connection.is_none());
-        assert_eq!(client.send(body()).await, Outcome::success());
-    });
-}
-
-#[test]
-fn request_that_is_dropped_closes_its_connection() {
-    let receiver = Receiver::with(|_| Answer::hang()).unwrap();
-    let mut client = client(&receiver.endpoint(), None);
-    run(async {
-        let short = Duration::from_millis(50);
-        assert!(tokio::time::timeout(short, client.send(body())).await.is_err());
-        assert!(client.connection.is_none());
-    });
 }
 
 #[test]

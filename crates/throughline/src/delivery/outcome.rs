@@ -137,6 +137,10 @@ impl Outcome {
         }
     }
 
+    pub(crate) fn is_failure(&self, of: Failure) -> bool {
+        matches!(self, Self::Failed { failure, .. } if *failure == of)
+    }
+
     /// `None` for a full success.
     pub(crate) fn cause(&self) -> Option<Cause> {
         match self {

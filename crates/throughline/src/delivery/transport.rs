@@ -6,17 +6,14 @@ use super::blocking::Blocking;
 use super::console::ConsoleSink;
 use super::exporter::ExporterSink;
 use super::files::FileSink;
-use super::grpc;
-use super::http;
+use super::otlp;
 use super::outcome::Outcome;
 use crate::config::Destination;
-use crate::destination::Protocol;
 
 /// The way to one destination.
 pub(super) enum Transport {
     Blocking(Blocking),
-    Grpc(Box<grpc::Client>),
-    Http(Box<http::Client>),
+    Otlp(Box<otlp::Client>),
 }
 
 impl Transport {
@@ -25,10 +22,7 @@ impl Transport {
             Destination::Console(console) => Self::Blocking(Blocking::new(ConsoleSink::new(*console))),
             Destination::Exporter(custom) => Self::Blocking(Blocking::new(ExporterSink::new(custom.exporter.clone()))),
             Destination::Files(files) => Self::Blocking(Blocking::new(FileSink::new(files.clone()))),
-            Destination::Otlp(otlp) if otlp.protocol == Protocol::Grpc => {
-                Self::Grpc(Box::new(grpc::Client::new((**otlp).clone())))
-            }
-            Destination::Otlp(otlp) => Self::Http(Box::new(http::Client::new((**otlp).clone()))),
+            Destination::Otlp(otlp) => Self::Otlp(Box::new(otlp::Client::new((**otlp).clone()))),
         }
     }
 
@@ -36,8 +30,7 @@ impl Transport {
     pub(super) async fn send(&mut self, body: Bytes) -> Outcome {
         match self {
             Self::Blocking(sink) => sink.send(body).await,
-            Self::Grpc(client) => client.send(body).await,
-            Self::Http(client) => client.send(body).await,
+            Self::Otlp(client) => client.send(body).await,
         }
     }
 
@@ -45,7 +38,7 @@ impl Transport {
     pub(super) fn has_hooks(&self) -> bool {
         match self {
             Self::Blocking(sink) => sink.has_hooks,
-            Self::Grpc(_) | Self::Http(_) => false,
+            Self::Otlp(_) => false,
         }
     }
 
@@ -53,7 +46,7 @@ impl Transport {
     pub(super) async fn flush(&mut self, is_last: bool) {
         match self {
             Self::Blocking(sink) => sink.flush(is_last).await,
-            Self::Grpc(_) | Self::Http(_) => {}
+            Self::Otlp(_) => {}
         }
     }
 }
