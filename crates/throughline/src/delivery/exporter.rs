@@ -2,6 +2,8 @@
 
 use std::sync::TryLockError;
 
+use bytes::Bytes;
+
 use super::blocking::Sink;
 use super::outcome::Outcome;
 use crate::destination::SharedExporter;
@@ -29,7 +31,7 @@ impl ExporterSink {
 }
 
 impl Sink for ExporterSink {
-    fn write(&mut self, request: &[u8]) -> Outcome {
+    fn write(&mut self, request: &Bytes) -> Outcome {
         let unavailable = |retry_after, message| Outcome::Unavailable { retry_after, message };
         match self.with(|exporter| exporter.export(ExportBatch::new(request))) {
             Some(Ok(())) => Outcome::success(),

@@ -6,15 +6,15 @@ mod cap;
 mod lookup;
 mod names;
 
-use std::collections::HashSet;
 use std::io;
 
+use bytes::Bytes;
 use throughline_spool::Recorder;
 use throughline_spool::system::Directory;
 use throughline_wire::request::{
     ResourceSpansView, SPAN_TAG, ScopeSpans, ScopeSpansView, append_resource_spans, resource_spans,
 };
-use throughline_wire::{Malformed, SpanId, SpanView, TraceId, json, varint};
+use throughline_wire::{Malformed, SpanView, json, varint};
 
 use self::append::{Appended, Line, append};
 use self::cap::Cap;
@@ -31,13 +31,11 @@ pub(super) struct FileSink {
     cap: Cap,
     /// What this process's own files begin with, and the number of the one it writes to.
     own: Option<(String, u32)>,
-    /// Of a batch that was written in part: what need not be written again.
-    written: HashSet<(TraceKey, Option<SpanId>)>,
+    /// A batch that was written in part, and how many of its lines are there.
+    partial: Option<(Bytes, usize)>,
     /// The line, kept for the next.
     line: Vec<u8>,
 }
-
-type TraceKey = Option<TraceId>;
 
 /// Whether a file can be made there.
 pub(super) fn check(settings: &Files) -> io::Result<()> {
@@ -53,13 +51,13 @@ impl FileSink {
         Self {
             cap: Cap::new(settings.max_bytes),
             own: None,
-            written: HashSet::new(),
+            partial: None,
             line: Vec::new(),
             settings,
         }
     }
 
-    fn try_write(&mut self, request: &[u8]) -> Result<(), Problem> {
+    fn try_write(&mut self, request: &Bytes) -> Result<(), Problem> {
         // Opened anew for each batch: whoever removes it finds it made again.
         let directory = Directory::make(&self.settings.path)?;
         match self.settings.layout {
@@ -77,13 +75,25 @@ impl FileSink {
         Ok(appended?)
     }
 
-    /// One line for each trace, and each day on which spans of it began.
-    fn by_trace(&mut self, directory: &Directory, request: &[u8]) -> Result<(), Problem> {
+    /// One line for each trace, and each day on which spans of it began. A batch that comes again after a fault goes on behind the last
+    /// line that was written.
+    fn by_trace(&mut self, directory: &Directory, request: &Bytes) -> Result<(), Problem> {
+        let again = self.partial.take().filter(|(batch, _)| batch == request);
+        let mut lines = again.map_or(0, |(_, lines)| lines);
+        let written = self.lines_by_trace(directory, request, &mut lines);
+        if written.is_err() && lines > 0 {
+            self.partial = Some((request.clone(), lines));
+        }
+        written
+    }
+
+    /// Writes the lines behind the first `lines` ones, and counts them.
+    fn lines_by_trace(&mut self, directory: &Directory, request: &[u8], lines: &mut usize) -> Result<(), Problem> {
         let mut spans = all_spans(request)?;
-        spans.retain(|found| !self.written.contains(&found.key()));
         spans.sort_by_key(|found| (found.day(), found.span.trace_id()));
+        let groups = spans.chunk_by(|a, b| (a.day(), a.span.trace_id()) == (b.day(), b.span.trace_id()));
         let mut day: Option<(u64, Directory, String)> = None;
-        for group in spans.chunk_by(|a, b| (a.day(), a.span.trace_id()) == (b.day(), b.span.trace_id())) {
+        for group in groups.skip(*lines) {
             let first = &group[0];
             let (_, parent, _) = match day.take().filter(|(number, ..)| *number == first.day()) {
                 Some(same) => day.insert(same),
@@ -96,9 +106,8 @@ impl FileSink {
             let trace = first.span.trace_id();
             let stem = trace.map_or_else(|| "0".repeat(32), |trace| trace.to_string());
             self.append(directory, parent, &stem, &mut 0)?;
-            self.written.extend(group.iter().map(Found::key));
+            *lines += 1;
         }
-        self.written.clear();
         Ok(())
     }
 
@@ -132,7 +141,7 @@ impl FileSink {
 }
 
 impl Sink for FileSink {
-    fn write(&mut self, request: &[u8]) -> Outcome {
+    fn write(&mut self, request: &Bytes) -> Outcome {
         match self.try_write(request) {
             Ok(()) => Outcome::success(),
             Err(Problem::Request(error)) => Outcome::Refused(format!("the spans cannot be written as JSON: {error}")),
@@ -181,10 +190,6 @@ impl Found<'_> {
     /// Days since 1970 on which the span began.
     fn day(&self) -> u64 {
         self.span.start_time_unix_nano() / 86_400_000_000_000
-    }
-
-    fn key(&self) -> (TraceKey, Option<SpanId>) {
-        (self.span.trace_id(), self.span.span_id())
     }
 }
 
