@@ -10,7 +10,9 @@ use super::{delivery, disk, idle, outage, start};
 pub enum Case {
     /// A million spans over HTTP to a process of its own.
     Delivery,
-    /// The same, compressed.
+    /// The same over gRPC.
+    Grpc,
+    /// The same over HTTP, compressed.
     Gzip,
     /// The same, to files.
     Files,
@@ -37,8 +39,9 @@ pub struct Figure {
 
 impl Case {
     /// Every case.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Delivery,
+        Self::Grpc,
         Self::Gzip,
         Self::Files,
         Self::Init,
@@ -53,6 +56,7 @@ impl Case {
     pub fn name(self) -> &'static str {
         match self {
             Self::Delivery => "delivery",
+            Self::Grpc => "grpc",
             Self::Gzip => "gzip",
             Self::Files => "files",
             Self::Init => "init",
@@ -71,6 +75,7 @@ impl Case {
     pub fn run(self, home: &Path, quick: bool) -> io::Result<Vec<Figure>> {
         match self {
             Self::Delivery => delivery::run(home, if quick { 1 } else { 5 }, &delivery::PLAIN),
+            Self::Grpc => delivery::run(home, if quick { 1 } else { 5 }, &delivery::GRPC),
             Self::Gzip => delivery::run(home, if quick { 1 } else { 3 }, &delivery::GZIP),
             Self::Files => delivery::run(home, if quick { 1 } else { 3 }, &delivery::FILES),
             Self::Init => start::init(home, if quick { 10 } else { 30 }),

@@ -1,4 +1,4 @@
-//! A million spans over HTTP to a process of its own, or to files.
+//! A million spans over HTTP or gRPC to a process of its own, or to files.
 
 use std::io;
 use std::path::Path;
@@ -15,6 +15,7 @@ pub const SPANS: u32 = 1_000_000;
 /// How the spans are sent, and what is measured of that.
 #[derive(Debug)]
 pub struct Way {
+    grpc: bool,
     gzip: bool,
     /// Written to files, instead of sent.
     files: bool,
@@ -30,6 +31,7 @@ pub struct Way {
 
 /// As they are.
 pub const PLAIN: Way = Way {
+    grpc: false,
     gzip: false,
     files: false,
     cpu: "1,000,000 spans over HTTP, CPU s beyond an empty program",
@@ -39,8 +41,21 @@ pub const PLAIN: Way = Way {
     ended: "1,000,000 spans over HTTP, s until the flush ends",
 };
 
+/// By a call over HTTP/2.
+pub const GRPC: Way = Way {
+    grpc: true,
+    gzip: false,
+    files: false,
+    cpu: "1,000,000 spans over gRPC, CPU s beyond an empty program",
+    peak: "1,000,000 spans over gRPC, peak resident MiB",
+    arrived: "1,000,000 spans over gRPC, spans that arrive",
+    made: "1,000,000 spans over gRPC, s to make them",
+    ended: "1,000,000 spans over gRPC, s until the flush ends",
+};
+
 /// Compressed.
 pub const GZIP: Way = Way {
+    grpc: false,
     gzip: true,
     files: false,
     cpu: "1,000,000 spans by gzip, CPU s beyond an empty program",
@@ -52,6 +67,7 @@ pub const GZIP: Way = Way {
 
 /// As OTLP/JSON lines in a file.
 pub const FILES: Way = Way {
+    grpc: false,
     gzip: false,
     files: true,
     cpu: "1,000,000 spans to files, CPU s beyond an empty program",
@@ -70,13 +86,18 @@ pub fn run(home: &Path, rounds: u32, way: &Way) -> io::Result<Vec<Figure>> {
     let (mut cpu, mut peak, mut make, mut all) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut arrived = u64::MAX;
     for round in 0..rounds {
-        let receiver = if way.files { None } else { Some(Receiver::start()?) };
+        let receiver = match way {
+            Way { files: true, .. } => None,
+            Way { grpc: true, .. } => Some(Receiver::start_grpc()?),
+            _ => Some(Receiver::start()?),
+        };
         let root = new_root(home, &format!("delivery-{round}"))?;
         let files = way.files.then(|| root.join("traces"));
         let setting = Setting {
             root: Some(root.clone()),
             endpoint: receiver.as_ref().map(Receiver::endpoint),
             files: files.clone(),
+            grpc: way.grpc,
             gzip: way.gzip,
             spans: SPANS,
             ..Setting::default()

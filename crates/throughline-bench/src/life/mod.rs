@@ -12,6 +12,7 @@ pub mod case;
 pub mod dead_directories;
 pub mod delivery;
 pub mod disk;
+pub mod grpc;
 pub mod idle;
 pub mod otlp;
 pub mod outage;

@@ -1,7 +1,7 @@
 //! A backend in a process of its own that counts spans and keeps nothing.
 //!
 //! It speaks as much HTTP/1.1 as the deliverer does: requests with a `Content-Length`, one after another over a
-//! connection. It serves the loopback interface only, on a port that the system chooses, and ends when its standard input
+//! connection; or gRPC, where that is wanted. It serves the loopback interface only, on a port that the system chooses, and ends when its standard input
 //! does.
 
 use std::io::{self, BufRead, BufReader, Read as _, Write};
@@ -12,8 +12,8 @@ use std::thread;
 
 use flate2::read::GzDecoder;
 
-use super::otlp;
-use super::role::Role;
+use super::role::{Role, Setting};
+use super::{grpc, otlp};
 use crate::process;
 
 /// A running backend.
@@ -26,14 +26,32 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Starts one.
+    /// Starts one for HTTP/1.1.
     ///
     /// # Errors
     ///
     /// If that is not possible.
     pub fn start() -> io::Result<Self> {
+        Self::run(false)
+    }
+
+    /// Starts one for gRPC.
+    ///
+    /// # Errors
+    ///
+    /// If that is not possible.
+    pub fn start_grpc() -> io::Result<Self> {
+        Self::run(true)
+    }
+
+    fn run(grpc: bool) -> io::Result<Self> {
+        let setting = Setting {
+            grpc,
+            ..Setting::default()
+        };
         let mut child = process::again(&[])?
             .args(Role::Receiver.arguments())
+            .args(setting.arguments())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -81,24 +99,24 @@ impl Drop for Receiver {
     }
 }
 
-static SPANS: AtomicU64 = AtomicU64::new(0);
+pub(super) static SPANS: AtomicU64 = AtomicU64::new(0);
 
 /// Is a backend until its input ends. Writes its port first, and in the end how many spans have arrived.
 ///
 /// # Errors
 ///
 /// If it cannot listen or write.
-pub fn serve(mut input: impl io::Read, mut answers: impl Write) -> io::Result<()> {
+pub fn serve(grpc: bool, mut input: impl io::Read, mut answers: impl Write) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     writeln!(answers, "{}", listener.local_addr()?.port())?;
     answers.flush()?;
     // It ends with the process.
-    thread::spawn(move || accept(&listener));
+    thread::spawn(move || accept(&listener, if grpc { grpc::converse } else { converse }));
     io::copy(&mut input, &mut io::sink())?;
     writeln!(answers, "{}", SPANS.load(Ordering::Acquire))
 }
 
-fn accept(listener: &TcpListener) {
+fn accept(listener: &TcpListener, converse: fn(&TcpStream) -> io::Result<()>) {
     const MOST: usize = 16;
     static OPEN: AtomicUsize = AtomicUsize::new(0);
     for connection in listener.incoming().flatten() {

@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use throughline::{Compression, Destination, Tracing, span};
+use throughline::{Compression, Destination, Protocol, Tracing, span};
 
 use super::{proc, receiver};
 use crate::cases::{Order, native};
@@ -50,6 +50,10 @@ pub struct Setting {
     /// A directory for files of spans
     #[arg(long, hide = true)]
     pub files: Option<PathBuf>,
+
+    /// Whether requests go over gRPC
+    #[arg(long, hide = true)]
+    pub grpc: bool,
 
     /// Whether requests are compressed
     #[arg(long, hide = true)]
@@ -118,7 +122,7 @@ impl Role {
                 drop(span!("one"));
                 json!({})
             }
-            Self::Receiver => return receiver::serve(io::stdin().lock(), io::stdout()),
+            Self::Receiver => return receiver::serve(setting.grpc, io::stdin().lock(), io::stdout()),
             Self::Short => {
                 let _tracing = start(setting)?;
                 make(setting.spans);
@@ -136,7 +140,7 @@ impl Role {
 }
 
 impl Setting {
-    fn arguments(&self) -> Vec<std::ffi::OsString> {
+    pub(super) fn arguments(&self) -> Vec<std::ffi::OsString> {
         let mut arguments = Vec::new();
         if let Some(root) = &self.root {
             arguments.extend(["--root".into(), root.into()]);
@@ -146,6 +150,9 @@ impl Setting {
         }
         if let Some(files) = &self.files {
             arguments.extend(["--files".into(), files.into()]);
+        }
+        if self.grpc {
+            arguments.push("--grpc".into());
         }
         if self.gzip {
             arguments.push("--gzip".into());
@@ -174,7 +181,11 @@ fn start(setting: &Setting) -> io::Result<Tracing> {
             true => Compression::Gzip,
             false => Compression::None,
         };
-        builder = builder.destination(Destination::otlp(endpoint).compression(compression));
+        let protocol = match setting.grpc {
+            true => Protocol::Grpc,
+            false => Protocol::HttpProtobuf,
+        };
+        builder = builder.destination(Destination::otlp(endpoint).protocol(protocol).compression(compression));
     }
     if let Some(files) = &setting.files {
         // All of them are counted afterwards.
@@ -243,6 +254,7 @@ mod tests {
             root: Some("/spool".into()),
             endpoint: Some("http://127.0.0.1:4318".to_owned()),
             files: Some("/files".into()),
+            grpc: true,
             gzip: true,
             spans: 2000,
             quota: Some(1 << 20),
