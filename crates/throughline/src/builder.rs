@@ -380,6 +380,10 @@ impl Builder {
             diagnostics::set_handler(handler);
         }
         let (config, wrong_settings) = self.read_config(environment);
+        if config.is_silent {
+            // Unless the program has chosen what becomes of it.
+            diagnostics::set_handler(Box::new(|_| ()));
+        }
         for said in &wrong_settings {
             report_once(format_args!("{said}"));
         }

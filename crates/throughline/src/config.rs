@@ -14,6 +14,8 @@ mod custom_exporter;
 mod destination;
 #[cfg(feature = "otlp")]
 mod endpoint;
+#[cfg(all(test, feature = "otlp"))]
+mod every_variable_tests;
 #[cfg(feature = "otlp")]
 mod exporter;
 #[cfg(not(feature = "otlp"))]
@@ -121,6 +123,8 @@ pub(crate) struct Config {
     pub(crate) schema_url: String,
     /// `None`: the spool crate's default place.
     pub(crate) spool_dir: Option<PathBuf>,
+    /// Whether nothing is to be said on stderr.
+    pub(crate) is_silent: bool,
 }
 
 /// How spans are gathered into requests.
@@ -154,6 +158,9 @@ pub(crate) fn read(
     // and what still works.
     let switched_on = switched_on(settings, &mut variables);
     let propagators = settings.propagators.unwrap_or_else(|| propagators(&mut variables));
+    let is_silent = variables
+        .first(&["OTEL_LOG_LEVEL"], "using info", log_level)
+        .unwrap_or(false);
     let mut rest = Variables::new(environment, &settings.variable_prefixes);
     let destination = exporter::choose(settings, &mut rest);
     let enabled = switched_on && !(settings.only_with_endpoint && matches!(destination, Choice::NothingChosen));
@@ -173,6 +180,7 @@ pub(crate) fn read(
             .spool_dir
             .clone()
             .or_else(|| rest.raw("THROUGHLINE_SPOOL_DIR").map(PathBuf::from)),
+        is_silent,
     };
     let mut wrong_settings = variables.wrong_settings;
     if switched_on {
@@ -213,6 +221,15 @@ fn off_switch(text: &str) -> Result<bool, String> {
         "0" | "false" | "no" | "none" | "off" => Ok(true),
         "1" | "true" | "yes" | "on" => Ok(false),
         _ => Err("is neither on nor off".to_owned()),
+    }
+}
+
+/// Whether nothing is to be said. All that is ever said are warnings and errors, so that the other levels differ in nothing.
+fn log_level(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "none" | "off" => Ok(true),
+        "error" | "warn" | "warning" | "info" | "debug" | "trace" | "verbose" | "all" => Ok(false),
+        _ => Err("is no level".to_owned()),
     }
 }
 

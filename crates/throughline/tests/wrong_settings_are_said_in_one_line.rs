@@ -252,3 +252,20 @@ fn nothing_is_said_where_nothing_is_wrong() {
         assert_eq!(run(&spool, variables).stderr, "", "{variables:?}");
     }
 }
+
+#[test]
+fn nothing_is_said_where_that_is_asked_for() {
+    let mut closed = Receiver::start().expect("loopback has a free port");
+    closed.stop();
+    let endpoint = closed.endpoint();
+    let wrong = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "thrift"),
+    ];
+    for (level, lines) in [("none", 0), ("error", 2)] {
+        let spool = Spool::new().expect("a private directory");
+        let variables = [wrong[0], wrong[1], ("OTEL_LOG_LEVEL", level)];
+        let stderr = run(&spool, &variables).stderr;
+        assert_eq!(stderr.lines().count(), lines, "{level}: {stderr}");
+    }
+}

@@ -37,9 +37,7 @@ pub(super) fn from_environment(
     variables: &mut Variables<'_>,
 ) -> Option<Box<Otlp>> {
     let headers = request_headers(settings, variables);
-    let timeout = settings
-        .timeout
-        .or_else(|| variables.first(&TIMEOUT, "using 10000", milliseconds));
+    let timeout = settings.timeout.map_or_else(|| timeout(variables), time_limit);
     let compression = compression(variables);
     let protocol = protocol(variables);
     let endpoint = chosen_endpoint(settings, protocol, is_asked_for, variables)?;
@@ -50,8 +48,17 @@ pub(super) fn from_environment(
         compression,
         certificates,
         proxy,
-        ..Otlp::new(endpoint, headers, time_limit(timeout))
+        ..Otlp::new(endpoint, headers, timeout)
     }))
+}
+
+/// The shorter one of what the exporter's and the batch processor's variables say: one request is one export.
+fn timeout(variables: &mut Variables<'_>) -> Option<Duration> {
+    let of_request = variables.first(&TIMEOUT, "using 10000", milliseconds);
+    let of_request = time_limit(of_request.unwrap_or(DEFAULT_TIMEOUT));
+    let of_export = variables.first(&["OTEL_BSP_EXPORT_TIMEOUT"], "it limits nothing", milliseconds);
+    let of_export = of_export.and_then(time_limit);
+    of_request.into_iter().chain(of_export).min()
 }
 
 /// One that was made in code, with nothing of the environment: its headers are for another backend.
@@ -98,14 +105,19 @@ pub(super) fn from_code(destination: &OtlpDestination, variables: &mut Variables
         certificates,
         proxy,
         token: destination.token.clone(),
-        ..Otlp::new(endpoint, all, time_limit(destination.timeout))
+        ..Otlp::new(
+            endpoint,
+            all,
+            time_limit(destination.timeout.unwrap_or(DEFAULT_TIMEOUT)),
+        )
     })
 }
 
-/// Ten seconds unless set. "0 means no timeout (infinite)."
-fn time_limit(set: Option<Duration>) -> Option<Duration> {
-    let limit = set.unwrap_or(Duration::from_secs(10));
-    (!limit.is_zero()).then_some(limit)
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// "0 means no timeout (infinite)."
+fn time_limit(set: Duration) -> Option<Duration> {
+    (!set.is_zero()).then_some(set)
 }
 
 /// Code, then the variable of traces, then that of all signals, then the default if `otlp` was

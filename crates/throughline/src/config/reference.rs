@@ -57,6 +57,13 @@ pub(crate) const GROUPS: &[Group] = &[
                 code: "propagators(..)",
             },
             Variable {
+                names: &["OTEL_LOG_LEVEL"],
+                sets: "whether warnings and errors of the library are written to stderr; there are no other lines",
+                values: "`none` or `off`: nothing is said; `error`, `warn`, `info`, `debug`, `trace`: all lines",
+                default: "`info`",
+                code: "diagnostics(handler)",
+            },
+            Variable {
                 names: &["THROUGHLINE_SPOOL_DIR"],
                 sets: "the directory of the spool; on a local disk, and of this user alone",
                 values: "path",
@@ -243,6 +250,13 @@ pub(crate) const GROUPS: &[Group] = &[
                 values: "whole number above 0",
                 default: "`512`",
                 code: "batch_spans(count)",
+            },
+            Variable {
+                names: &["OTEL_BSP_EXPORT_TIMEOUT"],
+                sets: "how long one request may take, where that is shorter than `OTEL_EXPORTER_OTLP_TIMEOUT`",
+                values: "milliseconds; `0` is no limit",
+                default: "no limit of its own",
+                code: "timeout(duration)",
             },
             Variable {
                 names: &["OTEL_BSP_MAX_QUEUE_SIZE"],

@@ -370,6 +370,37 @@ fn timeout_of_zero_is_no_limit() {
 }
 
 #[test]
+fn timeout_is_the_shorter_one_of_a_request_and_an_export() {
+    for (request, export, expected) in [
+        ("", "", Some(10_000)),
+        ("", "2000", Some(2_000)),
+        ("", "20000", Some(10_000)),
+        ("", "0", Some(10_000)),
+        ("0", "20000", Some(20_000)),
+        ("0", "0", None),
+        ("500", "2000", Some(500)),
+    ] {
+        let (config, wrong_settings) = from_environment(&[
+            ENDPOINT,
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", request),
+            ("OTEL_BSP_EXPORT_TIMEOUT", export),
+        ]);
+        let limit = first(config).unwrap().timeout;
+        assert_eq!(
+            (limit, wrong_settings.len()),
+            (expected.map(Duration::from_millis), 0),
+            "{request} {export}"
+        );
+    }
+    let in_code = Settings {
+        timeout: Some(Duration::from_secs(60)),
+        ..Settings::default()
+    };
+    let (config, _) = config(&in_code, &[ENDPOINT, ("OTEL_BSP_EXPORT_TIMEOUT", "1000")]);
+    assert_eq!(first(config).unwrap().timeout, in_code.timeout);
+}
+
+#[test]
 fn headers_of_traces_replace_those_of_all_signals_and_code_beats_both() {
     let general = ("OTEL_EXPORTER_OTLP_HEADERS", "a=1,b=2");
     let traces = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "c=3");
