@@ -177,10 +177,12 @@ impl Answer {
 
     /// 200 with a body of so many zero bytes, sent as the client reads them.
     pub fn huge(bytes: u64) -> Self {
-        Self {
-            padding: bytes,
-            ..Self::accept()
-        }
+        Self::accept().padding(bytes)
+    }
+
+    /// Adds so many zero bytes to the body, sent as the client reads them.
+    pub fn padding(self, bytes: u64) -> Self {
+        Self { padding: bytes, ..self }
     }
 
     /// The connection is reset (RST) instead of an answer.

@@ -367,7 +367,7 @@ fn sampler(config: &Config) -> String {
     let shown = shown(&config.sampler);
     for (sampler, name) in [
         (Sampler::always_off(), "always_off"),
-        (Sampler::ratio(0.25).unwrap(), "a quarter"),
+        (Sampler::ratio(0.25).expect("a share"), "a quarter"),
     ] {
         if shown == format!("{sampler:?}") {
             return name.to_owned();

@@ -40,6 +40,7 @@ fn main() {
             "open" => open.push(span!(parent: &Context::root(), "open")),
             "flush" => flush(tracing.as_ref(), number),
             "account" => account(),
+            "memory" => memory(),
             "init" => drop(throughline::init("another")),
             "forget" => drop(tracing.take()),
             "say" => say(argument),
@@ -83,6 +84,14 @@ fn account() {
             account.dropped.iter().sum::<u64>()
         ));
     }
+}
+
+/// The most memory that was resident at once.
+fn memory() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|peak| peak.split_whitespace().next());
+    say(&format!("memory kib={}", kib.unwrap_or_default()));
 }
 
 fn say(line: &str) {
