@@ -78,6 +78,11 @@ pub(crate) fn exit() -> Option<Vec<DestinationFlush>> {
     ask(Delivery::exit)
 }
 
+/// What ended processes have left, for a short time.
+pub(crate) fn leftovers() -> Option<Vec<DestinationFlush>> {
+    ask(Delivery::leftovers)
+}
+
 fn ask(ask: impl FnMut(&Delivery) -> DestinationFlush) -> Option<Vec<DestinationFlush>> {
     // In a forked child that has not traced yet this makes its own.
     Recorder::current()?;

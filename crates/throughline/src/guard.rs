@@ -48,8 +48,9 @@ impl Tracing {
     ///
     /// It does not block: what has to be waited for is the result.
     pub fn shutdown(self, within: Duration) -> Flush {
-        let flush = flush_of(deliveries::shutdown(within));
+        // What this finds the shutdown sends.
         housekeeping::look_once_more();
+        let flush = flush_of(deliveries::shutdown(within));
         // Dropping it would wait.
         mem::forget(self);
         flush
@@ -75,7 +76,8 @@ fn flush_of(parts: Option<Vec<DestinationFlush>>) -> Flush {
 }
 
 impl Drop for Tracing {
-    /// Sends what has ended, for at most 200 ms with a backend that answers slowly, and not at all with one that is down.
+    /// Sends what has ended, for at most 200 ms with a backend that answers slowly, and not at all with one that is down. A backend
+    /// that has taken all of it also gets what ended processes have left, for as long again.
     fn drop(&mut self) {
         if !self.flushes_at_exit {
             return;
@@ -84,5 +86,8 @@ impl Drop for Tracing {
             exits.into_iter().for_each(|exit| drop(exit.wait()));
         }
         housekeeping::before_exit(self.since.elapsed());
+        if let Some(leftovers) = deliveries::leftovers() {
+            leftovers.into_iter().for_each(|left| drop(left.wait()));
+        }
     }
 }

@@ -26,6 +26,7 @@ thread_local! {
     /// would stay held in the child for ever.
     static ARCHIVIST: RefCell<Option<Archivist>> = const { RefCell::new(None) };
 }
+static HAS_LOOKED: AtomicBool = AtomicBool::new(false);
 static HAS_MORE: AtomicBool = AtomicBool::new(false);
 /// Counts the steps that have archived something.
 static ARCHIVED: AtomicU64 = AtomicU64::new(0);
@@ -48,6 +49,11 @@ pub(crate) fn tick() {
 /// Whether there is more to archive.
 pub(crate) fn is_busy() -> bool {
     HAS_MORE.load(Ordering::Relaxed)
+}
+
+/// Whether it was looked for dead processes at all.
+pub(crate) fn has_looked() -> bool {
+    HAS_LOOKED.load(Ordering::Acquire)
 }
 
 /// Another number than before when something has been archived meanwhile.
@@ -173,6 +179,7 @@ impl Archivist {
             }
         }
         HAS_MORE.store(has_more, Ordering::Relaxed);
+        HAS_LOOKED.store(true, Ordering::Release);
         say_what_was_evicted(&self.archive);
     }
 }

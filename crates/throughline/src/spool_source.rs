@@ -38,7 +38,8 @@ impl SpoolSource {
             recorder,
             destination,
             own: recorder.store().consumer(destination),
-            adopted: adopts.then(adopted).flatten(),
+            // Where nothing can be written nothing can be marked as delivered.
+            adopted: (adopts && recorder.store().path().is_some()).then(adopted).flatten(),
             unsettled: None,
             last_token: 0,
             archived: 0,
@@ -170,7 +171,7 @@ impl Source for SpoolSource {
     }
 
     fn expects_more(&self) -> bool {
-        self.adopted.is_some() && housekeeping::is_busy()
+        self.adopted.is_some() && (housekeeping::is_busy() || !housekeeping::has_looked())
     }
 
     fn rest(&mut self) {

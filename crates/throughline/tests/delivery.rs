@@ -105,6 +105,33 @@ fn busy_program_sends_what_its_crashed_predecessor_left() {
 }
 
 #[test]
+fn short_programs_send_what_earlier_ones_left() {
+    for ending in [&["spans=3"][..], &["spans=3", "shutdown=500"]] {
+        let spool = Spool::new().expect("a private directory");
+        let mut receiver = Receiver::start().expect("loopback has a free port");
+        receiver.stop();
+        let endpoint = receiver.endpoint();
+        let short = || {
+            let program = program("program_steps", &spool, &endpoint).args(ending);
+            program.run().expect("it runs").expect_success()
+        };
+        let left = 5;
+        (0..left).for_each(|_| drop(short()));
+        receiver.restart().expect("the port is still free");
+        // One is enough, on a machine that is not busy: each takes a short time for it.
+        let mut more = 0;
+        while receiver.spans().len() < 3 * (left + more) || more == 0 {
+            assert!(more < 20, "{ending:?}: {} spans have arrived", receiver.spans().len());
+            drop(short());
+            more += 1;
+        }
+        let spans = receiver.spans();
+        let all = 3 * (left + more);
+        assert_eq!((spans.len(), distinct(&spans)), (all, all), "{ending:?}");
+    }
+}
+
+#[test]
 fn flush_of_a_busy_program_is_complete_when_what_had_ended_before_is_delivered() {
     let spool = Spool::new().expect("a private directory");
     let receiver = Receiver::start().expect("loopback has a free port");

@@ -17,7 +17,7 @@ use super::scheduler::{Change, Scheduler, Step, Verdict};
 use super::source::{Batch, Owner, Pending, Source};
 use super::thread::Shared;
 use super::transport::Transport;
-use super::waiting::{HandedOn, Waiting};
+use super::waiting::{Done, HandedOn, Purpose, Waiting};
 use crate::config::BatchSettings;
 use crate::diagnostics::report;
 
@@ -30,8 +30,12 @@ const RESTING_POLL: Duration = Duration::from_secs(60);
 const ADOPT: Duration = Duration::from_secs(30);
 /// How soon again when more of them are being archived.
 const ADOPT_MORE: Duration = Duration::from_millis(500);
-/// When first: a short command has ended by then, and does not wait for it.
+/// When first: a short command has its own spans to send.
 const FIRST_ADOPT: Duration = Duration::from_millis(500);
+/// At the end of a program no batch of theirs is begun later than this.
+const LEAVING: Duration = Duration::from_millis(150);
+/// How soon is looked again, at the end of a program, when more of them are being archived.
+const LEAVING_POLL: Duration = Duration::from_millis(5);
 
 /// Everything the thread owns.
 pub(super) struct Driver {
@@ -47,6 +51,18 @@ pub(super) struct Driver {
     /// Whether the source may have spans of processes that have died.
     adopted: bool,
     adopt_at: Instant,
+    leaving: Leaving,
+    /// Whether the destination has taken anything of this process.
+    has_delivered: bool,
+}
+
+/// What a program that ends does for those that ended before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    NotYet,
+    /// Batches are begun until then.
+    Until(Instant),
+    Done,
 }
 
 /// What a look around found.
@@ -55,6 +71,7 @@ struct View {
     own: Pending,
     stop: bool,
     wanted: Option<HandedOn>,
+    wants_leftovers: bool,
 }
 
 impl Driver {
@@ -69,6 +86,8 @@ impl Driver {
             pace: Pace::new(batch.schedule_delay),
             adopted: false,
             adopt_at: Instant::now() + FIRST_ADOPT,
+            leaving: Leaving::NotYet,
+            has_delivered: false,
         }
     }
 
@@ -86,7 +105,13 @@ impl Driver {
             self.handed_on = HandedOn::Yes;
         }
         loop {
-            let View { now, own, stop, wanted } = self.look();
+            let View {
+                now,
+                own,
+                stop,
+                wanted,
+                wants_leftovers,
+            } = self.look();
             if stop {
                 return;
             }
@@ -99,8 +124,11 @@ impl Driver {
             if self.source.has_news() {
                 self.adopt_at = self.adopt_at.min(now);
             }
-            // Never while somebody waits: a backlog must not lengthen a short command.
-            if now >= self.adopt_at && self.waiting.is_empty() {
+            if wants_leftovers && !self.may_send_leftovers(now) {
+                continue;
+            }
+            // Else never while somebody waits: a backlog must not lengthen a short command.
+            if now >= self.adopt_at && (wants_leftovers || self.waiting.is_empty()) {
                 self.source.adopt();
                 self.adopted = true;
                 self.adopt_at = now + ADOPT;
@@ -121,11 +149,31 @@ impl Driver {
                 }
                 (None, Owner::Dead) => {
                     self.adopted = false;
-                    if self.source.expects_more() {
-                        self.adopt_at = self.adopt_at.min(now + ADOPT_MORE);
+                    match (self.source.expects_more(), self.leaving) {
+                        (true, Leaving::Until(_)) => self.adopt_at = now + LEAVING_POLL,
+                        (true, _) => self.adopt_at = self.adopt_at.min(now + ADOPT_MORE),
+                        (false, Leaving::Until(_)) => self.leaving = Leaving::Done,
+                        (false, _) => {}
                     }
                 }
                 (None, Owner::Own) => self.idle(now, own, None).await,
+            }
+        }
+    }
+
+    /// For somebody who leaves and has his own spans delivered. `false`: that is over.
+    fn may_send_leftovers(&mut self, now: Instant) -> bool {
+        match self.leaving {
+            Leaving::NotYet if self.has_delivered => {
+                self.leaving = Leaving::Until(now + LEAVING);
+                self.adopt_at = now;
+                true
+            }
+            Leaving::Until(until) if now < until => true,
+            _ => {
+                self.leaving = Leaving::Done;
+                self.adopted = false;
+                false
             }
         }
     }
@@ -135,32 +183,40 @@ impl Driver {
         let (requests, mut stop) = self.shared.take_requests();
         let own = self.source.pending();
         self.shared.known().set_pending(own.spans);
+        if requests.iter().any(|request| request.purpose != Purpose::Leftovers) {
+            self.scheduler.set_haste(true);
+        }
         for request in requests {
+            if request.purpose.wants_leftovers() {
+                self.leaving = Leaving::NotYet;
+            }
             let mark = self.source.mark();
             self.waiting.add(request, own.spans, mark);
         }
-        self.scheduler.set_haste(!self.waiting.is_empty());
         let now = Instant::now();
         let source = &mut self.source;
+        let done = Done {
+            handed_on: self.handed_on,
+            leftovers: self.leaving == Leaving::Done,
+        };
         let released = self
             .waiting
-            .release(now, own.spans, &self.scheduler, self.handed_on, |mark| {
-                source.is_settled(mark)
-            });
+            .release(now, own.spans, &self.scheduler, done, |mark| source.is_settled(mark));
         if !released.waiters.is_empty() {
             self.publish();
             let report = self.shared.known().clone();
             for (waiter, is_settled) in &released.waiters {
                 waiter.report(report.clone().settled(*is_settled));
             }
-            self.scheduler.set_haste(!self.waiting.is_empty());
         }
+        self.scheduler.set_haste(released.in_haste);
         stop |= released.shutdown;
         View {
             now,
             own,
             stop,
             wanted: released.wanted,
+            wants_leftovers: released.wants_leftovers,
         }
     }
 
@@ -178,7 +234,10 @@ impl Driver {
             self.handed_on = HandedOn::No;
         }
         match verdict {
-            Verdict::Delivered { rejected } => self.source.delivered(&batch, rejected),
+            Verdict::Delivered { rejected } => {
+                self.has_delivered = true;
+                self.source.delivered(&batch, rejected);
+            }
             Verdict::Rejected => {
                 batch.body = Vec::from(body);
                 self.source.rejected(&batch, &outcome.to_string());

@@ -17,6 +17,8 @@ use crate::diagnostics::report_once;
 
 /// At the end of a program a backend that is slow gets so long. What is left is in the spool.
 const EXIT: Duration = Duration::from_millis(200);
+/// And so long for what ended processes have left, the last batch of it included.
+const LEFTOVERS: Duration = Duration::from_millis(400);
 /// The thread is started again after a panic, unless this many come in a row ...
 const PANICS: u32 = 3;
 /// ... each within this time of the start before.
@@ -73,7 +75,7 @@ impl Delivery {
         self.request(within, Purpose::Flush)
     }
 
-    /// The same, and then the thread ends: what is committed later stays in the spool.
+    /// The same and [`leftovers`](Self::leftovers), and then the thread ends: what is committed later stays in the spool.
     pub(crate) fn shutdown(&self, within: Duration) -> DestinationFlush {
         self.request(within, Purpose::Shutdown)
     }
@@ -82,6 +84,12 @@ impl Delivery {
     /// most 200 ms where it is slow. Delivery goes on, should the program.
     pub(crate) fn exit(&self) -> DestinationFlush {
         self.request(EXIT, Purpose::Exit)
+    }
+
+    /// At the end of a program, when its own spans are delivered: what ended processes have left, for a short time. Nothing where
+    /// the backend has not taken anything of this process.
+    pub(crate) fn leftovers(&self) -> DestinationFlush {
+        self.request(LEFTOVERS, Purpose::Leftovers)
     }
 
     /// Makes the thread look at the spool.

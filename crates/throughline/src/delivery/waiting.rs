@@ -14,8 +14,17 @@ pub(super) enum Purpose {
     Flush,
     /// Wants to leave: not worth waiting for a backend that is down.
     Exit,
-    /// Wants the spans delivered and the thread ended.
+    /// Wants what ended processes have left delivered, as far as that is quick.
+    Leftovers,
+    /// Wants all of this, and the thread ended.
     Shutdown,
+}
+
+impl Purpose {
+    /// Whether what ended processes have left is wanted too.
+    pub(super) fn wants_leftovers(self) -> bool {
+        matches!(self, Self::Leftovers | Self::Shutdown)
+    }
 }
 
 /// Somebody's wish for delivery.
@@ -48,6 +57,18 @@ pub(super) struct Released {
     pub(super) shutdown: bool,
     /// Somebody who stays waits only for what was delivered to be handed on.
     pub(super) wanted: Option<HandedOn>,
+    /// Somebody who stays waits only for what ended processes have left.
+    pub(super) wants_leftovers: bool,
+    /// Somebody who stays waits for more than that.
+    pub(super) in_haste: bool,
+}
+
+/// What is done beside the spans themselves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Done {
+    pub(super) handed_on: HandedOn,
+    /// Whether what ended processes have left was sent, or is not to be.
+    pub(super) leftovers: bool,
 }
 
 /// Whether a destination that may hold what it has taken has handed it on.
@@ -91,7 +112,7 @@ impl Waiting {
         now: Instant,
         pending: u64,
         scheduler: &Scheduler,
-        handed_on: HandedOn,
+        done: Done,
         mut is_settled: impl FnMut(&mut Mark) -> bool,
     ) -> Released {
         let mut released = Released::default();
@@ -102,21 +123,26 @@ impl Waiting {
                  mark,
              }| {
                 let hopeless = match request.purpose {
-                    Purpose::Exit => scheduler.is_down(),
+                    Purpose::Exit | Purpose::Leftovers => scheduler.is_down(),
                     Purpose::Flush | Purpose::Shutdown => {
                         scheduler.not_before().is_some_and(|until| until > request.deadline)
                     }
                 };
                 let waits = mark.as_mut().map_or(*remaining > 0, |mark| !is_settled(mark));
-                let is_settled = !waits || pending == 0;
+                let is_settled = !waits || pending == 0 || request.purpose == Purpose::Leftovers;
                 let wanted = match request.purpose {
-                    Purpose::Exit | Purpose::Flush => HandedOn::Yes,
+                    Purpose::Exit | Purpose::Flush | Purpose::Leftovers => HandedOn::Yes,
                     Purpose::Shutdown => HandedOn::ForTheLastTime,
                 };
-                let stays = !(is_settled && handed_on >= wanted) && now < request.deadline && !hopeless;
-                if stays && is_settled {
-                    released.wanted = released.wanted.max(Some(wanted));
+                let lacks_leftovers = request.purpose.wants_leftovers() && !done.leftovers;
+                let is_done = is_settled && done.handed_on >= wanted && !lacks_leftovers;
+                let stays = !is_done && now < request.deadline && !hopeless;
+                match (stays && is_settled, lacks_leftovers) {
+                    (true, true) => released.wants_leftovers = true,
+                    (true, false) => released.wanted = released.wanted.max(Some(wanted)),
+                    (false, _) => {}
                 }
+                released.in_haste |= stays && !(is_settled && lacks_leftovers);
                 if !stays {
                     released.waiters.push((request.waiter.clone(), is_settled));
                     released.shutdown |= request.purpose == Purpose::Shutdown;

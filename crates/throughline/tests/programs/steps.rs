@@ -39,6 +39,12 @@ fn main() {
             })),
             "open" => open.push(span!(parent: &Context::root(), "open")),
             "flush" => flush(tracing.as_ref(), number),
+            "shutdown" => {
+                let ending = tracing
+                    .take()
+                    .map(|tracing| tracing.shutdown(Duration::from_millis(number)));
+                ending.into_iter().for_each(|ending| drop(ending.wait()));
+            }
             "account" => account(),
             "memory" => memory(),
             "init" => drop(throughline::init("another")),
