@@ -24,7 +24,7 @@ use crate::directory::{Life, ProcessDir, is_process_name};
 use crate::files::{self, EntryKind, SharedFiles};
 use crate::format::manifest::{Destination, Identity};
 use crate::format::source::Source;
-use crate::store::ledger::{Counts, Dropped};
+use crate::store::ledger::Dropped;
 
 pub use follower::{Follower, NewSpan};
 use reading::Reading;
@@ -180,8 +180,7 @@ impl Reader {
                 let ledger = ledger.unwrap_or_default();
                 contents.evicted[Dropped::Quota as usize] = ledger.evicted.quota;
                 contents.evicted[Dropped::Age as usize] = ledger.evicted.age;
-                let (dropped, rows) = (ledger.dropped, ledger.rows);
-                contents.dropped = Counts { dropped, rows }.dropped();
+                contents.dropped = ledger.lost;
             }
             Err(error) => contents
                 .problems

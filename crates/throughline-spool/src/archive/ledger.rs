@@ -23,6 +23,8 @@
 //! offset 1152  unfinished 8 x 64     directories that are being archived: name 56 bytes, number of the segment file that is
 //!                                    archived and may not be removed yet u32 (2^32-1: none), flags u32: 1 the open slots are
 //!                                    done, 2 the directory's ledger is added
+//! offset 1664  lost       8 x u64    by the number of the reason: records that at least one destination will not get; of a process
+//!                                    with several destinations what the one has lost that lost most
 //! ```
 
 use std::io;
@@ -54,6 +56,7 @@ const STARTED_LEN: usize = 64;
 const NAME_LEN: usize = 56;
 /// Directories that may be half archived at one time.
 pub(crate) const MOST_STARTED: usize = 8;
+const LOST: usize = 1664;
 const NO_FILE: u32 = u32::MAX;
 
 const REASONS: usize = Dropped::ALL.len();
@@ -79,6 +82,8 @@ pub(crate) struct Ledger {
     pub rows: Vec<(u64, u64, [u64; REASONS])>,
     /// Directories that are being archived.
     pub started: Vec<Started>,
+    /// Records that at least one destination will not get, by reason.
+    pub lost: [u64; REASONS],
 }
 
 /// The file that segments of one kind are appended to.
@@ -168,6 +173,7 @@ impl Ledger {
             dropped: reasons(DROPPED),
             rows: rows.filter(|row| *row != Default::default()).collect(),
             started: started.filter_map(Started::from_bytes).collect(),
+            lost: reasons(LOST),
         })
     }
 
@@ -201,6 +207,7 @@ impl Ledger {
             put(at + 16, current.opened);
         }
         (0..REASONS).for_each(|reason| put(DROPPED + reason * 8, self.dropped[reason]));
+        (0..REASONS).for_each(|reason| put(LOST + reason * 8, self.lost[reason]));
         for (row, (identity, delivered, dropped)) in self.rows.iter().enumerate().take(MOST_ROWS) {
             let at = ROWS + row * ROW_LEN;
             put(at, *identity);
@@ -222,6 +229,7 @@ impl Ledger {
 
     /// Adds what the ledger of a dead process says.
     pub fn add_counts(&mut self, counts: &Counts) {
+        add(&mut self.lost, &counts.dropped());
         add(&mut self.dropped, &counts.dropped);
         for (identity, delivered, dropped) in &counts.rows {
             let row = self.row(*identity);
@@ -232,6 +240,7 @@ impl Ledger {
 
     /// Lost before any destination came into play.
     pub fn add_dropped(&mut self, reason: Dropped, records: u64) {
+        self.add_lost(reason, records);
         let count = &mut self.dropped[reason as usize];
         *count = count.saturating_add(records);
     }
@@ -244,7 +253,13 @@ impl Ledger {
 
     /// Lost for one destination.
     pub fn add_dropped_for(&mut self, identity: u64, reason: Dropped, records: u64) {
+        self.add_lost(reason, records);
         let count = &mut self.row(identity).2[reason as usize];
+        *count = count.saturating_add(records);
+    }
+
+    fn add_lost(&mut self, reason: Dropped, records: u64) {
+        let count = &mut self.lost[reason as usize];
         *count = count.saturating_add(records);
     }
 
@@ -343,6 +358,7 @@ mod tests {
             evicted: Evicted { quota: 3, age: 4 },
             dropped: [1, 2, 3, 4, 5, 6],
             rows: vec![(77, 8, [9; 6])],
+            lost: [6, 5, 4, 3, 2, 1],
             started: vec![Started {
                 directory: "20261121T095930.123Z-4294967295-0123456789abcdef".into(),
                 archived: Some(3),
@@ -393,6 +409,26 @@ mod tests {
         let read = read(&ledger.to_bytes()).expect("it is whole");
         assert_eq!(read.rows.len(), MOST_ROWS);
         assert_eq!(read.rows.iter().map(|row| row.1).sum::<u64>(), 40);
+    }
+
+    #[test]
+    fn what_processes_have_lost_adds_up_whatever_destinations_they_had() {
+        let rejected = |identities: &[u64]| {
+            let mut dropped = [0; REASONS];
+            dropped[Dropped::Rejected as usize] = 5;
+            Counts {
+                dropped: [0; REASONS],
+                rows: identities.iter().map(|identity| (*identity, 0, dropped)).collect(),
+            }
+        };
+        let mut ledger = Ledger::default();
+        // The same five spans for both destinations, then five of another process for each.
+        for identities in [&[1, 2][..], &[1], &[2]] {
+            ledger.add_counts(&rejected(identities));
+        }
+        ledger.add_dropped_for(1, Dropped::Rejected, 1);
+        let read = read(&ledger.to_bytes()).expect("it is whole");
+        assert_eq!(read.lost[Dropped::Rejected as usize], 16);
     }
 
     proptest::proptest! {
