@@ -20,6 +20,9 @@ pub(super) enum Choice {
     Send(Vec<Destination>),
 }
 
+/// What becomes of spans where there is no destination.
+pub(super) const STAY_LOCAL: &str = "spans stay in the local spool";
+
 /// The cursors of a segment are for so many.
 const MOST: usize = 8;
 
@@ -55,6 +58,13 @@ pub(super) fn choose(settings: &Settings, variables: &mut Variables<'_>) -> Choi
         );
     }
     all.truncate(MOST);
+    if !all.is_empty() {
+        // Which is true only where there is no other destination.
+        let stays = |wrong: &&mut WrongSetting| wrong.instead == STAY_LOCAL;
+        for wrong in variables.wrong_settings.iter_mut().filter(stays) {
+            wrong.instead = "nothing is sent there".to_owned();
+        }
+    }
     match (all.is_empty(), is_chosen) {
         (false, _) => Choice::Send(all),
         (true, true) => Choice::StayLocal,
@@ -140,7 +150,7 @@ fn exporters(variables: &mut Variables<'_>) -> Option<Vec<Exporter>> {
             "otlp/stdout" => console(ConsoleStream::Stdout, ConsoleFormat::OtlpJson),
             "none" => None,
             "zipkin" | "logging" => {
-                variables.say(EXPORTER, name, "is not supported", "spans stay in the local spool");
+                variables.say(EXPORTER, name, "is not supported", STAY_LOCAL);
                 None
             }
             _ => {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf, absolute};
 
+use super::exporter::STAY_LOCAL;
 use super::keyed_hash::KeyedHash;
 use super::variables::Variables;
 use crate::destination::{FileLayout, FilesDestination};
@@ -25,7 +26,7 @@ pub(super) fn from_environment(asked_by: &str, variables: &mut Variables<'_>) ->
         Some(path) => from_code(&FilesDestination::new(path.into()), variables),
         None => {
             let problem = format!("needs a directory: set {NAME}");
-            variables.say(asked_by, "otlp_file", &problem, "spans stay in the local spool");
+            variables.say(asked_by, "otlp_file", &problem, STAY_LOCAL);
             None
         }
     }

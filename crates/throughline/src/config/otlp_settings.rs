@@ -9,6 +9,7 @@ use http::{HeaderMap, header};
 use super::Settings;
 use super::certificates::{Certificates, ClientFiles};
 use super::endpoint::Endpoint;
+use super::exporter::STAY_LOCAL;
 use super::headers;
 use super::masked::masked;
 use super::otlp::Otlp;
@@ -134,11 +135,7 @@ fn chosen_endpoint(
     };
     let last_resort = || base(localhost, protocol, false).ok();
     let using_localhost = format!("using {localhost}");
-    let instead = if is_asked_for {
-        &*using_localhost
-    } else {
-        "spans stay in the local spool"
-    };
+    let instead = if is_asked_for { &*using_localhost } else { STAY_LOCAL };
     let is_insecure = is_insecure(variables);
     let mut from_code = None;
     if let Some(url) = &settings.endpoint {
@@ -162,7 +159,7 @@ fn chosen_endpoint(
         // A wrong URL in code sends nothing to where nobody asked for: no default.
         let instead = match &endpoint {
             Some(endpoint) => format!("using {endpoint}"),
-            None => "spans stay in the local spool".to_owned(),
+            None => STAY_LOCAL.to_owned(),
         };
         variables.say("endpoint", &url, &problem, &instead);
         return endpoint;

@@ -233,6 +233,20 @@ fn exporters_are_a_list_of_destinations() {
 }
 
 #[test]
+fn destination_that_cannot_be_used_beside_others_leaves_no_spans_in_the_spool() {
+    const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
+    for (variables, instead) in [
+        (&[(EXPORTER, "otlp,zipkin")][..], "nothing is sent there"),
+        (&[(EXPORTER, "zipkin")], "spans stay in the local spool"),
+        (&[(EXPORTER, "console,otlp_file")], "nothing is sent there"),
+        (&[(EXPORTER, "otlp_file")], "spans stay in the local spool"),
+    ] {
+        let (_, said) = from_environment(variables);
+        assert!(said.len() == 1 && said[0].ends_with(instead), "{variables:?}: {said:?}");
+    }
+}
+
+#[test]
 fn unusable_value_is_named_with_what_is_used_instead() {
     for (name, value, line) in [
         (

@@ -339,7 +339,7 @@ fn certificate_is_shown_to_a_server_that_asks_for_one() {
     assert_eq!(sent(Some(&receiver)), Outcome::success());
     for (shown, says) in [
         (None, "the server asks for a certificate"),
-        (Some(&stranger), "received fatal alert"),
+        (Some(&stranger), "refuses the certificate of this client"),
     ] {
         let outcome = sent(shown);
         assert_eq!(failure_of(&outcome), Some(Failure::Tls), "{outcome}");

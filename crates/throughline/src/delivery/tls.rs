@@ -2,8 +2,10 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription, CertificateError, ClientConfig, Error, RootCertStore};
 
 use super::connect::Version;
 use super::outcome::{Failure, Outcome};
@@ -52,7 +54,7 @@ fn config(
     version: Version,
 ) -> Result<Arc<ClientConfig>, Outcome> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let failed = |error: rustls::Error| Outcome::failed(Failure::Tls, error);
+    let failed = |error: Error| Outcome::failed(Failure::Tls, error);
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(failed)?
@@ -92,17 +94,105 @@ pub(super) fn handshake_failure(error: &io::Error) -> Outcome {
 
 /// What TLS has against a connection, if that is what failed.
 pub(super) fn tls_failure(error: &io::Error) -> Option<Outcome> {
-    use rustls::{AlertDescription, Error};
     let cause = error.get_ref()?.downcast_ref::<Error>()?;
-    Some(match cause {
-        Error::InvalidMessage(_) => {
-            let hint = "the port does not speak TLS: should the endpoint begin with http://?";
-            Outcome::failed(Failure::Tls, hint)
-        }
+    Some(Outcome::failed(Failure::Tls, explained(cause)))
+}
+
+/// What the person who runs the program can do something about, in words.
+fn explained(cause: &Error) -> String {
+    match cause {
+        Error::InvalidMessage(_) => "the port does not speak TLS: should the endpoint begin with http://?".to_owned(),
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            let hint = "the server asks for a certificate: set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and _CLIENT_KEY";
-            Outcome::failed(Failure::Tls, hint)
+            "the server asks for a certificate: set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and _CLIENT_KEY".to_owned()
         }
-        cause => Outcome::failed(Failure::Tls, cause),
+        Error::AlertReceived(alert) => match refused_certificate(*alert) {
+            Some(why) => format!(
+                "the server refuses the certificate of this client: {why}; see OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"
+            ),
+            None => cause.to_string(),
+        },
+        Error::InvalidCertificate(certificate) => match certificate {
+            CertificateError::UnknownIssuer => "the server's certificate is by an authority that is not trusted here: \
+                OTEL_EXPORTER_OTLP_CERTIFICATE=/path/of/ca.pem names one"
+                .to_owned(),
+            CertificateError::ExpiredContext { not_after, .. } => {
+                format!("the server's certificate has ended ({})", date(*not_after))
+            }
+            CertificateError::NotValidYetContext { not_before, .. } => format!(
+                "the server's certificate begins later ({}): is the clock of this machine right?",
+                date(*not_before)
+            ),
+            _ => cause.to_string(),
+        },
+        _ => cause.to_string(),
+    }
+}
+
+/// What a server has against the certificate that it was shown: RFC 8446, section 6.2.
+fn refused_certificate(alert: AlertDescription) -> Option<&'static str> {
+    Some(match alert {
+        AlertDescription::UnknownCA => "it does not know its authority",
+        AlertDescription::CertificateExpired => "it has ended",
+        AlertDescription::CertificateRevoked => "it was revoked",
+        AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnsupportedCertificate => "it is not one that it takes, or there is none",
+        AlertDescription::DecryptError => "it cannot be verified",
+        AlertDescription::AccessDenied => "it gives it no access",
+        _ => return None,
     })
+}
+
+/// As in headers of HTTP.
+fn date(time: UnixTime) -> String {
+    // Later ones cannot be written so.
+    let seconds = time.as_secs().min(253_402_300_799);
+    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cause_is_in_words_and_dates() {
+        let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let certificate = |error| Error::InvalidCertificate(error);
+        for (cause, expected) in [
+            (
+                Error::AlertReceived(AlertDescription::UnknownCA),
+                "refuses the certificate of this client: it does not know its authority; see \
+                 OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::CertificateExpired),
+                "it has ended",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::ProtocolVersion),
+                "received fatal alert: ProtocolVersion",
+            ),
+            (
+                certificate(CertificateError::UnknownIssuer),
+                "OTEL_EXPORTER_OTLP_CERTIFICATE=/path/of/ca.pem",
+            ),
+            (
+                certificate(CertificateError::ExpiredContext {
+                    time: time(1_795_314_635),
+                    not_after: time(1_738_368_000),
+                }),
+                "has ended (Sat, 01 Feb 2025 00:00:00 GMT)",
+            ),
+            (
+                certificate(CertificateError::NotValidYetContext {
+                    time: time(0),
+                    not_before: time(u64::MAX),
+                }),
+                "begins later (Fri, 31 Dec 9999 23:59:59 GMT)",
+            ),
+        ] {
+            let said = explained(&cause);
+            assert!(said.contains(expected), "{said}");
+        }
+    }
 }
