@@ -61,6 +61,11 @@ pub fn builder(service_name: &str) -> Builder {
 /// What the first call in this process has decided.
 static IS_ON: OnceLock<bool> = OnceLock::new();
 
+/// Whether this process has switched tracing on or off already.
+pub(crate) fn is_decided() -> bool {
+    IS_ON.get().is_some()
+}
+
 /// Choices made in code; made by [`builder`].
 #[must_use = "tracing is switched on by `init`"]
 pub struct Builder {

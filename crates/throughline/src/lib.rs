@@ -134,7 +134,7 @@ pub use spool_dir::default_spool_dir;
 /// | option | what it is |
 /// |---|---|
 /// | `name = "charge"` | the span's name, instead of the function's |
-/// | `kind = Client` | its [`Kind`] |
+/// | `kind = Client` | its [`SpanKind`] |
 /// | `parent = &context` | its [`Parent`], instead of the current span |
 /// | `fields(order.id = order.id, ?card)` | attributes, as in [`span!`]; they see the arguments |
 /// | `err = false` | an `Err` is no failure here; `err = true` makes each item of a stream that is an `Err` one |
@@ -215,7 +215,7 @@ pub use throughline_wire::propagation::{Carrier, Pair};
 pub use throughline_wire::redact::{Content, Redaction};
 pub use throughline_wire::{
     AnyValueView, Baggage, EventView, InvalidBaggage, InvalidId, InvalidTraceState, LinkView, SpanContext, SpanId,
-    SpanKind as Kind, SpanView, StatusCode, TraceFlags, TraceId, TraceState, Value, any_value, environment,
+    SpanKind, SpanView, StatusCode, TraceFlags, TraceId, TraceState, Value, any_value, environment,
 };
 pub use tracer::IdGenerator;
 pub use value::{Debugged, Displayed, ToValue, debug, display};

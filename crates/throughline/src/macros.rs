@@ -3,7 +3,7 @@
 /// Starts a [`Span`](crate::Span): `span!("name", key = value, …)`.
 ///
 /// Options come first, each at most once and in this order: `parent: <anything that has a context>` (see
-/// [`Parent`](crate::Parent)), `kind: <Kind's variant>` (`Client`, `Kind::Client`, or an expression in parentheses). The name is
+/// [`Parent`](crate::Parent)), `kind: <SpanKind's variant>` (`Client`, `SpanKind::Client`, or an expression in parentheses). The name is
 /// taken as it is: nothing is formatted into it, so that spans of one kind have one name. An `.await` or a `?` in a value does not
 /// compile: give it a name first. Values are evaluated only when the span is recorded, or when a
 /// [sampler of one's own](crate::ShouldSample) wants to see them.
@@ -37,13 +37,13 @@
 #[macro_export]
 macro_rules! span {
     (parent: $parent:expr, kind: $kind:ident, $($rest:tt)+) => {
-        $crate::__span!([$crate::__private::parent($parent).by_ref()] [$crate::Kind::$kind] $($rest)+)
+        $crate::__span!([$crate::__private::parent($parent).by_ref()] [$crate::SpanKind::$kind] $($rest)+)
     };
     (parent: $parent:expr, kind: $kind:expr, $($rest:tt)+) => {
         $crate::__span!([$crate::__private::parent($parent).by_ref()] [$kind] $($rest)+)
     };
     (parent: $parent:expr, $($rest:tt)+) => {
-        $crate::__span!([$crate::__private::parent($parent).by_ref()] [$crate::Kind::Internal] $($rest)+)
+        $crate::__span!([$crate::__private::parent($parent).by_ref()] [$crate::SpanKind::Internal] $($rest)+)
     };
     (kind: $kind:ident, parent: $($rest:tt)+) => {
         compile_error!("`parent:` comes before `kind:`")
@@ -55,7 +55,7 @@ macro_rules! span {
         compile_error!("a span needs a name: span!(parent: &parent, \"name\", key = value)")
     };
     (kind: $kind:ident, $($rest:tt)+) => {
-        $crate::__span!([$crate::__private::ParentRef::Current] [$crate::Kind::$kind] $($rest)+)
+        $crate::__span!([$crate::__private::ParentRef::Current] [$crate::SpanKind::$kind] $($rest)+)
     };
     (kind: $kind:expr, $($rest:tt)+) => {
         $crate::__span!([$crate::__private::ParentRef::Current] [$kind] $($rest)+)
@@ -64,7 +64,7 @@ macro_rules! span {
         compile_error!("a span needs a name: span!(\"name\", key = value)")
     };
     ($($rest:tt)+) => {
-        $crate::__span!([$crate::__private::ParentRef::Current] [$crate::Kind::Internal] $($rest)+)
+        $crate::__span!([$crate::__private::ParentRef::Current] [$crate::SpanKind::Internal] $($rest)+)
     };
 }
 

@@ -63,6 +63,7 @@ use throughline_wire::SpanView;
 pub use captured_span::CapturedSpan;
 pub use tree::Tree;
 
+use crate::builder::is_decided;
 use crate::context::Context;
 use crate::processor::{Verdict, chain};
 use expected::Expected;
@@ -257,8 +258,10 @@ fn switched_on() -> bool {
     /// Somebody else may be at it.
     const LONGEST: Duration = Duration::from_secs(10);
     FIRST.call_once(|| {
-        // Dropping what it returns would do what is to be done at the end of a program.
-        std::mem::forget(crate::builder("test").capturing().init_in_memory());
+        if !is_decided() {
+            // Dropping what it returns would do what is to be done at the end of a program.
+            std::mem::forget(crate::builder("test").capturing().init_in_memory());
+        }
         IS_IN_CHARGE.store(true, Ordering::Release);
     });
     let captures = chain().is_some_and(|chain| chain.captures);

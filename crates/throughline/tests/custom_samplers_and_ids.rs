@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use throughline::{
-    Context, Decision, IdGenerator, Kind, Sampler, SamplingInput, SamplingResult, ShouldSample, Span, SpanId, TraceId,
-    TraceState, event, extract, inject, span,
+    Context, Decision, IdGenerator, Sampler, SamplingInput, SamplingResult, ShouldSample, Span, SpanId, SpanKind,
+    TraceId, TraceState, event, extract, inject, span,
 };
 use throughline_testkit::{Receiver, Spool};
 
@@ -116,7 +116,7 @@ fn sampler_sees_all_that_is_known_at_the_start_and_is_obeyed() {
     let link = Context::root();
     Span::builder("built")
         .parent(&remote)
-        .kind(Kind::Producer)
+        .kind(SpanKind::Producer)
         .set("b", 1)
         .link(&remote)
         .link(&link)

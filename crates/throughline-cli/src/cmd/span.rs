@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
-use throughline::{Context, Kind, Span};
+use throughline::{Context, Span, SpanKind};
 use throughline_wire::environment::pairs;
 use throughline_wire::{SpanContext, traceparent};
 
@@ -133,11 +133,11 @@ impl SpanCommand {
 
     fn record(&self, parent: &Context, start: u64) -> Span {
         let kind = match self.kind {
-            KindOption::Client => Kind::Client,
-            KindOption::Consumer => Kind::Consumer,
-            KindOption::Internal => Kind::Internal,
-            KindOption::Producer => Kind::Producer,
-            KindOption::Server => Kind::Server,
+            KindOption::Client => SpanKind::Client,
+            KindOption::Consumer => SpanKind::Consumer,
+            KindOption::Internal => SpanKind::Internal,
+            KindOption::Producer => SpanKind::Producer,
+            KindOption::Server => SpanKind::Server,
         };
         let mut builder = Span::builder(&self.name)
             .kind(kind)

@@ -239,7 +239,7 @@ pub(crate) const GROUPS: &[Group] = &[
         variables: &[
             Variable {
                 names: &["OTEL_BSP_SCHEDULE_DELAY"],
-                sets: "how long a span waits for others before it is sent",
+                sets: "how long a span waits for others before it is sent; the first one of a program does not wait",
                 values: "milliseconds",
                 default: "`5000`",
                 code: "schedule_delay(duration)",

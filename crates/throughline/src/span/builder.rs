@@ -16,11 +16,11 @@ static NO_SCOPE: Scope = Scope::new("", "");
 /// A span that is about to start; made by [`Span::builder`].
 ///
 /// ```
-/// use throughline::{Context, Kind, Span};
+/// use throughline::{Context, SpanKind, Span};
 ///
 /// let cause = Context::current();
 /// let span = Span::builder("send")
-///     .kind(Kind::Producer)
+///     .kind(SpanKind::Producer)
 ///     .parent(&Context::root())
 ///     .link(&cause)
 ///     .set("messaging.system", "kafka")
@@ -44,7 +44,7 @@ impl<'a> SpanBuilder<'a> {
         }
     }
 
-    /// What part the span plays between processes. Default [`Kind::Internal`](crate::Kind::Internal).
+    /// What part the span plays between processes. Default [`SpanKind::Internal`](crate::SpanKind::Internal).
     pub fn kind(mut self, kind: SpanKind) -> Self {
         self.request.kind = kind;
         self
@@ -89,7 +89,8 @@ impl<'a> SpanBuilder<'a> {
         self
     }
 
-    /// The library that makes the span. Default: none.
+    /// The library that makes the span. Default: none, and backends show it without one; [`span!`](crate::span!) takes the name and version
+    /// of the crate that it is in.
     pub fn scope(mut self, scope: &'a Scope) -> Self {
         self.request.scope = scope;
         self

@@ -15,7 +15,7 @@ use super::text;
 /// that.
 ///
 /// ```
-/// use throughline::{AnyValueView, Kind, StatusCode, event, span, testing};
+/// use throughline::{AnyValueView, SpanKind, StatusCode, event, span, testing};
 ///
 /// let capture = testing::capture();
 /// let charge = span!(kind: Client, "charge", order.id = 7).enter();
@@ -24,7 +24,7 @@ use super::text;
 /// drop(charge);
 ///
 /// let charge = capture.span("charge");
-/// assert_eq!(charge.kind(), Kind::Client);
+/// assert_eq!(charge.kind(), SpanKind::Client);
 /// assert!(matches!(charge.attribute("order.id"), Some(AnyValueView::I64(7))));
 /// assert_eq!(charge.status(), (StatusCode::Error, "declined"));
 /// assert_eq!(charge.events().map(|event| event.name()).collect::<Vec<_>>(), ["retry"]);

@@ -7,8 +7,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use futures::executor::block_on;
-use throughline::{Context, Kind, current, span, traced};
-use throughline_testkit::otlp::trace::v1::span::SpanKind;
+use throughline::{Context, SpanKind, current, span, traced};
+use throughline_testkit::otlp::trace::v1::span::SpanKind as OtlpKind;
 
 use crate::traced::{root, traced as tracing};
 use crate::tree::tree;
@@ -305,7 +305,7 @@ fn error_that_is_returned_is_the_status_of_the_span() {
     }
 }
 
-#[traced(parent = parent, kind = Kind::Server, name = name)]
+#[traced(parent = parent, kind = SpanKind::Server, name = name)]
 fn options(parent: &Context, name: &str) {
     assert_eq!(current(|span| span.context().trace_id()), Some(parent.trace_id()));
 }
@@ -322,7 +322,7 @@ fn span_is_what_the_options_say() {
         .iter()
         .find(|span| span.name == "GET /orders")
         .expect("it was traced");
-    assert_eq!(span.kind, SpanKind::Server as i32);
+    assert_eq!(span.kind, OtlpKind::Server as i32);
     assert_eq!(tree(&parent), "outer(GET /orders)");
 }
 

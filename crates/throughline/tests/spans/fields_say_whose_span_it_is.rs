@@ -1,30 +1,30 @@
-use throughline::{Context, Kind, Scope, Span, extract, span};
-use throughline_testkit::otlp::trace::v1::span::SpanKind;
+use throughline::{Context, Scope, Span, SpanKind, extract, span};
+use throughline_testkit::otlp::trace::v1::span::SpanKind as OtlpKind;
 
 use crate::traced::{pairs, root, text, traced};
 
 #[test]
 fn each_kind_is_its_own() {
     let cases = [
-        (Kind::Internal, SpanKind::Internal),
-        (Kind::Server, SpanKind::Server),
-        (Kind::Client, SpanKind::Client),
-        (Kind::Producer, SpanKind::Producer),
-        (Kind::Consumer, SpanKind::Consumer),
+        (SpanKind::Internal, OtlpKind::Internal),
+        (SpanKind::Server, OtlpKind::Server),
+        (SpanKind::Client, OtlpKind::Client),
+        (SpanKind::Producer, OtlpKind::Producer),
+        (SpanKind::Consumer, OtlpKind::Consumer),
     ];
     traced();
     for (kind, expected) in cases {
         let span = Span::builder("kind").parent(Context::root()).kind(kind).start();
         assert_eq!(traced().end(span).kind(), expected);
     }
-    assert_eq!(traced().end(root("default")).kind(), SpanKind::Internal);
+    assert_eq!(traced().end(root("default")).kind(), OtlpKind::Internal);
     let server = span!(parent: &Context::root(), kind: Server, "macro");
-    assert_eq!(traced().end(server).kind(), SpanKind::Server);
-    let kind = Kind::Producer;
+    assert_eq!(traced().end(server).kind(), OtlpKind::Server);
+    let kind = SpanKind::Producer;
     let producer = span!(parent: None, kind: (kind), "macro", n = 1);
-    assert_eq!(traced().end(producer).kind(), SpanKind::Producer);
-    let consumer = Context::root().in_scope(|| span!(kind: Kind::Consumer, "macro"));
-    assert_eq!(traced().end(consumer).kind(), SpanKind::Consumer);
+    assert_eq!(traced().end(producer).kind(), OtlpKind::Producer);
+    let consumer = Context::root().in_scope(|| span!(kind: SpanKind::Consumer, "macro"));
+    assert_eq!(traced().end(consumer).kind(), OtlpKind::Consumer);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::thread;
 
-use throughline::{Context, InSpanExt, Kind, StatusCode, event, extract, link, span, testing};
+use throughline::{Context, InSpanExt, SpanKind, StatusCode, event, extract, link, span, testing};
 
 /// One of several tests at a time: all have a capture, and none has ended, while spans start.
 fn one_of_eight(number: usize, all_are_here: &Barrier) {
@@ -168,7 +168,7 @@ fn captured_span_has_all_that_was_said_of_it() {
     let (order, open) = (capture.span("order"), capture.span("cause"));
     assert_eq!(
         (order.kind(), order.status()),
-        (Kind::Server, (StatusCode::Error, "declined"))
+        (SpanKind::Server, (StatusCode::Error, "declined"))
     );
     assert_eq!(order.attribute("order.id").and_then(|id| id.as_i64()), Some(7));
     let events: Vec<_> = order

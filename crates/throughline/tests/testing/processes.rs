@@ -93,6 +93,7 @@ fn capturing_builder_shows_what_is_committed() {
     let ran = run("starts_capturing_tracing_and_then_captures", &spool, &[]);
     assert!(ran.status.success(), "{}", text(&ran.stderr));
     assert!(text(&ran.stdout).contains("1 passed"), "{ran:?}");
+    assert_eq!(text(&ran.stderr), "", "there is nothing to complain of");
 }
 
 #[test]
