@@ -8,6 +8,7 @@ use crate::adopted::Adopted;
 use crate::delivery::{Accounts, Batch, BatchLimits, Mark, Owner, Pending, Source};
 use crate::diagnostics::report_once;
 use crate::housekeeping;
+use crate::start::IN_MEMORY;
 
 pub(crate) struct SpoolSource {
     recorder: &'static Recorder,
@@ -172,6 +173,13 @@ impl Source for SpoolSource {
 
     fn expects_more(&self) -> bool {
         self.adopted.is_some() && (housekeeping::is_busy() || !housekeeping::has_looked())
+    }
+
+    fn kept_where(&self) -> &'static str {
+        match self.recorder.store().path() {
+            Some(_) => "spans are kept in the local spool",
+            None => IN_MEMORY,
+        }
     }
 
     fn rest(&mut self) {

@@ -54,6 +54,8 @@ pub(super) struct Driver {
     leaving: Leaving,
     /// Whether the destination has taken anything of this process.
     has_delivered: bool,
+    /// Whether a request is under way.
+    awaits_answer: bool,
 }
 
 /// What a program that ends does for those that ended before.
@@ -88,6 +90,7 @@ impl Driver {
             adopt_at: Instant::now() + FIRST_ADOPT,
             leaving: Leaving::NotYet,
             has_delivered: false,
+            awaits_answer: false,
         }
     }
 
@@ -206,7 +209,11 @@ impl Driver {
             self.publish();
             let report = self.shared.known().clone();
             for (waiter, is_settled) in &released.waiters {
-                waiter.report(report.clone().settled(*is_settled));
+                let report = match *is_settled || !self.awaits_answer {
+                    true => report.clone(),
+                    false => report.clone().unanswered(),
+                };
+                waiter.report(report.settled(*is_settled));
             }
         }
         self.scheduler.set_haste(released.in_haste);
@@ -256,7 +263,10 @@ impl Driver {
 
     /// One request, while those of our own clients are taken in and deadlines kept.
     async fn send(&mut self, transport: &mut Transport, body: Bytes) -> Option<Outcome> {
-        self.beside(transport.send(body)).await
+        self.awaits_answer = true;
+        let outcome = self.beside(transport.send(body)).await;
+        self.awaits_answer = false;
+        outcome
     }
 
     /// Has the destination hand on what it has taken. `None` when told to stop meanwhile.
@@ -309,14 +319,17 @@ impl Driver {
 
     fn say(&self, change: &Change) {
         let trouble = self.scheduler.trouble().map_or("", |trouble| trouble.text.as_str());
-        report(format_args!("{}", line(change, &self.name, trouble)));
+        report(format_args!(
+            "{}",
+            line(change, &self.name, trouble, self.source.kept_where())
+        ));
     }
 }
 
 /// What the person who runs the program reads.
-fn line(change: &Change, name: &str, trouble: &str) -> String {
+fn line(change: &Change, name: &str, trouble: &str, kept_where: &str) -> String {
     match change {
-        Change::Down => format!("cannot deliver to {name}: {trouble}; spans are kept in the local spool"),
+        Change::Down => format!("cannot deliver to {name}: {trouble}; {kept_where}"),
         Change::Refusing => format!("{name} does not take all spans: {trouble}"),
         Change::Warned(text) => format!("{name} has taken all spans, and warns: {text}"),
         Change::Up => format!("delivering to {name} again"),
@@ -458,7 +471,10 @@ mod tests {
             ),
             (Outcome::success(), Change::Up, "delivering to E again"),
         ] {
-            assert_eq!(line(&change, "E", &outcome.to_string()), expected);
+            assert_eq!(
+                line(&change, "E", &outcome.to_string(), "spans are kept in the local spool"),
+                expected
+            );
         }
         let long = "x".repeat(10_000);
         assert!(status(500, &long).to_string().len() < 300);

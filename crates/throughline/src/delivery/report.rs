@@ -141,6 +141,12 @@ impl DestinationReport {
     }
 
     /// The same, for somebody whose spans are all settled, or not.
+    /// A request is under way of whose backend nothing bad is known.
+    pub(super) fn unanswered(mut self) -> Self {
+        self.trouble.get_or_insert_with(|| "no answer yet".to_owned());
+        self
+    }
+
     pub(super) fn settled(mut self, is_settled: bool) -> Self {
         self.is_settled = is_settled;
         self
@@ -243,12 +249,14 @@ impl fmt::Display for DestinationReport {
             }
             Some(destination) => {
                 write!(f, "{} delivered to {destination}", Spans(self.delivered()))?;
-                if self.pending() > 0 {
-                    write!(f, ", {} pending in the local spool", self.pending())?;
+                match self.pending() {
+                    0 => {}
+                    all if all == self.in_memory() => write!(f, ", {all} pending in memory only")?,
+                    pending => write!(f, ", {pending} pending in the local spool")?,
                 }
             }
         }
-        if self.in_memory() > 0 {
+        if self.in_memory() > 0 && (self.destination.is_none() || self.in_memory() < self.pending()) {
             write!(f, " ({} of them in memory only)", self.in_memory())?;
         }
         if self.dropped() > 0 {

@@ -87,6 +87,11 @@ pub(crate) trait Source: Send {
         false
     }
 
+    /// Where spans are while they cannot be delivered, in words.
+    fn kept_where(&self) -> &'static str {
+        "spans are kept in the local spool"
+    }
+
     /// The delivery thread is about to rest: the next span wakes it.
     fn rest(&mut self) {}
 }

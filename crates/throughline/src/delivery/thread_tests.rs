@@ -302,15 +302,17 @@ fn flush_ends_by_its_deadline_whatever_the_backend_does() {
 
 #[test]
 fn report_says_why_spans_are_pending() {
-    let endpoint = refusing();
-    let delivery = delivery(&endpoint, &List::of(3));
-    assert_eq!(
-        delivery.flush(SECOND / 5).wait().to_string(),
-        format!(
-            "0 spans delivered to {endpoint}/v1/traces, 3 pending in the local spool: connection \
-             refused: nothing listens on this port"
-        )
-    );
+    let silent = Receiver::with(|_| Answer::hang()).unwrap();
+    for (endpoint, why) in [
+        (refusing(), "connection refused: nothing listens on this port"),
+        (silent.endpoint(), "no answer yet"),
+    ] {
+        let delivery = delivery(&endpoint, &List::of(3));
+        assert_eq!(
+            delivery.flush(SECOND / 5).wait().to_string(),
+            format!("0 spans delivered to {endpoint}/v1/traces, 3 pending in the local spool: {why}")
+        );
+    }
 }
 
 #[test]
@@ -415,6 +417,26 @@ fn spans_of_dead_processes_follow_the_own_ones() {
     assert_eq!(spans[0].name, "own 0");
     let report = delivery.flush(SECOND).wait();
     assert_eq!(report.delivered(), 1, "another process's spans are not this one's");
+}
+
+#[test]
+fn end_of_a_program_sends_what_dead_ones_left_where_the_backend_has_taken_its_own() {
+    for (own, shuts_down) in [(1, false), (1, true), (0, false), (0, true)] {
+        let receiver = Receiver::start().unwrap();
+        let list = List::of(own);
+        list.lock().orphans = (0..600).map(|index| format!("orphan {index}")).collect();
+        let delivery = delivery(&receiver.endpoint(), &list);
+        let reports = match shuts_down {
+            true => [delivery.shutdown(LATE).wait()].to_vec(),
+            false => [delivery.exit().wait(), delivery.leftovers().wait()].to_vec(),
+        };
+        assert!(reports.iter().all(DestinationReport::is_complete), "{reports:?}");
+        assert_eq!(
+            receiver.spans().len(),
+            if own > 0 { 601 } else { 0 },
+            "{own} {shuts_down}"
+        );
+    }
 }
 
 #[test]
