@@ -111,7 +111,9 @@ impl<'a> Reading<'a> {
         if !seen.generations.insert(header.generation) {
             return (0, 0);
         }
-        seen.open.note_segment(header);
+        // Taken out: it is asked about each record.
+        let mut open = std::mem::take(&mut seen.open);
+        open.note_segment(header);
         let shown = Shown {
             process: seen.index,
             cursors: Cursor::read_all(segment, header),
@@ -121,9 +123,7 @@ impl<'a> Reading<'a> {
         let mut sources = HashMap::new();
         let mut records = recovery::records(segment, header.generation, 0);
         for (offset, record) in records.by_ref() {
-            if let Some(seen) = self.processes.get_mut(name) {
-                seen.open.note(header, offset, &record);
-            }
+            open.note(header, offset, &record);
             if record.kind == Kind::Source {
                 bodies.insert(record.source, record.body());
             } else if record.kind.is_item() && header.signal == Signal::Traces {
@@ -134,6 +134,9 @@ impl<'a> Reading<'a> {
                     .clone();
                 self.add_span(&shown, offset, &record, source);
             }
+        }
+        if let Some(seen) = self.processes.get_mut(name) {
+            seen.open = open;
         }
         let torn = records.torn();
         (torn.len() as u64, torn.iter().map(ExactSizeIterator::len).sum())
