@@ -75,7 +75,20 @@ impl<'a> AnyValueView<'a> {
 
     /// Reads an `AnyValue` message. `depth` is that of the value itself if it is an array or a
     /// map, from 1.
+    #[inline]
     fn read(message: &'a [u8], depth: usize) -> Self {
+        let mut fields = Fields::new(message);
+        match fields.next() {
+            // Nearly always there is one.
+            Some(Ok((number, field))) if fields.rest().is_empty() => {
+                Self::member(number, field, depth).unwrap_or_default()
+            }
+            _ => Self::read_all(message, depth),
+        }
+    }
+
+    /// "Parsers should take the last value they see".
+    fn read_all(message: &'a [u8], depth: usize) -> Self {
         Fields::new(message)
             .map_while(Result::ok)
             .filter_map(|(number, field)| Self::member(number, field, depth))
@@ -169,6 +182,29 @@ impl<'a> Iterator for KeyValues<'a> {
 /// One of them, from its message. `None`: its key is not valid UTF-8.
 #[inline]
 pub(crate) fn key_value(message: &[u8], depth: usize) -> Option<(&str, AnyValueView<'_>)> {
+    let (key, value) = match usual_key_value(message) {
+        Some((key, value)) => (key, Some(value)),
+        None => any_key_value(message),
+    };
+    let key = std::str::from_utf8(key).ok()?;
+    let value = value.map_or(AnyValueView::Empty, |value| AnyValueView::read(value, depth));
+    Some((key, value))
+}
+
+/// The bytes of a short key and a short value in this order, and nothing else, as encoders write them.
+#[inline]
+pub(crate) fn usual_key_value(message: &[u8]) -> Option<(&[u8], &[u8])> {
+    let [0x0a, len @ ..0x80, rest @ ..] = message else {
+        return None;
+    };
+    let (key, rest) = rest.split_at_checked(usize::from(*len))?;
+    let [0x12, len @ ..0x80, value @ ..] = rest else {
+        return None;
+    };
+    (usize::from(*len) == value.len()).then_some((key, value))
+}
+
+fn any_key_value(message: &[u8]) -> (&[u8], Option<&[u8]>) {
     let (mut key, mut value) = (&b""[..], None);
     for (number, field) in Fields::new(message).map_while(Result::ok) {
         match (number, field) {
@@ -177,7 +213,5 @@ pub(crate) fn key_value(message: &[u8], depth: usize) -> Option<(&str, AnyValueV
             _ => {}
         }
     }
-    let key = std::str::from_utf8(key).ok()?;
-    let value = value.map_or(AnyValueView::Empty, |value| AnyValueView::read(value, depth));
-    Some((key, value))
+    (key, value)
 }

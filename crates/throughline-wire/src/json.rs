@@ -105,12 +105,12 @@ fn write_span_bytes(out: &mut Vec<u8>, span: SpanView<'_>) {
     let mut object = Object::begin(out);
     id(object.member("traceId"), fields.trace_id);
     id(object.member("spanId"), fields.span_id);
-    object.text("traceState", fields.trace_state);
+    object.text("traceState", fields.trace_state());
     if !fields.parent_span_id.is_empty() {
         id(object.member("parentSpanId"), fields.parent_span_id);
     }
     object.number("flags", fields.flags);
-    string(object.member("name"), fields.name);
+    string(object.member("name"), fields.name());
     object.whole_number("kind", fields.kind);
     quoted(object.member("startTimeUnixNano"), fields.start);
     quoted(object.member("endTimeUnixNano"), fields.end);
@@ -119,18 +119,14 @@ fn write_span_bytes(out: &mut Vec<u8>, span: SpanView<'_>) {
             let few = few.iter().filter_map(|message| attribute(message));
             object.list("attributes", few, write_attribute);
         }
-        None => object.list("attributes", span.attributes(), write_key_value),
+        None => object.list("attributes", fields.attributes(), write_key_value),
     }
     object.number("droppedAttributesCount", fields.dropped_attributes);
-    if fields.has_events {
-        object.list("events", span.events(), write_event);
-    }
+    object.list("events", fields.events(), write_event);
     object.number("droppedEventsCount", fields.dropped_events);
-    if fields.has_links {
-        object.list("links", span.links(), write_link);
-    }
+    object.list("links", fields.links(), write_link);
     object.number("droppedLinksCount", fields.dropped_links);
-    let (code, message) = fields.status;
+    let (code, message) = fields.status_number();
     if code != 0 || !message.is_empty() {
         let mut status = Object::begin(object.member("status"));
         status.text("message", message);

@@ -49,4 +49,4 @@ pub use span_context::SpanContext;
 pub use status::StatusCode;
 pub use trace_state::{InvalidTraceState, TraceState};
 pub use value::Value;
-pub use view::{EventView, LinkView, SpanView};
+pub use view::{EventView, LinkView, SpanFields, SpanView};

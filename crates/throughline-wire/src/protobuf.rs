@@ -39,12 +39,7 @@ impl<'a> Field<'a> {
 
     /// Text; what is not valid UTF-8, and all that follows it, is left out.
     pub(crate) fn text(self) -> Option<&'a str> {
-        let bytes = self.bytes()?;
-        // Nearly all text is whole, and checked much faster so.
-        std::str::from_utf8(bytes).ok().or_else(|| {
-            let first = bytes.utf8_chunks().next();
-            Some(first.map_or("", |chunk| chunk.valid()))
-        })
+        self.bytes().map(text)
     }
 
     pub(crate) fn varint(self) -> Option<u64> {
@@ -77,6 +72,12 @@ impl<'a> Field<'a> {
             _ => None,
         }
     }
+}
+
+/// These bytes as [`Field::text`].
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    // Nearly all text is whole, and checked much faster so.
+    std::str::from_utf8(bytes).unwrap_or_else(|_| bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid()))
 }
 
 /// The fields of one message in their order. The first that cannot be read is an error, and the
@@ -133,6 +134,13 @@ impl<'a> Fields<'a> {
     fn next_any(&mut self) -> Option<Result<(u32, Field<'a>), Malformed>> {
         if self.rest.is_empty() {
             return None;
+        }
+        // The flags of a span, which most have: a tag of two bytes, wire type 5.
+        if let [0x85, high @ 0x01..0x80, after @ ..] = self.rest {
+            if let Some((bytes, rest)) = after.split_first_chunk() {
+                self.rest = rest;
+                return Some(Ok((u32::from(*high) << 4, Field::Fixed32(u32::from_le_bytes(*bytes)))));
+            }
         }
         let read = read(self.rest);
         self.rest = read.map_or(&[], |(_, _, rest)| rest);
@@ -228,6 +236,8 @@ mod tests {
             &[0x1a, 2, b'h', b'i'],
             &[0x23, 0x08, 0x01, 0x2b, 0x2c, 0x24],
             &[0x2d, 2, 0, 0, 0],
+            &[0x85, 0x01, 3, 0, 0, 0],
+            &[0x80, 0x01, 4],
         ]
         .concat();
         let fields: Result<Vec<_>, _> = Fields::new(&bytes).collect();
@@ -239,6 +249,8 @@ mod tests {
                 (3, Field::Bytes(b"hi")),
                 (4, Field::Group),
                 (5, Field::Fixed32(2)),
+                (16, Field::Fixed32(3)),
+                (16, Field::Varint(4)),
             ]
         );
     }

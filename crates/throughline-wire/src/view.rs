@@ -8,9 +8,13 @@
 //! Unknown fields are skipped, fields of an unexpected type too, and of a repeated scalar the last
 //! wins, as protobuf demands.
 
+mod fields;
+
 use crate::any_value::{AnyValueView, KeyValues};
-use crate::protobuf::{self, Field, Fields};
+use crate::protobuf::{self, Field};
 use crate::{SpanId, SpanKind, StatusCode, TraceId};
+
+pub use fields::SpanFields;
 
 /// A reader over the bytes of one OTLP `Span`.
 ///
@@ -38,6 +42,12 @@ impl<'a> SpanView<'a> {
     #[must_use]
     pub const fn as_bytes(&self) -> &'a [u8] {
         self.message
+    }
+
+    /// All that comes once, read in one pass: for who asks for more than two of them.
+    #[must_use]
+    pub fn fields(&self) -> SpanFields<'a> {
+        SpanFields::read(self.message)
     }
 
     /// The trace; `None` if it is missing, zero, or not 16 bytes long.
@@ -114,9 +124,7 @@ impl<'a> SpanView<'a> {
 
     /// The events in their order.
     pub fn events(&self) -> impl Iterator<Item = EventView<'a>> + Clone + use<'a> {
-        protobuf::all(self.message, 11)
-            .filter_map(Field::bytes)
-            .map(|message| EventView { message })
+        EventView::all(self.message)
     }
 
     /// How many events are missing because of a limit.
@@ -127,9 +135,7 @@ impl<'a> SpanView<'a> {
 
     /// The links in their order.
     pub fn links(&self) -> impl Iterator<Item = LinkView<'a>> + Clone + use<'a> {
-        protobuf::all(self.message, 13)
-            .filter_map(Field::bytes)
-            .map(|message| LinkView { message })
+        LinkView::all(self.message)
     }
 
     /// How many links are missing because of a limit.
@@ -158,15 +164,6 @@ impl<'a> SpanView<'a> {
         self.last(4, Field::bytes)
     }
 
-    /// Everything that comes once, and the first attributes, read in one pass.
-    pub(crate) fn fields(&self) -> SpanFields<'a> {
-        let mut found = SpanFields::default();
-        for (number, field) in Fields::new(self.message).map_while(Result::ok) {
-            found.take(number, field);
-        }
-        found
-    }
-
     /// Enums as they lie there: protobuf's are open.
     pub(crate) fn kind_number(&self) -> i32 {
         self.last(6, Field::int32)
@@ -187,78 +184,6 @@ impl<'a> SpanView<'a> {
     }
 }
 
-/// The fields of a span: those that come once, some attributes, and whether there are others.
-#[derive(Default)]
-pub(crate) struct SpanFields<'a> {
-    pub(crate) trace_id: &'a [u8],
-    pub(crate) span_id: &'a [u8],
-    pub(crate) trace_state: &'a str,
-    pub(crate) parent_span_id: &'a [u8],
-    pub(crate) name: &'a str,
-    pub(crate) kind: i32,
-    pub(crate) start: u64,
-    pub(crate) end: u64,
-    /// The messages of the first attributes.
-    pub(crate) attributes: [&'a [u8]; SpanFields::ATTRIBUTES],
-    pub(crate) attributes_count: usize,
-    pub(crate) dropped_attributes: u32,
-    pub(crate) has_events: bool,
-    pub(crate) dropped_events: u32,
-    pub(crate) has_links: bool,
-    pub(crate) dropped_links: u32,
-    pub(crate) status: (i32, &'a str),
-    pub(crate) flags: u32,
-}
-
-impl SpanFields<'_> {
-    /// More are seldom.
-    pub(crate) const ATTRIBUTES: usize = 16;
-}
-
-impl<'a> SpanFields<'a> {
-    #[inline]
-    fn take(&mut self, number: u32, field: Field<'a>) {
-        match number {
-            1 => set(&mut self.trace_id, field.bytes()),
-            2 => set(&mut self.span_id, field.bytes()),
-            3 => set(&mut self.trace_state, field.text()),
-            4 => set(&mut self.parent_span_id, field.bytes()),
-            5 => set(&mut self.name, field.text()),
-            6 => set(&mut self.kind, field.int32()),
-            7 => set(&mut self.start, field.fixed64()),
-            8 => set(&mut self.end, field.fixed64()),
-            9 => {
-                if let Some(message) = field.bytes() {
-                    if let Some(place) = self.attributes.get_mut(self.attributes_count) {
-                        *place = message;
-                    }
-                    self.attributes_count += 1;
-                }
-            }
-            10 => set(&mut self.dropped_attributes, field.uint32()),
-            11 => self.has_events = true,
-            12 => set(&mut self.dropped_events, field.uint32()),
-            13 => self.has_links = true,
-            14 => set(&mut self.dropped_links, field.uint32()),
-            15 => {
-                // Repeated messages merge.
-                let status = field.bytes().unwrap_or_default();
-                set(&mut self.status.0, protobuf::last(status, 3, Field::int32));
-                set(&mut self.status.1, protobuf::last(status, 2, Field::text));
-            }
-            16 => set(&mut self.flags, field.fixed32()),
-            _ => {}
-        }
-    }
-}
-
-/// Of a field that comes again the last counts, of those of the right type.
-fn set<T>(place: &mut T, found: Option<T>) {
-    if let Some(found) = found {
-        *place = found;
-    }
-}
-
 /// A reader over one event of a span (OTLP `Span.Event`).
 #[derive(Clone, Copy, Debug)]
 pub struct EventView<'a> {
@@ -266,6 +191,13 @@ pub struct EventView<'a> {
 }
 
 impl<'a> EventView<'a> {
+    /// Those of a span.
+    fn all(span: &'a [u8]) -> impl Iterator<Item = Self> + Clone + use<'a> {
+        protobuf::all(span, 11)
+            .filter_map(Field::bytes)
+            .map(|message| Self { message })
+    }
+
     /// When it happened, in nanoseconds since 1970-01-01 00:00 UTC; 0 if not said.
     #[must_use]
     pub fn time_unix_nano(&self) -> u64 {
@@ -298,6 +230,13 @@ pub struct LinkView<'a> {
 }
 
 impl<'a> LinkView<'a> {
+    /// Those of a span.
+    fn all(span: &'a [u8]) -> impl Iterator<Item = Self> + Clone + use<'a> {
+        protobuf::all(span, 13)
+            .filter_map(Field::bytes)
+            .map(|message| Self { message })
+    }
+
     /// The trace of the other span; `None` if it is missing, zero, or not 16 bytes long.
     #[must_use]
     pub fn trace_id(&self) -> Option<TraceId> {

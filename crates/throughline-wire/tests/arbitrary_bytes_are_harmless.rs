@@ -120,6 +120,7 @@ fn of_a_repeated_scalar_the_last_wins_and_a_status_merges() {
 fn read_everything(bytes: &[u8]) {
     let span = SpanView::new(bytes);
     let _ = common::owned(&span);
+    assert_fields_are_those_of(&span);
     let mut text = String::new();
     json::write_span(&mut text, &span);
     parse_json(&text);
@@ -131,6 +132,24 @@ fn read_everything(bytes: &[u8]) {
     }
     let _ = response::partial_success(bytes);
     let _ = response::rpc_status(bytes);
+}
+
+/// One pass over the bytes finds what one walk for each field finds.
+fn assert_fields_are_those_of(span: &SpanView<'_>) {
+    let fields = span.fields();
+    assert_eq!(fields.trace_id(), span.trace_id());
+    assert_eq!(fields.span_id(), span.span_id());
+    assert_eq!(fields.parent_span_id(), span.parent_span_id());
+    assert_eq!(fields.trace_state(), span.trace_state());
+    assert_eq!(fields.name(), span.name());
+    assert_eq!(fields.kind(), span.kind());
+    assert_eq!(fields.start_time_unix_nano(), span.start_time_unix_nano());
+    assert_eq!(fields.end_time_unix_nano(), span.end_time_unix_nano());
+    assert_eq!(fields.flags(), span.flags());
+    assert_eq!(fields.status(), span.status());
+    assert_eq!(fields.attributes().count(), span.attributes().count());
+    assert_eq!(fields.events().count(), span.events().count());
+    assert_eq!(fields.links().count(), span.links().count());
 }
 
 fn parse_json(text: &str) -> serde_json::Value {

@@ -2,7 +2,7 @@
 
 use super::syntax::{double, is_plain, plain, quoted_signed};
 use super::write_key_value;
-use crate::any_value::{AnyValueView, key_value};
+use crate::any_value::{AnyValueView, key_value, usual_key_value};
 
 /// One attribute.
 pub(super) enum Attribute<'a> {
@@ -30,14 +30,8 @@ pub(super) fn attribute(message: &[u8]) -> Option<Attribute<'_>> {
 }
 
 fn usual(message: &[u8]) -> Option<Attribute<'_>> {
-    let [0x0a, len @ ..0x80, rest @ ..] = message else {
-        return None;
-    };
-    let (key, rest) = rest.split_at_checked(usize::from(*len))?;
-    let [0x12, len @ ..0x80, value @ ..] = rest else {
-        return None;
-    };
-    if usize::from(*len) != value.len() || !is_plain(key) {
+    let (key, value) = usual_key_value(message)?;
+    if !is_plain(key) {
         return None;
     }
     let scalar = match value {
