@@ -23,7 +23,8 @@ use crate::output::Output;
 /// no other; the exit code is 1 then. Open spans of the spool are left out: they have no end yet.
 ///
 /// The file of --output is new, readable by you only, and appears when it is whole. Spans are converted as they are read,
-/// but for jaeger and chrome, which need all of them first, and folded, which needs their names and times.
+/// but for three formats. Jaeger has its spans by trace, and chrome by the time of their start: both hold all of them in
+/// memory, as large as they are in OTLP protobuf, and 100 bytes for each. Folded holds 100 bytes for each.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

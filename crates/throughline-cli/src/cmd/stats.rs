@@ -111,26 +111,34 @@ struct Row {
 
 impl Visitor for Counted {
     fn span(&mut self, origin: &Arc<Origin>, span: SpanView<'_>) -> io::Result<()> {
+        let span = span.fields();
         let end = span.end_time_unix_nano();
         if end == 0 {
             return Ok(());
         }
+        let took = end.saturating_sub(span.start_time_unix_nano());
+        let is_error = span.status().0 == StatusCode::Error;
+        let service = &origin.service;
         // Looked for before it is put there: most names were seen before, and cost nothing.
-        if !self.services.contains_key(&origin.service) {
-            self.services.insert(origin.service.clone(), HashMap::new());
-        }
-        let Some(names) = self.services.get_mut(&origin.service) else {
-            return Ok(());
-        };
-        let name = span.name();
-        if !names.contains_key(name) {
-            names.insert(name.into(), Figures::default());
-        }
-        if let Some(figures) = names.get_mut(name) {
-            figures.durations.add(end.saturating_sub(span.start_time_unix_nano()));
-            figures.errors += u64::from(span.status().0 == StatusCode::Error);
+        match self
+            .services
+            .get_mut(service)
+            .and_then(|names| names.get_mut(span.name()))
+        {
+            Some(figures) => figures.add(took, is_error),
+            None => {
+                let names = self.services.entry(service.clone()).or_default();
+                names.entry(span.name().into()).or_default().add(took, is_error);
+            }
         }
         Ok(())
+    }
+}
+
+impl Figures {
+    fn add(&mut self, took: u64, is_error: bool) {
+        self.durations.add(took);
+        self.errors += u64::from(is_error);
     }
 }
 

@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use throughline_wire::{SpanId, SpanView, StatusCode};
+use throughline_wire::any_value::KeyValues;
+use throughline_wire::{SpanFields, SpanId, SpanView, StatusCode};
 
 use super::Converter;
 use super::held::{Held, HeldSpan};
 use crate::input::Visitor;
 use crate::origin::Origin;
-use crate::plain_json::{list, number, string, value};
+use crate::plain_json::{hex, list, number, string, value};
 
 pub struct Chrome<'a> {
     out: &'a mut dyn Write,
@@ -57,13 +58,13 @@ impl Converter for Chrome<'_> {
             }
             process_of.push(process);
         }
-        let mut rows: HashMap<usize, Rows> = HashMap::new();
+        let mut rows: Vec<Rows> = processes.iter().map(|_| Rows::default()).collect();
         for held_span in &held.spans {
             self.out.write_all(&text)?;
             text.clear();
-            let span = held.view(held_span);
+            let span = held.fields(held_span);
             let process = process_of[held_span.origin];
-            let row = rows.entry(process).or_default().place(held_span, &span);
+            let row = rows[process - 1].place(held_span, &span);
             text.extend_from_slice(b",\n");
             write_span(&mut text, held_span, &span, (process, row), zero);
         }
@@ -79,13 +80,13 @@ fn name_process(out: &mut Vec<u8>, process: usize, origin: &Origin) {
         None => origin.service.to_string(),
     };
     out.extend_from_slice(b"{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":");
-    number(out, process);
+    number(out, process as u64);
     out.extend_from_slice(b",\"args\":{\"name\":");
     string(out, &name);
     out.extend_from_slice(b"}}");
 }
 
-fn write_span(out: &mut Vec<u8>, held: &HeldSpan, span: &SpanView<'_>, (process, row): (usize, usize), zero: u64) {
+fn write_span(out: &mut Vec<u8>, held: &HeldSpan, span: &SpanFields<'_>, (process, row): (usize, usize), zero: u64) {
     out.extend_from_slice(b"{\"ph\":\"X\",\"name\":");
     string(out, span.name());
     out.extend_from_slice(b",\"cat\":\"span\",\"ts\":");
@@ -94,15 +95,18 @@ fn write_span(out: &mut Vec<u8>, held: &HeldSpan, span: &SpanView<'_>, (process,
     micros(out, held.end - held.start);
     place(out, process, row);
     out.extend_from_slice(b",\"args\":{");
+    if let Some(id) = span.trace_id() {
+        out.extend_from_slice(b"\"trace_id\":");
+        hex(out, &id.to_bytes());
+        out.push(b',');
+    }
     for (name, id) in [
-        ("trace_id", span.trace_id().map(|id| id.to_string())),
-        ("span_id", span.span_id().map(|id| id.to_string())),
-        ("parent_span_id", span.parent_span_id().map(|id| id.to_string())),
+        (&b"\"span_id\":"[..], span.span_id()),
+        (b"\"parent_span_id\":", span.parent_span_id()),
     ] {
         if let Some(id) = id {
-            string(out, name);
-            out.push(b':');
-            string(out, &id);
+            out.extend_from_slice(name);
+            hex(out, &id.to_bytes());
             out.push(b',');
         }
     }
@@ -113,11 +117,7 @@ fn write_span(out: &mut Vec<u8>, held: &HeldSpan, span: &SpanView<'_>, (process,
         out.push(b',');
     }
     out.extend_from_slice(b"\"attributes\":");
-    list(out, b"{}", span.attributes(), |out, (key, any)| {
-        string(out, key);
-        out.push(b':');
-        value(out, &any);
-    });
+    attributes(out, span.attributes());
     out.extend_from_slice(b"}}");
     for event in span.events() {
         out.extend_from_slice(b",\n{\"ph\":\"i\",\"s\":\"t\",\"name\":");
@@ -126,44 +126,63 @@ fn write_span(out: &mut Vec<u8>, held: &HeldSpan, span: &SpanView<'_>, (process,
         micros(out, event.time_unix_nano().saturating_sub(zero));
         place(out, process, row);
         out.extend_from_slice(b",\"args\":");
-        list(out, b"{}", event.attributes(), |out, (key, any)| {
-            string(out, key);
-            out.push(b':');
-            value(out, &any);
-        });
+        attributes(out, event.attributes());
         out.push(b'}');
     }
 }
 
-fn place(out: &mut Vec<u8>, process: usize, row: usize) {
-    out.extend_from_slice(b",\"pid\":");
-    number(out, process);
-    out.extend_from_slice(b",\"tid\":");
-    number(out, row);
+fn attributes(out: &mut Vec<u8>, attributes: KeyValues<'_>) {
+    list(out, b"{}", attributes, |out, (key, any)| {
+        string(out, key);
+        out.push(b':');
+        value(out, &any);
+    });
 }
 
+fn place(out: &mut Vec<u8>, process: usize, row: usize) {
+    out.extend_from_slice(b",\"pid\":");
+    number(out, process as u64);
+    out.extend_from_slice(b",\"tid\":");
+    number(out, row as u64);
+}
+
+/// Nanoseconds as microseconds with three decimals.
 fn micros(out: &mut Vec<u8>, nanos: u64) {
-    number(out, format_args!("{}.{:03}", nanos / 1000, nanos % 1000));
+    number(out, nanos / 1000);
+    let rest = nanos % 1000;
+    let digits = [rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit as u8);
+    out.push(b'.');
+    out.extend_from_slice(&digits);
 }
 
 /// The rows of one process. Spans come in the order of their starts, the longer ones first.
 #[derive(Default)]
 struct Rows {
-    /// The ends of the spans that go on, of each row the innermost last.
-    rows: Vec<Vec<u64>>,
+    rows: Vec<Row>,
     /// When the outermost span of a row ends.
     busy: BinaryHeap<Reverse<(u64, usize)>>,
     free: BTreeSet<usize>,
-    row_of: HashMap<([u8; 16], SpanId), usize>,
+    /// The rows of the spans that came since their row was free.
+    row_of: HashMap<Id, usize>,
+}
+
+/// A trace and one of its spans.
+type Id = ([u8; 16], SpanId);
+
+#[derive(Default)]
+struct Row {
+    /// The ends of the spans that go on, the innermost last.
+    ends: Vec<u64>,
+    /// The spans that came since it was free.
+    spans: Vec<Id>,
 }
 
 impl Rows {
     /// The number of the span's row, from 1.
-    fn place(&mut self, held: &HeldSpan, span: &SpanView<'_>) -> usize {
+    fn place(&mut self, held: &HeldSpan, span: &SpanFields<'_>) -> usize {
         while let Some(Reverse((_, row))) = self.busy.peek().copied().filter(|Reverse((end, _))| *end <= held.start) {
             self.busy.pop();
-            self.rows[row].clear();
-            self.free.insert(row);
+            self.set_free(row);
         }
         let parent = span.parent_span_id();
         let parents = parent.and_then(|parent| self.row_of.get(&(held.trace, parent)).copied());
@@ -171,8 +190,9 @@ impl Rows {
             Some(row) => row,
             None => self.take_free(held.end),
         };
-        self.rows[row].push(held.end);
+        self.rows[row].ends.push(held.end);
         if let Some(id) = span.span_id() {
+            self.rows[row].spans.push((held.trace, id));
             self.row_of.insert((held.trace, id), row);
         }
         row + 1
@@ -180,16 +200,27 @@ impl Rows {
 
     /// Whether the span lies in the innermost one that goes on in a row.
     fn fits_in(&mut self, row: usize, span: &HeldSpan) -> bool {
-        let ends = &mut self.rows[row];
+        let ends = &mut self.rows[row].ends;
         while ends.len() > 1 && ends.last().is_some_and(|end| *end <= span.start) {
             ends.pop();
         }
         ends.last().is_some_and(|end| span.end <= *end)
     }
 
+    /// Nothing goes on in a row any more: what comes later fits in none of its spans.
+    fn set_free(&mut self, row: usize) {
+        self.rows[row].ends.clear();
+        for id in self.rows[row].spans.drain(..) {
+            if self.row_of.get(&id) == Some(&row) {
+                self.row_of.remove(&id);
+            }
+        }
+        self.free.insert(row);
+    }
+
     fn take_free(&mut self, end: u64) -> usize {
         let row = self.free.pop_first().unwrap_or_else(|| {
-            self.rows.push(Vec::new());
+            self.rows.push(Row::default());
             self.rows.len() - 1
         });
         self.busy.push(Reverse((end, row)));
@@ -211,7 +242,9 @@ mod tests {
             held.spans.sort_by_key(|span| (span.start, Reverse(span.end)));
             let mut rows = Rows::default();
             let spans = held.spans.iter();
-            spans.map(|span| rows.place(span, &held.view(span))).collect::<Vec<_>>()
+            spans
+                .map(|span| rows.place(span, &held.fields(span)))
+                .collect::<Vec<_>>()
         };
         let s = |id: u8, start: u64, end: u64| span(id, "s", start, end);
         for (name, spans, expected) in [

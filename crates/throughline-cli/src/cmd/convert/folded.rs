@@ -63,6 +63,7 @@ impl<'a> Folded<'a> {
 
 impl Visitor for Folded<'_> {
     fn span(&mut self, origin: &Arc<Origin>, span: SpanView<'_>) -> io::Result<()> {
+        let span = span.fields();
         let start = span.start_time_unix_nano();
         self.spans.push(Span {
             trace: span.trace_id(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use throughline_wire::SpanView;
+use throughline_wire::{SpanFields, SpanView};
 
 use crate::origin::Origin;
 
@@ -33,11 +33,12 @@ impl Held {
             self.origins.push(origin.clone());
             self.origins.len() - 1
         });
-        let start = span.start_time_unix_nano();
+        let fields = span.fields();
+        let start = fields.start_time_unix_nano();
         self.spans.push(HeldSpan {
-            trace: span.trace_id().map_or([0; 16], |id| id.to_bytes()),
+            trace: fields.trace_id().map_or([0; 16], |id| id.to_bytes()),
             start,
-            end: span.end_time_unix_nano().max(start),
+            end: fields.end_time_unix_nano().max(start),
             origin: number,
             at: self.bytes.len(),
             len: span.as_bytes().len(),
@@ -45,7 +46,7 @@ impl Held {
         self.bytes.extend_from_slice(span.as_bytes());
     }
 
-    pub fn view(&self, span: &HeldSpan) -> SpanView<'_> {
-        SpanView::new(&self.bytes[span.at..span.at + span.len])
+    pub fn fields(&self, span: &HeldSpan) -> SpanFields<'_> {
+        SpanView::new(&self.bytes[span.at..span.at + span.len]).fields()
     }
 }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use throughline_wire::view::EventView;
-use throughline_wire::{AnyValueView, SpanKind, SpanView, StatusCode};
+use throughline_wire::{AnyValueView, SpanFields, SpanId, SpanKind, SpanView, StatusCode};
 
 use super::Converter;
 use super::held::{Held, HeldSpan};
@@ -37,87 +37,105 @@ impl Visitor for Jaeger<'_> {
 impl Converter for Jaeger<'_> {
     fn finish(mut self: Box<Self>) -> io::Result<()> {
         self.held.spans.sort_by_key(|span| (span.trace, span.start));
+        let held = &self.held;
+        let scopes: Vec<_> = held.origins.iter().map(|origin| origin.scope()).collect();
+        let scopes: Vec<_> = scopes
+            .iter()
+            .map(|scope| (scope.scope_name(), scope.scope_version()))
+            .collect();
         self.out.write_all(b"{\"data\":[")?;
         let mut text = Vec::new();
-        for (at, spans) in self.held.spans.chunk_by(|a, b| a.trace == b.trace).enumerate() {
-            text.clear();
+        for (at, spans) in held.spans.chunk_by(|a, b| a.trace == b.trace).enumerate() {
             text.extend_from_slice(if at > 0 { b",\n" } else { b"\n" });
-            trace(&mut text, &self.held, spans);
-            self.out.write_all(&text)?;
+            text.extend_from_slice(b"{\"traceID\":");
+            hex(&mut text, &spans[0].trace);
+            text.extend_from_slice(b",\"spans\":[");
+            for (at, span) in spans.iter().enumerate() {
+                if at > 0 {
+                    text.extend_from_slice(b",\n");
+                }
+                write_span(&mut text, span, &held.fields(span), scopes[span.origin]);
+                // A trace may be long.
+                self.out.write_all(&text)?;
+                text.clear();
+            }
+            text.push(b']');
+            write_processes(&mut text, held, spans);
+            text.extend_from_slice(b",\"warnings\":null}");
         }
-        self.out
-            .write_all(b"\n],\"total\":0,\"limit\":0,\"offset\":0,\"errors\":null}\n")
+        text.extend_from_slice(b"\n],\"total\":0,\"limit\":0,\"offset\":0,\"errors\":null}\n");
+        self.out.write_all(&text)
     }
 }
 
-fn trace(out: &mut Vec<u8>, held: &Held, spans: &[HeldSpan]) {
-    let id = hex(&spans[0].trace);
-    member(out, b"{\"traceID\":", |out| string(out, &id));
-    member(out, b",\"spans\":", |out| {
-        list(out, b"[]", spans.iter(), |out, span| {
-            write_span(out, &id, span, &held.view(span), &held.origins[span.origin]);
-        });
-    });
+/// The processes of the spans of a trace.
+fn write_processes(out: &mut Vec<u8>, held: &Held, spans: &[HeldSpan]) {
     let mut origins: Vec<_> = spans.iter().map(|span| span.origin).collect();
     origins.sort_unstable();
     origins.dedup();
-    member(out, b",\"processes\":", |out| {
-        list(out, b"{}", origins.into_iter(), |out, number| {
-            let origin = &held.origins[number];
-            process_id(out, number);
-            member(out, b":{\"serviceName\":", |out| string(out, &origin.service));
-            let attributes = origin.resource_attributes().filter(|(key, _)| *key != "service.name");
-            member(out, b",\"tags\":", |out| tags(out, attributes, &[]));
-            out.push(b'}');
-        });
+    out.extend_from_slice(b",\"processes\":");
+    list(out, b"{}", origins.into_iter(), |out, number| {
+        let origin = &held.origins[number];
+        process_id(out, number);
+        out.extend_from_slice(b":{\"serviceName\":");
+        string(out, &origin.service);
+        let mut tags = Tags::begin(out, b",\"tags\":[");
+        for (key, value) in origin.resource_attributes().filter(|(key, _)| *key != "service.name") {
+            tags.add(key, &value);
+        }
+        tags.end();
+        out.push(b'}');
     });
-    out.extend_from_slice(b",\"warnings\":null}");
 }
 
-/// A tag that is made of something else than an attribute.
-type Made<'a> = (&'static str, AnyValueView<'a>);
-
-fn write_span(out: &mut Vec<u8>, trace: &str, held: &HeldSpan, span: &SpanView<'_>, origin: &Origin) {
-    member(out, b"{\"traceID\":", |out| string(out, trace));
-    let id = span.span_id().map_or_else(String::new, |id| id.to_string());
-    member(out, b",\"spanID\":", |out| string(out, &id));
-    member(out, b",\"flags\":", |out| number(out, span.flags() & 0xff));
-    member(out, b",\"operationName\":", |out| string(out, span.name()));
+fn write_span(out: &mut Vec<u8>, held: &HeldSpan, span: &SpanFields<'_>, scope: (&str, &str)) {
+    out.extend_from_slice(b"{\"traceID\":");
+    hex(out, &held.trace);
+    out.extend_from_slice(b",\"spanID\":");
+    let id = span.span_id().map(SpanId::to_bytes);
+    hex(out, id.as_ref().map_or(&[], |id| id));
+    out.extend_from_slice(b",\"flags\":");
+    number(out, u64::from(span.flags() & 0xff));
+    out.extend_from_slice(b",\"operationName\":");
+    string(out, span.name());
     let parent = span.parent_span_id();
-    let parent = parent.map(|parent| ("CHILD_OF", trace.to_owned(), parent.to_string()));
-    let links = span.links().filter_map(|link| {
-        Some((
-            "FOLLOWS_FROM",
-            link.trace_id()?.to_string(),
-            link.span_id()?.to_string(),
-        ))
-    });
-    member(out, b",\"references\":", |out| {
-        list(
-            out,
-            b"[]",
-            parent.into_iter().chain(links),
-            |out, (kind, trace, span)| {
-                member(out, b"{\"refType\":", |out| string(out, kind));
-                member(out, b",\"traceID\":", |out| string(out, &trace));
-                member(out, b",\"spanID\":", |out| string(out, &span));
-                out.push(b'}');
-            },
-        );
-    });
-    member(out, b",\"startTime\":", |out| number(out, held.start / 1000));
-    member(out, b",\"duration\":", |out| {
-        number(out, (held.end - held.start) / 1000);
-    });
-    member(out, b",\"tags\":", |out| {
-        tags(out, span.attributes(), &made(span, origin));
-    });
-    member(out, b",\"logs\":", |out| list(out, b"[]", span.events(), log));
-    member(out, b",\"processID\":", |out| process_id(out, held.origin));
+    let parent = parent.map(|parent| (&b"CHILD_OF"[..], held.trace, parent));
+    let links = span.links();
+    let links = links.filter_map(|link| Some((&b"FOLLOWS_FROM"[..], link.trace_id()?.to_bytes(), link.span_id()?)));
+    out.extend_from_slice(b",\"references\":");
+    list(
+        out,
+        b"[]",
+        parent.into_iter().chain(links),
+        |out, (kind, trace, span)| {
+            out.extend_from_slice(b"{\"refType\":\"");
+            out.extend_from_slice(kind);
+            out.extend_from_slice(b"\",\"traceID\":");
+            hex(out, &trace);
+            out.extend_from_slice(b",\"spanID\":");
+            hex(out, &span.to_bytes());
+            out.push(b'}');
+        },
+    );
+    out.extend_from_slice(b",\"startTime\":");
+    number(out, held.start / 1000);
+    out.extend_from_slice(b",\"duration\":");
+    number(out, (held.end - held.start) / 1000);
+    let mut tags = Tags::begin(out, b",\"tags\":[");
+    add_made(&mut tags, span, scope);
+    for (key, value) in span.attributes() {
+        tags.add(key, &value);
+    }
+    tags.end();
+    out.extend_from_slice(b",\"logs\":");
+    list(out, b"[]", span.events(), write_log);
+    out.extend_from_slice(b",\"processID\":");
+    process_id(out, held.origin);
     out.extend_from_slice(b",\"warnings\":null}");
 }
 
-fn made<'a>(span: &SpanView<'a>, origin: &'a Origin) -> Vec<Made<'a>> {
+/// Adds the tags that are made of something else than an attribute.
+fn add_made(tags: &mut Tags<'_>, span: &SpanFields<'_>, (scope_name, scope_version): (&str, &str)) {
     let kind = match span.kind() {
         SpanKind::Client => "client",
         SpanKind::Consumer => "consumer",
@@ -125,8 +143,6 @@ fn made<'a>(span: &SpanView<'a>, origin: &'a Origin) -> Vec<Made<'a>> {
         SpanKind::Server => "server",
         _ => "internal",
     };
-    let mut made = vec![("span.kind", AnyValueView::Str(kind))];
-    let scope = origin.scope();
     let (code, message) = span.status();
     let code_name = match code {
         StatusCode::Error => "ERROR",
@@ -134,73 +150,78 @@ fn made<'a>(span: &SpanView<'a>, origin: &'a Origin) -> Vec<Made<'a>> {
         _ => "",
     };
     for (key, text) in [
-        ("otel.scope.name", scope.scope_name()),
-        ("otel.scope.version", scope.scope_version()),
+        ("span.kind", kind),
+        ("otel.scope.name", scope_name),
+        ("otel.scope.version", scope_version),
         ("otel.status_code", code_name),
         ("otel.status_description", message),
         ("w3c.tracestate", span.trace_state()),
     ] {
         if !text.is_empty() {
-            made.push((key, AnyValueView::Str(text)));
+            tags.add(key, &AnyValueView::Str(text));
         }
     }
     if code == StatusCode::Error {
-        made.push(("error", AnyValueView::Bool(true)));
+        tags.add("error", &AnyValueView::Bool(true));
     }
-    made
 }
 
-fn log(out: &mut Vec<u8>, event: EventView<'_>) {
-    member(out, b"{\"timestamp\":", |out| {
-        number(out, event.time_unix_nano() / 1000);
-    });
-    let name = [("event", AnyValueView::Str(event.name()))];
-    member(out, b",\"fields\":", |out| tags(out, event.attributes(), &name));
+fn write_log(out: &mut Vec<u8>, event: EventView<'_>) {
+    out.extend_from_slice(b"{\"timestamp\":");
+    number(out, event.time_unix_nano() / 1000);
+    let mut tags = Tags::begin(out, b",\"fields\":[");
+    tags.add("event", &AnyValueView::Str(event.name()));
+    for (key, value) in event.attributes() {
+        tags.add(key, &value);
+    }
+    tags.end();
     out.push(b'}');
 }
 
-fn tags<'a>(out: &mut Vec<u8>, attributes: impl Iterator<Item = (&'a str, AnyValueView<'a>)>, made: &[Made<'_>]) {
-    out.push(b'[');
-    let mut is_first = true;
-    let mut one = |key: &str, value: &AnyValueView<'_>| {
-        if !std::mem::take(&mut is_first) {
-            out.push(b',');
-        }
-        tag(out, key, value);
-    };
-    made.iter().for_each(|(key, value)| one(key, value));
-    attributes.for_each(|(key, value)| one(key, &value));
-    out.push(b']');
+/// A list of tags that is being written.
+struct Tags<'a> {
+    out: &'a mut Vec<u8>,
+    is_empty: bool,
 }
 
-fn tag(out: &mut Vec<u8>, key: &str, value: &AnyValueView<'_>) {
-    let kind = match value {
-        AnyValueView::Bool(_) => "bool",
-        AnyValueView::I64(_) => "int64",
-        AnyValueView::F64(_) => "float64",
-        _ => "string",
-    };
-    member(out, b"{\"key\":", |out| string(out, key));
-    member(out, b",\"type\":", |out| string(out, kind));
-    member(out, b",\"value\":", |out| match value {
-        AnyValueView::Empty => string(out, ""),
-        // There are no tags with structure: they are texts that hold JSON.
-        AnyValueView::Array(_) | AnyValueView::Map(_) => {
-            let mut json = Vec::new();
-            plain_json::value(&mut json, value);
-            string(out, &String::from_utf8_lossy(&json));
+impl<'a> Tags<'a> {
+    fn begin(out: &'a mut Vec<u8>, head: &[u8]) -> Self {
+        out.extend_from_slice(head);
+        Self { out, is_empty: true }
+    }
+
+    fn add(&mut self, key: &str, value: &AnyValueView<'_>) {
+        let kind: &[u8] = match value {
+            AnyValueView::Bool(_) => b",\"type\":\"bool\",\"value\":",
+            AnyValueView::I64(_) => b",\"type\":\"int64\",\"value\":",
+            AnyValueView::F64(_) => b",\"type\":\"float64\",\"value\":",
+            _ => b",\"type\":\"string\",\"value\":",
+        };
+        self.out
+            .extend_from_slice(if self.is_empty { b"{\"key\":" } else { b",{\"key\":" });
+        self.is_empty = false;
+        string(self.out, key);
+        self.out.extend_from_slice(kind);
+        match value {
+            AnyValueView::Empty => string(self.out, ""),
+            // There are no tags with structure: they are texts that hold JSON.
+            AnyValueView::Array(_) | AnyValueView::Map(_) => {
+                let mut json = Vec::new();
+                plain_json::value(&mut json, value);
+                string(self.out, &String::from_utf8_lossy(&json));
+            }
+            _ => plain_json::value(self.out, value),
         }
-        _ => plain_json::value(out, value),
-    });
-    out.push(b'}');
+        self.out.push(b'}');
+    }
+
+    fn end(self) {
+        self.out.push(b']');
+    }
 }
 
 fn process_id(out: &mut Vec<u8>, number: usize) {
-    string(out, &format!("p{}", number + 1));
-}
-
-/// A member's name with what stands around it, and its value.
-fn member(out: &mut Vec<u8>, name: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(name);
-    value(out);
+    out.extend_from_slice(b"\"p");
+    plain_json::number(out, number as u64 + 1);
+    out.push(b'"');
 }
