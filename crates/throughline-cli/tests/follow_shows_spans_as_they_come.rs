@@ -97,6 +97,24 @@ fn since_shows_what_is_there_already() {
 }
 
 #[test]
+fn backlog_of_several_processes_is_shown_in_order_of_time() {
+    let spool = Spool::new().unwrap();
+    let command = env!("CARGO_BIN_EXE_throughline");
+    // Each begins before the one that it runs, and ends after it.
+    let script = format!("{command} run --name middle -- sh -c '{command} run --name inner true'");
+    job(&spool, "outer", &script);
+    for options in [&["--since", "1h"][..], &["--since", "1h", "--json"]] {
+        let follower = follow(&spool, options);
+        follower.wait_for_stdout("outer").unwrap();
+        follower.signal(Signal::INT).unwrap();
+        let shown = follower.wait().unwrap().expect_success().stdout;
+        let place = |name: &str| shown.find(name).unwrap();
+        assert!(place("inner") < place("middle"), "{shown}");
+        assert!(place("middle") < place("outer"), "{shown}");
+    }
+}
+
+#[test]
 fn follow_ends_when_its_reader_leaves() {
     let spool = Spool::new().unwrap();
     let (reader, writer) = std::io::pipe().unwrap();

@@ -1,5 +1,6 @@
 //! `throughline follow`: spans as they come.
 
+mod backlog;
 #[cfg(unix)]
 mod end;
 #[cfg(not(unix))]
@@ -8,12 +9,14 @@ mod end;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use throughline_spool::{Follower, NewSpan};
+use throughline_spool::{Follower, NewSpan, Source};
 use throughline_wire::terminal::escaped;
 use throughline_wire::{SpanView, StatusCode, json};
 
+use self::backlog::{Backlog, time_of};
 use self::end::End;
 use crate::exit::{Failure, say};
 use crate::filter::Filter;
@@ -37,7 +40,8 @@ const DIGITS: usize = 8;
 /// column tells of an error (!), and of a span that its process did not live to end (?). A span that has been open for a
 /// second gets a line of its own (>), and another when it ends.
 ///
-/// What is in the spool already is not shown, unless --since asks for it. Ends with Ctrl-C.
+/// What is in the spool already is not shown, unless --since asks for it: then it comes first, in order of time. 32 MiB of it
+/// are held in memory; what is more is sorted in temporary files. Ends with Ctrl-C.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -74,17 +78,25 @@ impl Follow {
             data: self.json.then(TracesData::default),
             text: String::new(),
         };
+        let mut backlog = self.filter.has_since().then(Backlog::new);
         let mut is_last = false;
         let written = loop {
             let mut added = Ok(());
             let out = output.writer();
             let problems = follower.look(&mut |new| {
-                if added.is_ok() {
-                    added = lines.add(new, out);
+                if added.is_ok() && lines.chooses(&new) {
+                    added = match &mut backlog {
+                        Some(backlog) => backlog.add(new),
+                        None => lines.add(new.body, new.state, new.source, out),
+                    };
                 }
             });
             problems.iter().for_each(|problem| say(problem));
-            let written = added.and_then(|()| lines.write(out)).and_then(|()| out.flush());
+            let shown = added.and_then(|()| match backlog.take() {
+                Some(backlog) => backlog.show(&mut |body, state, source| lines.add(body, state, source, out)),
+                None => Ok(()),
+            });
+            let written = shown.and_then(|()| lines.write(out)).and_then(|()| out.flush());
             if written.is_err() || is_last {
                 break written;
             }
@@ -110,21 +122,22 @@ const TEXT: usize = 64 << 10;
 const SPANS: usize = 512;
 
 impl Lines<'_> {
-    fn add(&mut self, new: NewSpan<'_>, out: &mut dyn Write) -> io::Result<()> {
-        let span = SpanView::new(new.body);
+    fn chooses(&mut self, new: &NewSpan<'_>) -> bool {
         let origin = self.origins.of(new.source);
-        if !self.filter.matches(&span, &origin.service, &origin) {
-            return Ok(());
-        }
+        self.filter.matches(&SpanView::new(new.body), &origin.service, &origin)
+    }
+
+    fn add(&mut self, body: &[u8], state: State, source: &Arc<Source>, out: &mut dyn Write) -> io::Result<()> {
         let is_full = match &mut self.data {
             Some(data) => {
-                if new.state != State::Open {
-                    data.add(new.source, new.body);
+                if state != State::Open {
+                    data.add(source, body);
                 }
                 data.spans() >= SPANS
             }
             None => {
-                let (style, line) = line(&span, new.state, &origin.service, &self.zone);
+                let service = &self.origins.of(source).service;
+                let (style, line) = line(&SpanView::new(body), state, service, &self.zone);
                 let line = self.terminal.cut(&line, self.terminal.columns);
                 self.text.push_str(&self.terminal.paint(style, &line));
                 self.text.push('\n');
@@ -159,9 +172,9 @@ fn line(span: &SpanView<'_>, state: State, service: &str, zone: &Zone) -> (Style
         State::Finished if status == StatusCode::Error => ('!', Style::Error),
         State::Finished => (' ', Style::Plain),
     };
-    let (time, took) = match state {
-        State::Open => (start, "open".to_owned()),
-        _ => (end, duration(end.saturating_sub(start))),
+    let took = match state {
+        State::Open => "open".to_owned(),
+        _ => duration(end.saturating_sub(start)),
     };
     let trace = span.trace_id().map_or_else(String::new, |id| id.to_string());
     let message = match message {
@@ -170,7 +183,7 @@ fn line(span: &SpanView<'_>, state: State, service: &str, zone: &Zone) -> (Style
     };
     let line = format!(
         "{mark} {}  {:DIGITS$}  {}  {took:>9}  {}{message}",
-        zone.clock(time),
+        zone.clock(time_of(span, state)),
         trace.get(..DIGITS).unwrap_or_default(),
         fit(&escaped(service), SERVICE),
         escaped(span.name()),
