@@ -4,8 +4,8 @@
 
 mod common;
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use common::{run, throughline};
 use serde_json::Value;
@@ -117,15 +117,19 @@ fn backlog_of_several_processes_is_shown_in_order_of_time() {
 #[test]
 fn follow_ends_when_its_reader_leaves() {
     let spool = Spool::new().unwrap();
+    job(&spool, "before", "true");
     let (reader, writer) = std::io::pipe().unwrap();
     let mut follower = Command::new(env!("CARGO_BIN_EXE_throughline"))
-        .arg("follow")
+        .args(["follow", "--since", "1h"])
         .env("XDG_STATE_HOME", spool.state_home())
         .stdout(writer)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+    let mut reader = BufReader::new(reader);
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    assert!(line.contains("before"), "{line}");
     drop(reader);
     // Nothing is written meanwhile.
     assert_eq!(follower.wait().unwrap().code(), Some(0));
