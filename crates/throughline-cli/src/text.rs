@@ -35,6 +35,23 @@ pub fn fit(text: &str, columns: usize) -> String {
     format!("{text}{:missing$}", "")
 }
 
+/// The text in lines of at most so many columns, divided between words. A word that is longer has a line of its own.
+pub fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is always one");
+        if !line.is_empty() && width(line) + 1 + width(word) > columns {
+            lines.push(word.to_owned());
+            continue;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines
+}
+
 /// `1 span`, `2 spans`.
 pub fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
@@ -46,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_cut_by_columns_between_graphemes() {
+    fn text_is_cut_and_wrapped_by_columns() {
         for (given, columns, shown) in [
             ("abc", 3, "abc"),
             ("abcd", 3, "ab…"),
@@ -65,6 +82,15 @@ mod tests {
         ] {
             assert_eq!(cut(given, columns), shown, "{given} in {columns}");
             assert!(width(&cut(given, columns)) <= columns);
+        }
+        for (given, columns, lines) in [
+            ("", 5, &[""][..]),
+            ("a bc def", 8, &["a bc def"]),
+            ("a bc def", 7, &["a bc", "def"]),
+            ("a bc def", 1, &["a", "bc", "def"]),
+            ("漢字 漢字", 8, &["漢字", "漢字"]),
+        ] {
+            assert_eq!(wrap(given, columns), lines, "{given} in {columns}");
         }
         assert_eq!(fit("漢字漢字", 6), "漢字… ");
         assert_eq!(fit("ab", 4), "ab  ");

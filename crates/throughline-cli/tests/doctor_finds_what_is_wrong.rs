@@ -117,6 +117,28 @@ fn spool_that_cannot_be_used_is_a_fault() {
 }
 
 #[test]
+fn lines_are_wrapped_between_words_and_indented() {
+    let spool = Spool::new().unwrap();
+    let mut gone = Receiver::start().unwrap();
+    gone.stop();
+    let endpoint = gone.endpoint();
+    let variables = [("COLUMNS", "80"), ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint)];
+    let (_, said) = doctor(&spool, &variables, &[]);
+    let path = spool.path().display().to_string();
+    for line in said.lines() {
+        // A path has no place to divide it.
+        assert!(line.len() <= 80 || line.contains(&path), "{line}");
+        let (head, text) = line.split_at(18);
+        assert!(!text.starts_with(' '), "{line}");
+        assert!(head.trim().is_empty() || ["ok ", "BAD"].contains(&&head[..3]), "{line}");
+    }
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, whole) = doctor(&spool, &variables[1..], &[]);
+    assert!(whole.lines().count() < said.lines().count(), "{said}");
+    assert_eq!(words(&whole), words(&said));
+}
+
+#[test]
 fn json_says_all_of_it() {
     let (receiver, spool) = (Receiver::start().unwrap(), Spool::new().unwrap());
     let (code, said) = doctor(

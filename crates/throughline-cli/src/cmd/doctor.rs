@@ -12,6 +12,7 @@ use super::recover::listing;
 use crate::exit::{FAILURE, Failure, print};
 use crate::store;
 use crate::terminal::{Style, Terminal};
+use crate::text::wrap;
 use crate::time::{ZoneOption, duration};
 
 /// Find out whether spans would arrive: settings, each destination over the whole path, the spool.
@@ -107,13 +108,26 @@ impl Doctor {
     }
 }
 
-/// One line: a mark, what it is about, and what is to be said of it.
+/// Columns of the mark, and of what a line is about.
+const MARK: usize = 4;
+const WHAT: usize = 12;
+/// What is said has so many columns at least, however narrow the terminal is.
+const SAID: usize = 20;
+
+/// A mark, what it is about, and what is to be said of it; in several lines where the terminal is too narrow for one.
 fn line(terminal: Terminal, is_good: bool, what: &str, said: &str) -> String {
-    let mark = match is_good {
-        true => terminal.paint(Style::Plain, "ok  "),
-        false => terminal.paint(Style::Error, "BAD "),
+    let (style, mark) = match is_good {
+        true => (Style::Plain, "ok"),
+        false => (Style::Error, "BAD"),
     };
-    format!("{mark} {:<12} {}\n", what, escaped(said))
+    let said = escaped(said);
+    let indent = MARK + 1 + WHAT + 1;
+    let lines = match terminal.is_limit {
+        true => wrap(&said, terminal.columns.saturating_sub(indent).max(SAID)),
+        false => vec![said.into_owned()],
+    };
+    let mark = terminal.paint(style, &format!("{mark:<MARK$}"));
+    format!("{mark} {what:<WHAT$} {}\n", lines.join(&format!("\n{:indent$}", "")))
 }
 
 fn settings(check: &Check, terminal: Terminal) -> String {
