@@ -202,3 +202,46 @@ fn rejected_spans_are_listed_and_sent_again() {
     let nothing = run(&spool, &["recover", "--rejected"]).expect_success().stdout;
     assert!(nothing.starts_with("No rejected spans"), "{nothing}");
 }
+
+/// A spool with so many payloads of one span that a backend has refused.
+fn refused(payloads: usize) -> Spool {
+    let spool = Spool::new().unwrap();
+    let refusing = Receiver::with(|_| Answer::status(400)).unwrap();
+    for _ in 0..payloads {
+        let program = throughline(&spool, &["run", "true"]);
+        let program = program.env("OTEL_EXPORTER_OTLP_ENDPOINT", refusing.endpoint());
+        program.run().unwrap().expect_success();
+    }
+    spool
+}
+
+#[test]
+fn rejected_spans_are_not_sent_on_where_no_request_is_taken() {
+    let spool = refused(3);
+    let failing = Receiver::with(|_| Answer::status(503)).unwrap();
+    let sent = run(&spool, &["recover", "--rejected", "--to", &failing.endpoint()]);
+    assert_eq!(sent.code, Some(1), "{sent}");
+    assert!(
+        sent.stdout.contains("\nNot delivered: 1 span: the answer is 503"),
+        "{sent}"
+    );
+    let untried = "\nNot tried: 2 spans in 2 payloads, since a request without spans fails in the same way.\n";
+    assert!(sent.stdout.contains(untried), "{sent}");
+    // One with spans, and one without.
+    assert_eq!(failing.requests().len(), 2);
+}
+
+#[test]
+fn rejected_spans_are_all_tried_where_only_spans_are_refused() {
+    let spool = refused(3);
+    let picky = Receiver::with(|request| match request.body.is_empty() {
+        true => Answer::to(request),
+        false => Answer::status(400),
+    });
+    let sent = run(&spool, &["recover", "--rejected", "--to", &picky.unwrap().endpoint()]);
+    assert!(
+        sent.stdout.contains("\nNot delivered: 3 spans: the answer is 400"),
+        "{sent}"
+    );
+    assert!(!sent.stdout.contains("Not tried"), "{sent}");
+}

@@ -1,9 +1,10 @@
 //! Payloads that a backend refused for good: listed, and sent again.
 
+use std::io;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use throughline::Destination;
+use throughline::{Destination, OtlpDestination};
 use throughline_spool::{Rejected, Root};
 use throughline_wire::terminal::escaped;
 
@@ -11,6 +12,7 @@ use super::spans;
 use crate::exit::{FAILURE, Failure, print};
 use crate::table::Table;
 use crate::terminal::{Style, Terminal};
+use crate::text::count;
 use crate::time::Zone;
 
 /// Lists them.
@@ -53,7 +55,8 @@ pub fn send(spool: &Path, to: &str, headers: &[(String, String)]) -> Result<u8, 
         destination = destination.header(name, value);
     }
     let (mut sent, mut again, mut trouble) = (0, 0, None);
-    for rejected in &kept {
+    let mut left = kept.iter();
+    while let Some(rejected) = left.next() {
         let answer = root
             .read_rejected(rejected)
             .and_then(|payload| destination.send(payload));
@@ -63,20 +66,39 @@ pub fn send(spool: &Path, to: &str, headers: &[(String, String)]) -> Result<u8, 
                 again += refused;
                 root.remove_rejected(rejected).map_err(Failure::new)?;
             }
-            // One that is refused again says nothing of the others.
+            // One that is refused again says nothing of the others, unless it is not about its spans.
             Err(error) => {
                 again += rejected.spans;
+                let is_last = left.as_slice().is_empty();
+                let ends = !is_last && fails_without_spans(&destination, &error);
                 trouble = Some(error.to_string());
+                if ends {
+                    break;
+                }
             }
         }
     }
+    let untried = left.as_slice();
     let mut out = format!("Delivered {} that had been rejected.\n", spans(sent));
     if again > 0 {
         let why = trouble.as_deref().unwrap_or("the backend has taken the others only");
         out.push_str(&format!("Not delivered: {}: {}.\n", spans(again), escaped(why)));
     }
+    if !untried.is_empty() {
+        out.push_str(&format!(
+            "Not tried: {} in {}, since a request without spans fails in the same way.\n",
+            spans(untried.iter().map(|rejected| rejected.spans).sum()),
+            count(untried.len(), "payload"),
+        ));
+    }
     print(&out)?;
     Ok(if again > 0 { FAILURE } else { 0 })
+}
+
+/// Whether a failure is one of the destination: a request without spans fails in the same way.
+fn fails_without_spans(destination: &OtlpDestination, error: &io::Error) -> bool {
+    let without = destination.send(Vec::new());
+    without.is_err_and(|without| without.to_string() == error.to_string())
 }
 
 /// `None`: there are none.
