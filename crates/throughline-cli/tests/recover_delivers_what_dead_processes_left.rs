@@ -245,3 +245,44 @@ fn rejected_spans_are_all_tried_where_only_spans_are_refused() {
     );
     assert!(!sent.stdout.contains("Not tried"), "{sent}");
 }
+
+#[test]
+fn each_destination_is_listed_and_reported_for_itself() {
+    let spool = Spool::new().unwrap();
+    let mut receiver = Receiver::start().unwrap();
+    receiver.stop();
+    let files = spool.home().join("files");
+    let both = |arguments: &[&str]| {
+        throughline(&spool, arguments)
+            .env("OTEL_TRACES_EXPORTER", "otlp,otlp_file")
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint())
+            .env("THROUGHLINE_FILES_DIR", &files)
+            .run()
+            .unwrap()
+    };
+    let waits_for = |arguments: &[&str]| {
+        let listed = run(&spool, arguments).expect_success().stdout;
+        let listed = listed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        listed
+            .flat_map(|group| group["destinations"].as_array().unwrap().clone())
+            .count()
+    };
+    // No place for files: both wait.
+    fs::write(&files, "").unwrap();
+    both(&["run", "true"]).expect_success();
+    assert_eq!(waits_for(&["recover", "--json"]), 2);
+
+    fs::remove_file(&files).unwrap();
+    let recovered = both(&["recover"]);
+    assert_eq!(recovered.code, Some(1), "{recovered}");
+    let lines: Vec<_> = recovered.stdout.lines().collect();
+    assert!(lines[0].starts_with("Delivered 0 spans to otlp"), "{recovered}");
+    assert!(
+        lines[1].starts_with("Not delivered: 1 span: connection refused"),
+        "{recovered}"
+    );
+    assert!(lines[2].starts_with("Delivered 1 span to files"), "{recovered}");
+    assert_eq!(waits_for(&["recover", "--json"]), 1);
+    let listed = run(&spool, &["recover", "--list"]).expect_success().stdout;
+    assert!(!listed.contains("files"), "{listed}");
+}

@@ -120,6 +120,8 @@ pub struct ProcessReport {
     pub destinations: Vec<Destination>,
     /// Records that some destination has not got, whether or not they were kept by [`Reader::read_where`].
     pub pending: u64,
+    /// The same for each of the destinations, in their order. All are zero where it is not known which has got what.
+    pub waiting: Vec<u64>,
     /// Spans that are open, or were when the process died and are not in a record yet.
     pub open: u64,
     /// Spans that were lost, by reason, in the order of [`Dropped::ALL`]. Of archived processes [`Contents::dropped`] has

@@ -41,8 +41,8 @@ const REPORT: Duration = Duration::from_millis(200);
 ///
 /// With `--to` all of them go there, whatever backend they were meant for. Without it, by the standard variables, only those
 /// that were to go to the same endpoint with the same headers; others stay. Spans of processes that had no backend are local
-/// history and wait for nothing. It ends when all is delivered, or when the backend has
-/// failed and taken nothing for 3 seconds; the exit code is 1 if something is left for it then.
+/// history and wait for nothing. It ends when all is delivered, or when a backend has failed and nothing was taken for 3
+/// seconds; the exit code is 1 if something is left then. Of several destinations each is reported.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Fields of --json: service, destinations, processes, spans, sinceUnixNano.
@@ -126,25 +126,40 @@ impl Recover {
         let mut watcher = Watcher::of(spool);
         let left = left(watcher.processes());
         let tracing = builder.init();
-        let Some(ours) = own_destination(&mut watcher) else {
+        let ours = own_destinations(&mut watcher);
+        if ours.is_empty() {
             return Err(Failure::new(
                 "nothing can be delivered: tracing is off (OTEL_SDK_DISABLED), or the spool cannot be used (--spool DIR names another)",
             ));
-        };
-        let is_same = |to: &Destination| to.identity == ours.identity && to.credentials == ours.credentials;
-        let is_ours = |process: &ProcessReport| self.to.is_some() || process.destinations.iter().any(is_same);
-        let (for_us, for_others): (Vec<_>, Vec<_>) = left.into_iter().partition(is_ours);
-        let (before, others) = (total(&for_us), total(&for_others));
+        }
+        let takes_all = self.to.is_some();
+        let rest_of = |process: &ProcessReport| ours.iter().map(|to| rest(process, to, takes_all)).collect::<Vec<_>>();
+        let (for_us, for_others): (Vec<_>, Vec<_>) = left
+            .into_iter()
+            .partition(|process| rest_of(process).iter().any(|rest| *rest > 0));
+        let before = sums(for_us.iter().map(rest_of), ours.len());
+        let others = total(&for_others);
         let names: BTreeSet<_> = for_us.into_iter().map(|process| process.name).collect();
 
-        let rest = wait(&mut watcher, &names, before, &tracing);
+        let mut look = || {
+            let processes = watcher.processes();
+            let named = processes.iter().filter(|process| names.contains(&process.name));
+            sums(named.map(rest_of), ours.len())
+        };
+        let rest = wait(&mut look, before.clone(), &tracing);
         let report = tracing.shutdown(REPORT).wait();
-        let mut out = format!("Delivered {} to {}.\n", spans(before - rest), escaped(&ours.name));
-        if rest > 0 {
-            let trouble = report
-                .trouble()
-                .unwrap_or("not all could be read in time; run this command again");
-            out.push_str(&format!("Not delivered: {}: {}.\n", spans(rest), escaped(trouble)));
+        let mut out = String::new();
+        for (at, to) in ours.iter().enumerate() {
+            out.push_str(&format!(
+                "Delivered {} to {}.\n",
+                spans(before[at].saturating_sub(rest[at])),
+                escaped(&to.name)
+            ));
+            if rest[at] > 0 {
+                let trouble = report.destinations().nth(at).and_then(|report| report.trouble());
+                let trouble = trouble.unwrap_or("not all could be read in time; run this command again");
+                out.push_str(&format!("Not delivered: {}: {}.\n", spans(rest[at]), escaped(trouble)));
+            }
         }
         if others > 0 {
             out.push_str(&format!(
@@ -153,29 +168,25 @@ impl Recover {
             ));
         }
         print(&out)?;
-        Ok(if rest > 0 { FAILURE } else { 0 })
+        Ok(if rest.iter().any(|rest| *rest > 0) { FAILURE } else { 0 })
     }
 }
 
-/// Waits until nothing of these processes is left, or for too long nothing has become less. Returns what is left.
-fn wait(watcher: &mut Watcher<'_>, names: &BTreeSet<String>, before: u64, tracing: &Tracing) -> u64 {
+/// Waits until nothing is left for any destination, or for too long nothing has become less. Returns what is left for each.
+fn wait(look: &mut dyn FnMut() -> Vec<u64>, before: Vec<u64>, tracing: &Tracing) -> Vec<u64> {
     let began = Instant::now();
-    let progress = Progress::of(before);
+    let sum = |rest: &[u64]| rest.iter().sum::<u64>();
+    let progress = Progress::of(sum(&before));
     let mut rest = before;
     let mut changed = began;
     let mut pause = LOOK;
-    while rest > 0 {
-        progress.show(rest, began.elapsed());
+    while sum(&rest) > 0 {
+        progress.show(sum(&rest), began.elapsed());
         sleep(pause);
         let looked = Instant::now();
-        let processes = watcher.processes();
+        let now = look();
         pause = pause_after(looked.elapsed());
-        let now = processes
-            .iter()
-            .filter(|process| names.contains(&process.name))
-            .map(waiting)
-            .sum();
-        if now < rest {
+        if sum(&now) < sum(&rest) {
             changed = Instant::now();
         }
         rest = now;
@@ -194,10 +205,28 @@ fn pause_after(look: Duration) -> Duration {
 }
 
 /// Where this process delivers, as its own directory in the spool says.
-fn own_destination(watcher: &mut Watcher<'_>) -> Option<Destination> {
+fn own_destinations(watcher: &mut Watcher<'_>) -> Vec<Destination> {
     let own = |process: &ProcessReport| process.life == Life::Living && process.owner.pid == std::process::id();
-    let process = watcher.processes().into_iter().find(own)?;
-    process.destinations.into_iter().next()
+    let process = watcher.processes().into_iter().find(own);
+    process.map_or_else(Vec::new, |process| process.destinations)
+}
+
+/// Spans of a process that this destination of ours is to get: all that wait, or those that were to go there.
+fn rest(process: &ProcessReport, ours: &Destination, takes_all: bool) -> u64 {
+    let is_same = |to: &Destination| to.identity == ours.identity && to.credentials == ours.credentials;
+    match process.destinations.iter().position(is_same) {
+        _ if takes_all => waiting(process),
+        Some(number) => waiting_for(process, number),
+        None => 0,
+    }
+}
+
+/// Of figures for each destination the sums.
+fn sums(figures: impl Iterator<Item = Vec<u64>>, destinations: usize) -> Vec<u64> {
+    figures.fold(vec![0; destinations], |mut sums, figures| {
+        sums.iter_mut().zip(figures).for_each(|(sum, figure)| *sum += figure);
+        sums
+    })
 }
 
 /// The dead processes of which spans wait for a backend.
@@ -212,6 +241,15 @@ fn waiting(process: &ProcessReport) -> u64 {
         0
     } else {
         process.pending + process.open
+    }
+}
+
+/// The same for one of the destinations of the process; where it is not known which has got what, all of them.
+fn waiting_for(process: &ProcessReport, destination: usize) -> u64 {
+    let is_known = process.waiting.iter().any(|waiting| *waiting > 0);
+    match process.waiting.get(destination) {
+        Some(waiting) if is_known => waiting + process.open,
+        _ => waiting(process),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::archive::layout::{from_unix_nano, unix_nano};
 use crate::archive::slots::OpenSpans;
 use crate::directory::Life;
 use crate::files::SharedFiles;
-use crate::format::header::{Cursor, Header, MAX_DESTINATIONS, Signal};
+use crate::format::header::{Cursor, Header, Signal};
 use crate::format::manifest::Manifest;
 use crate::format::record::{Kind, Record};
 use crate::format::source::Source;
@@ -41,8 +41,8 @@ pub(super) struct Seen {
 /// What a segment's records are shown with.
 struct Shown {
     process: usize,
-    cursors: [Cursor; MAX_DESTINATIONS],
-    destinations: usize,
+    /// How far each destination has got, and which of the process's it is, if that is known.
+    cursors: Vec<(usize, Option<usize>)>,
 }
 
 impl<'a> Reading<'a> {
@@ -74,6 +74,7 @@ impl<'a> Reading<'a> {
                 life,
                 destinations: manifest.destinations.clone(),
                 pending: 0,
+                waiting: vec![0; manifest.destinations.len()],
                 open: 0,
                 dropped: Default::default(),
                 torn: 0,
@@ -114,10 +115,15 @@ impl<'a> Reading<'a> {
         // Taken out: it is asked about each record.
         let mut open = std::mem::take(&mut seen.open);
         open.note_segment(header);
+        let destinations = &self.contents.processes[seen.index].destinations;
+        let whose = |identity: u64| destinations.iter().position(|to| to.short_identity() == identity);
+        let cursors = Cursor::read_all(segment, header).into_iter().zip(header.identities);
         let shown = Shown {
             process: seen.index,
-            cursors: Cursor::read_all(segment, header),
-            destinations: header.destinations.min(MAX_DESTINATIONS),
+            cursors: cursors
+                .take(header.destinations)
+                .map(|(cursor, identity)| (cursor.offset as usize, whose(identity)))
+                .collect(),
         };
         let mut bodies: HashMap<u32, &[u8]> = HashMap::new();
         let mut sources = HashMap::new();
@@ -152,13 +158,18 @@ impl<'a> Reading<'a> {
     }
 
     fn add_span(&mut self, shown: &Shown, offset: usize, record: &Record<'_>, source: Arc<Source>) {
-        let cursors = shown.cursors[..shown.destinations].iter();
-        let place = match cursors.map(|cursor| cursor.offset as usize).min() {
-            None => Place::Local,
-            Some(cursor) if offset < cursor => Place::Delivered,
-            Some(_) => Place::Pending,
+        let report = &mut self.contents.processes[shown.process];
+        let mut place = match shown.cursors[..] {
+            [] => Place::Local,
+            _ => Place::Delivered,
         };
-        self.contents.processes[shown.process].pending += u64::from(place == Place::Pending);
+        for (_, destination) in shown.cursors.iter().filter(|(cursor, _)| *cursor <= offset) {
+            place = Place::Pending;
+            if let Some(waiting) = destination.and_then(|at| report.waiting.get_mut(at)) {
+                *waiting += 1;
+            }
+        }
+        report.pending += u64::from(place == Place::Pending);
         let state = match record.kind {
             Kind::Unfinished => State::Unfinished,
             _ => State::Finished,

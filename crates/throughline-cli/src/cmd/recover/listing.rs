@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use throughline_spool::ProcessReport;
 use throughline_wire::terminal::escaped;
 
-use super::{spans, waiting};
+use super::{spans, waiting, waiting_for};
 use crate::table::Table;
 use crate::terminal::{Style, Terminal};
 use crate::time::Zone;
@@ -16,7 +16,7 @@ use crate::time::Zone;
 /// What processes of one service left for the same backends.
 pub struct Group {
     service: String,
-    /// Kind and endpoint of each backend.
+    /// Kind and endpoint of each backend that has not got all of them.
     destinations: Vec<String>,
     processes: usize,
     spans: u64,
@@ -28,7 +28,9 @@ pub struct Group {
 pub fn group(left: &[ProcessReport]) -> Vec<Group> {
     let mut groups: BTreeMap<_, Group> = BTreeMap::new();
     for process in left {
-        let destinations: Vec<_> = process.destinations.iter().map(|to| to.name.clone()).collect();
+        let with_numbers = process.destinations.iter().enumerate();
+        let left = with_numbers.filter(|(number, _)| waiting_for(process, *number) > 0);
+        let destinations: Vec<_> = left.map(|(_, to)| to.name.clone()).collect();
         let key = (process.service.clone(), destinations.clone());
         let group = groups.entry(key).or_insert_with(|| Group {
             service: process.service.clone(),
