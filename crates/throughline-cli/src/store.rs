@@ -154,7 +154,7 @@ pub fn lost(spool: &Path, contents: &Contents, zone: &Zone) -> String {
 fn explained(reason: Dropped) -> &'static str {
     match reason {
         Dropped::Quota => "to keep the spool within its size",
-        Dropped::Rejected => "refused by a backend (kept in the spool's directory `rejected`)",
+        Dropped::Rejected => "refused by a backend (`throughline recover --rejected` lists what is kept of them)",
         Dropped::NoSpace => "because the disk was full",
         Dropped::Damaged => "damaged",
         Dropped::Age => "because of their age",

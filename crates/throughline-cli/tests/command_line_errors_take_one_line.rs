@@ -53,6 +53,11 @@ fn wrong_arguments_are_named_in_one_line() {
         (&["demo", "/dev/null"], "/dev/null is not a directory"),
         (&["demo", "--kil"], "--kil"),
         (&["recover", "--to", ""], "--to"),
+        (
+            &["recover", "--to", "localhost:4318"],
+            "not a URL such as http://localhost:4318",
+        ),
+        (&["recover", "--to", "http://"], "not a URL"),
         (&["recover", "--header", "x"], "NAME=VALUE"),
         (&["recover", "--header", "=x"], "NAME=VALUE"),
         (&["recover", "--json", "--to", "http://h"], "--json"),

@@ -161,7 +161,7 @@ fn recover_sends_to_another_backend_only_when_told() {
     assert!(
         recovered
             .stdout
-            .contains("\nFor other backends: 1 span; `throughline recover --list` shows which"),
+            .contains("\nFor other destinations: 1 span; `throughline recover --list` shows which"),
         "{recovered}"
     );
     assert!(other.spans().is_empty());
@@ -169,6 +169,27 @@ fn recover_sends_to_another_backend_only_when_told() {
     let recovered = run(&spool, &["recover", "--to", &other.endpoint()]).expect_success();
     assert!(recovered.stdout.starts_with("Delivered 1 span to "), "{recovered}");
     assert_eq!(other.spans().len(), 1);
+}
+
+#[test]
+fn recover_delivers_to_destinations_that_the_exporter_variable_names() {
+    let spool = Spool::new().unwrap();
+    let files = spool.home().join("traces");
+    let with = |program: throughline_testkit::Program| {
+        let program = program.env("OTEL_TRACES_EXPORTER", "otlp_file");
+        program.env("THROUGHLINE_FILES_DIR", files.display().to_string())
+    };
+    fs::write(&files, "in the way").unwrap();
+    let made = with(throughline(&spool, &["run", "--service", "shop", "true"]));
+    made.run().unwrap().expect_success();
+    fs::remove_file(&files).unwrap();
+    let recovered = with(throughline(&spool, &["recover"])).run().unwrap().expect_success();
+    assert!(recovered.stdout.starts_with("Delivered 1 span to files"), "{recovered}");
+    assert_eq!(fs::read_dir(&files).unwrap().count(), 1);
+    // Without a destination there is nobody to deliver to.
+    let listed = throughline(&spool, &["recover"]).env("OTEL_TRACES_EXPORTER", "none");
+    let listed = listed.run().unwrap().expect_success().stdout;
+    assert!(listed.starts_with("No undelivered spans"), "{listed}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ Examples:
   throughline recover --rejected --to http://localhost:4318")]
 pub struct Recover {
     /// The endpoint, a base URL [default: $OTEL_EXPORTER_OTLP_ENDPOINT or its kin]
-    #[arg(long, value_name = "URL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "URL", value_parser = parse_endpoint)]
     to: Option<String>,
 
     /// A header of each request; may be given again for others
@@ -77,6 +77,24 @@ pub struct Recover {
     zone: ZoneOption,
 }
 
+/// Here, and not as delivery does it: that would use the endpoint of the environment instead.
+fn parse_endpoint(text: &str) -> Result<String, String> {
+    let by_grpc = |name| env::var(name).is_ok_and(|protocol| protocol.trim().eq_ignore_ascii_case("grpc"));
+    let may_be_bare = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]
+        .into_iter()
+        .any(by_grpc);
+    let begins = |scheme: &&str| {
+        text.get(..scheme.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+    };
+    let scheme = ["http://", "https://", "unix:"].into_iter().find(begins);
+    match scheme {
+        Some(scheme) if text.len() > scheme.len() => Ok(text.to_owned()),
+        None if may_be_bare && !text.is_empty() => Ok(text.to_owned()),
+        _ => Err("it is not a URL such as http://localhost:4318".to_owned()),
+    }
+}
+
 pub fn parse_header(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
     let (name, value) = pair.ok_or("a header has to be NAME=VALUE")?;
@@ -93,9 +111,14 @@ impl Recover {
             };
         }
         let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let by_variable = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
+        let by_endpoint = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
             .into_iter()
             .any(is_set);
+        let exporters = env::var("OTEL_TRACES_EXPORTER").unwrap_or_default();
+        let by_variable = match exporters.trim() {
+            "" => by_endpoint,
+            chosen => !chosen.eq_ignore_ascii_case("none"),
+        };
         if !self.header.is_empty() && self.to.is_none() && !by_variable {
             let message = "--header is given without an endpoint: add --to URL, or set OTEL_EXPORTER_OTLP_ENDPOINT";
             return Err(Failure::with_code(USAGE, message));
@@ -163,7 +186,7 @@ impl Recover {
         }
         if others > 0 {
             out.push_str(&format!(
-                "For other backends: {}; `throughline recover --list` shows which, --to URL delivers them too.\n",
+                "For other destinations: {}; `throughline recover --list` shows which.\n",
                 spans(others)
             ));
         }

@@ -97,7 +97,8 @@ pub fn text(groups: &[Group], spool: &Path, zone: &Zone, terminal: Terminal) -> 
     }
     format!(
         "{} of ended processes, waiting for delivery in {place}:\n\n{}\n\
-         `throughline recover --to URL` delivers them, and so does the next process with the same endpoint and headers.\n",
+         `throughline recover` with the variables of their programs delivers them, and so does the next start of these;\n\
+         `throughline recover --to URL` sends all of them to one backend instead.\n",
         spans(groups.iter().map(|group| group.spans).sum()),
         table.draw(terminal)
     )
