@@ -81,6 +81,7 @@ impl Bad {
     pub fn into_result(self) -> Result<u8, Failure> {
         match self.bad {
             0 => Ok(0),
+            all if all == self.parts => Err(Failure::new("nothing of it could be read: it is no file of spans")),
             bad => Err(Failure::new(format_args!(
                 "{bad} of {} could not be read; the others were",
                 count(self.parts, "part")

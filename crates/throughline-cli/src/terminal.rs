@@ -35,7 +35,7 @@ impl Terminal {
     /// `NO_COLOR`, `CLICOLOR=0` or `TERM=dumb` say no, and elsewhere where `CLICOLOR_FORCE` says yes.
     pub fn of_stdout() -> Self {
         let terminal = terminal_size::terminal_size_of(stdout()).map(|(width, _)| usize::from(width.0));
-        let variable = || env::var("COLUMNS").ok()?.parse().ok();
+        let variable = || env::var("COLUMNS").ok()?.parse().ok().filter(|columns| *columns > 0);
         let columns = terminal.or_else(variable);
         Self {
             columns: columns

@@ -52,6 +52,8 @@ fn wrong_arguments_are_named_in_one_line() {
         (&["demo", "/no/such/directory"], "/no/such/directory is not a directory"),
         (&["demo", "/dev/null"], "/dev/null is not a directory"),
         (&["demo", "--kil"], "--kil"),
+        (&["ls", "-n", "x"], "a whole number"),
+        (&["span", "x", "--start", "abc"], "seconds since 1970"),
         (&["recover", "--to", ""], "--to"),
         (
             &["recover", "--to", "localhost:4318"],

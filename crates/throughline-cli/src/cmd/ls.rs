@@ -33,7 +33,7 @@ Examples:
   throughline ls --attribute http.route=/cart --json")]
 pub struct Ls {
     /// How many traces at most
-    #[arg(short, long, value_name = "N", default_value_t = 20)]
+    #[arg(short, long, value_name = "N", default_value_t = 20, value_parser = whole_number)]
     number: usize,
 
     /// One JSON object per line; times in nanoseconds since 1970
@@ -98,10 +98,18 @@ pub fn unique_prefix(ids: &[String]) -> usize {
         .clamp(8, 32)
 }
 
+fn whole_number(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "expected a whole number".to_owned())
+}
+
 fn nothing(directory: &Path) -> String {
+    let what = match directory.exists() {
+        true => "No traces in",
+        false => "No traces: there is no directory",
+    };
     let directory = directory.display().to_string();
     format!(
-        "No traces in {}.\nMake one with `throughline demo`, or `throughline run -- <command>`; \
+        "{what} {}.\nMake one with `throughline demo`, or `throughline run -- <command>`; \
          another spool is read with --spool DIR.\n",
         escaped(&directory)
     )

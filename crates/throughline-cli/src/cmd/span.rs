@@ -195,7 +195,8 @@ fn parse_moment(text: &str) -> Result<u64, String> {
             .checked_mul(1_000_000_000)?
             .checked_add(nanos)
     };
-    seconds().map_or_else(|| parse_time(text), Ok)
+    let time = || parse_time(text).map_err(|expected| format!("{expected}, or seconds since 1970"));
+    seconds().map_or_else(time, Ok)
 }
 
 /// What a text stands for.
