@@ -31,3 +31,7 @@ pub(crate) fn shutdown(_within: Duration) -> Option<Vec<DestinationFlush>> {
 pub(crate) fn exit() -> Option<Vec<DestinationFlush>> {
     None
 }
+
+pub(crate) fn leftovers() -> Option<Vec<DestinationFlush>> {
+    None
+}
