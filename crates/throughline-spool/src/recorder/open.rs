@@ -331,7 +331,7 @@ macro_rules! span_methods {
 
             /// Appends a field of `len` bytes, which `write` fills wholly.
             ///
-            /// `false`: the span would become longer than a record can be ([`MAX_BODY`]), and is left as it is.
+            /// `false`: the span would become longer than a record can be ([`MAX_BODY`](crate::MAX_BODY)), and is left as it is.
             #[inline]
             pub fn append(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> bool {
                 self.state_mut().append(len, write)
