@@ -14,6 +14,7 @@
 //! The messages of OTLP are those of the `opentelemetry-proto` crate, re-exported as [`otlp`], and
 //! not Throughline's own: a mistake in our encoder must not be able to hide in our decoder.
 
+mod certificate;
 pub mod client;
 mod collector;
 mod jaeger;

@@ -1,7 +1,6 @@
 //! An OTLP/HTTP receiver that tells what it got, and fails as ordered.
 
 mod answer;
-mod certificate;
 mod request;
 mod server;
 
@@ -12,9 +11,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use self::answer::Answer;
-use self::certificate::Certificate;
 pub use self::request::{ReceivedSpan, Request};
 use self::server::Server;
+use crate::certificate::Certificate;
 use crate::port::Port;
 
 /// A server for OTLP over HTTP with protobuf bodies on a loopback port of its own.

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use throughline::{Context, Span, Tracing, span};
+use throughline::{Compression, Context, Destination, OtlpDestination, Protocol, Span, Tracing, event, link, span};
 use throughline_spool::Recorder;
 
 fn main() {
@@ -16,6 +16,16 @@ fn main() {
     {
         builder = builder.spool_bytes(bytes).history_bytes(0);
     }
+    // Instead of what the variables name: directories of files, and backends, which get all else from the variables.
+    for destination in std::env::var("STEPS_DESTINATIONS")
+        .unwrap_or_default()
+        .split_whitespace()
+    {
+        builder = match destination.strip_prefix("files:") {
+            Some(directory) => builder.destination(Destination::files(directory)),
+            None => builder.destination(backend(destination)),
+        };
+    }
     let mut tracing = Some(builder.init());
     // Spans that are open when `main` returns end then, before tracing is flushed.
     let mut open: Vec<Span> = Vec::new();
@@ -25,6 +35,8 @@ fn main() {
         match verb {
             // So many spans, ended.
             "spans" => (0..number).for_each(|n| span!(parent: &Context::root(), "ended", number = n).end()),
+            // So many, each with everything that a span may have.
+            "rich" => (0..number).for_each(rich),
             // So many, each of a kilobyte.
             "large" => (0..number).for_each(|n| {
                 let mut span = span!(parent: &Context::root(), "large", number = n);
@@ -63,6 +75,49 @@ fn main() {
             unknown => panic!("there is no step {unknown}"),
         }
     }
+}
+
+fn backend(endpoint: &str) -> OtlpDestination {
+    let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|set| set == value);
+    let mut backend = Destination::otlp(endpoint);
+    for (name, protocol) in [
+        ("grpc", Protocol::Grpc),
+        ("http/json", Protocol::HttpJson),
+        ("http/protobuf", Protocol::HttpProtobuf),
+    ] {
+        if is("OTEL_EXPORTER_OTLP_PROTOCOL", name) {
+            backend = backend.protocol(protocol);
+        }
+    }
+    if is("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip") {
+        backend = backend.compression(Compression::Gzip);
+    }
+    if endpoint.starts_with("https") {
+        if let Ok(authority) = std::env::var("OTEL_EXPORTER_OTLP_CERTIFICATE") {
+            backend = backend.certificate(authority);
+        }
+        let certificate = std::env::var("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE");
+        if let (Ok(certificate), Ok(key)) = (certificate, std::env::var("OTEL_EXPORTER_OTLP_CLIENT_KEY")) {
+            backend = backend.client_certificate(certificate, key);
+        }
+    }
+    backend
+}
+
+fn rich(number: u64) {
+    let mut span = span!(parent: &Context::root(), kind: Producer, "rich \u{20ac}", number);
+    span.set("text", "\u{1F600} \"quoted\" \\ \n");
+    span.set("most", i64::MIN);
+    span.set("share", 0.1);
+    span.set("is", true);
+    span.set("bytes", &[0_u8, 0xff][..]);
+    span.set("list", &["a", "b"][..]);
+    event!(span: span, "event", attempt = number, after = 1.5);
+    let other = span!(parent: &Context::root(), "linked").context();
+    link!(span: span, &other, reason = "retry");
+    span.status_error("it failed: \u{20ac}");
+    let child = span!(parent: &span, "child");
+    child.end();
 }
 
 fn flush(tracing: Option<&Tracing>, milliseconds: u64) {

@@ -12,25 +12,26 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
-/// What a receiver shows to its clients, and the authority's file for them to trust.
-pub(super) struct Certificate {
+/// What a server shows to its clients, and the authority's file for them to trust.
+pub(crate) struct Certificate {
     acceptor: TlsAcceptor,
     ca_pem: PathBuf,
-    client: Option<ClientFiles>,
+    server: Files,
+    client: Option<Files>,
     /// Holds the files.
     _directory: TempDir,
 }
 
-/// What a client shows that this receiver asks for a certificate.
-pub(super) struct ClientFiles {
-    pub(super) certificate: PathBuf,
-    pub(super) key: PathBuf,
+/// A certificate and its key, as files in PEM.
+pub(crate) struct Files {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 impl Certificate {
     /// Makes an authority, and with it a certificate for `127.0.0.1` and `localhost`. With `asks_clients`, also one for clients,
     /// who are served only when they show it.
-    pub(super) fn new(asks_clients: bool) -> io::Result<Self> {
+    pub(crate) fn new(asks_clients: bool) -> io::Result<Self> {
         let authority_key = KeyPair::generate().map_err(io::Error::other)?;
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -50,8 +51,9 @@ impl Certificate {
         let ca_pem = directory.path().join("ca.pem");
         fs::write(&ca_pem, authority.pem())?;
 
+        let server = Files::write(directory.path(), "server", &certificate.pem(), &key)?;
         let client = match asks_clients {
-            true => Some(ClientFiles::new(directory.path(), &issuer)?),
+            true => Some(Files::of_client(directory.path(), &issuer)?),
             false => None,
         };
 
@@ -76,35 +78,44 @@ impl Certificate {
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             ca_pem,
+            server,
             client,
             _directory: directory,
         })
     }
 
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
         self.acceptor.clone()
     }
 
-    pub(super) fn ca_pem(&self) -> &Path {
+    pub(crate) fn ca_pem(&self) -> &Path {
         &self.ca_pem
     }
 
-    pub(super) fn client(&self) -> Option<&ClientFiles> {
+    pub(crate) fn server(&self) -> &Files {
+        &self.server
+    }
+
+    pub(crate) fn client(&self) -> Option<&Files> {
         self.client.as_ref()
     }
 }
 
-impl ClientFiles {
-    fn new(directory: &Path, issuer: &Issuer<'_, &KeyPair>) -> io::Result<Self> {
+impl Files {
+    fn of_client(directory: &Path, issuer: &Issuer<'_, &KeyPair>) -> io::Result<Self> {
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let certificate = CertificateParams::new(["client".to_owned()])
             .and_then(|client| client.signed_by(&key, issuer))
             .map_err(io::Error::other)?;
+        Self::write(directory, "client", &certificate.pem(), &key)
+    }
+
+    fn write(directory: &Path, name: &str, certificate: &str, key: &KeyPair) -> io::Result<Self> {
         let files = Self {
-            certificate: directory.join("client.pem"),
-            key: directory.join("client-key.pem"),
+            certificate: directory.join(format!("{name}.pem")),
+            key: directory.join(format!("{name}-key.pem")),
         };
-        fs::write(&files.certificate, certificate.pem())?;
+        fs::write(&files.certificate, certificate)?;
         fs::write(&files.key, key.serialize_pem())?;
         Ok(files)
     }
