@@ -5,7 +5,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::pairs::percent_decoded;
 
 /// Headers that describe the message itself: they are the client's to set.
-const OURS: [HeaderName; 7] = [
+const OURS: [HeaderName; 10] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
     http::header::CONNECTION,
     http::header::CONTENT_ENCODING,
     http::header::CONTENT_LENGTH,
@@ -13,6 +15,7 @@ const OURS: [HeaderName; 7] = [
     http::header::HOST,
     http::header::TE,
     http::header::TRANSFER_ENCODING,
+    http::header::UPGRADE,
 ];
 
 /// `OTEL_EXPORTER_OTLP_HEADERS`: "W3C Baggage format", values percent-encoded, without properties.
@@ -85,6 +88,7 @@ mod tests {
             ("two words=1", vec![], 1),
             ("=1", vec![], 1),
             ("Content-Length=5,host=other", vec![], 2),
+            ("Keep-Alive=5,upgrade=h2c,proxy-connection=close", vec![], 3),
         ] {
             let (headers, found) = parse(text);
             let headers: Vec<_> = headers.iter().map(|(k, v)| (k.as_str(), v.to_str().unwrap())).collect();

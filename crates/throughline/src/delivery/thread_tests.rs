@@ -9,6 +9,7 @@ use super::*;
 use crate::config::{Endpoint, Otlp};
 use crate::delivery::report::Accounts;
 use crate::delivery::source::{Batch, BatchLimits, Owner, Pending};
+use crate::destination::{BearerToken, TokenSource};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How much later than its time a thing may be seen to end: far less than what it would wait for if it were wrong.
@@ -324,6 +325,43 @@ fn flush_waits_for_a_backend_that_comes_back_in_time() {
     receiver.restart().unwrap();
     let report = flush.wait();
     assert!(report.is_complete(), "{report}");
+}
+
+#[test]
+fn token_source_that_blocks_holds_up_no_flush_and_is_asked_once() {
+    let receiver = Receiver::start().unwrap();
+    let asked = Arc::new(Mutex::new(0));
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let source = {
+        let (asked, wait) = (asked.clone(), Arc::new(Mutex::new(wait)));
+        TokenSource::new(move || {
+            let (asked, wait) = (asked.clone(), wait.clone());
+            async move {
+                *asked.lock().unwrap() += 1;
+                // Not as it should be in an async block.
+                let _told = wait.lock().unwrap().recv();
+                Ok::<_, std::io::Error>(BearerToken::new("late"))
+            }
+        })
+    };
+    let otlp = Otlp {
+        token: Some(source),
+        ..Otlp::new(
+            Endpoint::from_base(&receiver.endpoint()).unwrap(),
+            HeaderMap::new(),
+            Some(SECOND / 10),
+        )
+    };
+    let to = Destination::Otlp(Box::new(otlp));
+    let delivery = Delivery::start(&to, BatchSettings::default(), Box::new(List::of(3)));
+    let (report, took) = timed(|| block_on(delivery.flush(SECOND / 2)));
+    assert!(took < SECOND / 2 + LATE, "{took:?}");
+    assert_eq!((report.pending(), *asked.lock().unwrap()), (3, 1), "{report}");
+    go_on.send(()).unwrap();
+    let report = delivery.flush(LATE).wait();
+    assert!(report.is_complete(), "{report}");
+    assert_eq!(*asked.lock().unwrap(), 1);
+    assert_eq!(receiver.requests()[0].header("authorization"), Some("Bearer late"));
 }
 
 #[test]

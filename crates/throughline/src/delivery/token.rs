@@ -1,10 +1,11 @@
 //! Bearer tokens that a program fetches itself, and that end.
 
-use std::future::poll_fn;
-use std::task::Poll;
+use std::error::Error;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, header};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use super::outcome::{Failure, Outcome, RpcStatus};
 use crate::caught::caught;
@@ -17,7 +18,12 @@ const BEFORE_THE_END: Duration = Duration::from_secs(30);
 pub(super) struct Tokens {
     source: Option<TokenSource>,
     now: Option<Held>,
+    /// What the source is asked at present; kept when a request is given up meanwhile.
+    fetching: Option<JoinHandle<Answer>>,
 }
+
+/// `None`: the source has panicked.
+type Answer = Option<Result<BearerToken, Box<dyn Error + Send + Sync>>>;
 
 struct Held {
     value: HeaderValue,
@@ -28,7 +34,11 @@ struct Held {
 
 impl Tokens {
     pub fn new(source: Option<TokenSource>) -> Self {
-        Self { source, now: None }
+        Self {
+            source,
+            now: None,
+            fetching: None,
+        }
     }
 
     /// Replaces `Authorization`, where there is a source.
@@ -36,7 +46,13 @@ impl Tokens {
         let Some(source) = &self.source else { return Ok(()) };
         let is_over = |held: &Held| held.ends.is_some_and(|ends| ends <= Instant::now());
         if self.now.as_ref().is_none_or(is_over) {
-            self.now = Some(held(fetched(source).await?)?);
+            let fetching = self.fetching.get_or_insert_with(|| fetch(source.clone()));
+            let answer = fetching.await.ok().flatten();
+            self.fetching = None;
+            let fetched = answer.ok_or_else(|| Outcome::failed(Failure::NoToken, "its source panicked"))?;
+            self.now = Some(held(
+                fetched.map_err(|error| Outcome::failed(Failure::NoToken, error))?,
+            )?);
         } else if let Some(held) = &mut self.now {
             held.is_old = true;
         }
@@ -57,16 +73,13 @@ impl Tokens {
     }
 }
 
-/// What the source says; it is somebody else's code.
-async fn fetched(source: &TokenSource) -> Result<BearerToken, Outcome> {
-    let panicked = || Outcome::failed(Failure::NoToken, "its source panicked");
-    let mut fetching = caught(|| source.fetch()).ok_or_else(panicked)?;
-    let fetched = poll_fn(|cx| match caught(|| fetching.as_mut().poll(cx)) {
-        Some(Poll::Pending) => Poll::Pending,
-        Some(Poll::Ready(fetched)) => Poll::Ready(fetched.map_err(|error| Outcome::failed(Failure::NoToken, error))),
-        None => Poll::Ready(Err(panicked())),
-    });
-    fetched.await
+/// Asks the source, which is somebody else's code and may block: beside the delivery thread, on the same runtime.
+fn fetch(source: TokenSource) -> JoinHandle<Answer> {
+    let runtime = Handle::current();
+    tokio::task::spawn_blocking(move || {
+        let _untraced = throughline_context::suppress();
+        caught(|| runtime.block_on(source.fetch()))
+    })
 }
 
 fn held(token: BearerToken) -> Result<Held, Outcome> {
