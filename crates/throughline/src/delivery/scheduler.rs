@@ -20,6 +20,9 @@ const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_secs(300);
 /// A receiver's `Retry-After` is honoured up to here.
 const LONGEST_THROTTLE: Duration = Duration::from_secs(3600);
+/// So many single spans in a row may be too large before their requests are spaced out: then it is not the spans.
+const LARGE_SINGLES: u32 = 3;
+const LONGEST_SPACE: Duration = Duration::from_secs(5);
 /// For so long a batch is kept below a size that was refused.
 const REMEMBER_REFUSED_SIZE: Duration = Duration::from_secs(600);
 /// The same trouble, come again, is said again only after this.
@@ -52,6 +55,8 @@ pub(crate) struct Scheduler {
     own_in_a_row: u32,
     /// Requests in a row that ended in the middle: no answer in time, or a connection that broke.
     stalls: u32,
+    /// Single spans in a row that were said to be too large.
+    large_singles: u32,
     said: Vec<(Cause, Instant)>,
     /// Whether the present trouble was said, so that its end must be.
     announced: bool,
@@ -138,6 +143,7 @@ impl Scheduler {
             },
             own_in_a_row: 0,
             stalls: 0,
+            large_singles: 0,
             said: Vec::new(),
             announced: false,
         }
@@ -282,6 +288,7 @@ impl Scheduler {
     fn judge(&mut self, now: Instant, class: Class, outcome: &Outcome, spans: u64) -> (Verdict, Option<Change>) {
         match class {
             Class::Delivered => {
+                self.large_singles = 0;
                 self.size.grow(now);
                 let rejected = match outcome {
                     Outcome::Accepted { rejected, .. } => (*rejected).min(spans),
@@ -301,6 +308,9 @@ impl Scheduler {
             }
             Class::TooLarge | Class::Rejected => {
                 self.size.refused = None;
+                if let Class::TooLarge = class {
+                    self.space_out(now);
+                }
                 let change = outcome.cause().and_then(|c| self.enter_trouble(now, c, false, outcome));
                 (Verdict::Rejected, change)
             }
@@ -308,6 +318,17 @@ impl Scheduler {
                 let change = outcome.cause().and_then(|c| self.enter_trouble(now, c, true, outcome));
                 (Verdict::Keep, change)
             }
+        }
+    }
+
+    /// A backend to which everything is too large must not be sent single spans as fast as it refuses them.
+    fn space_out(&mut self, now: Instant) {
+        self.large_singles = self.large_singles.saturating_add(1);
+        if let Some(doublings) = self.large_singles.checked_sub(LARGE_SINGLES + 1) {
+            let space = SHORTEST_BACKOFF
+                .saturating_mul(1 << doublings.min(10))
+                .min(LONGEST_SPACE);
+            self.gate = Gate::Backoff(now + space);
         }
     }
 

@@ -332,6 +332,22 @@ fn batch_that_is_too_large_is_halved_until_it_passes_and_grows_again_below_that(
 }
 
 #[test]
+fn backend_to_which_everything_is_too_large_is_asked_less_and_less_often() {
+    let mut scheduler = Scheduler::new(BatchSettings::default());
+    let now = Instant::now();
+    let waits: Vec<_> = (0..12)
+        .map(|_| {
+            let _rejected = scheduler.answered(now, &status(413), 1, 0.5, true);
+            scheduler.not_before().map_or(0, |until| (until - now).as_millis())
+        })
+        .collect();
+    assert_eq!(waits, [0, 0, 0, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+    scheduler.answered(now, &Outcome::success(), 1, 0.5, true);
+    scheduler.answered(now, &status(413), 1, 0.5, true);
+    assert_eq!(scheduler.not_before(), None);
+}
+
+#[test]
 fn single_span_that_is_too_large_is_rejected_and_the_next_ones_are_not_held_up() {
     let (mut scheduler, now) = met_scheduler();
     let mut size = 512;
