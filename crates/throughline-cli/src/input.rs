@@ -81,9 +81,11 @@ impl Bad {
     pub fn into_result(self) -> Result<u8, Failure> {
         match self.bad {
             0 => Ok(0),
-            all if all == self.parts => Err(Failure::new("nothing of it could be read: it is no file of spans")),
+            all if all == self.parts => Err(Failure::new(
+                "no part of it could be read whole: is it a file of spans?",
+            )),
             bad => Err(Failure::new(format_args!(
-                "{bad} of {} could not be read; the others were",
+                "{bad} of {} could not be read whole; the others were",
                 count(self.parts, "part")
             ))),
         }

@@ -1,16 +1,19 @@
 //! The spans of processes that have died, from the archive.
 
-use throughline_spool::{Archive, Portion, Root, Settings, Stranger, Undelivered, Whose};
+use std::time::SystemTime;
+
+use throughline_spool::{Archive, Portion, Settings, Stranger, Undelivered, Whose};
 
 use crate::diagnostics::report_once;
 
 /// What dead processes left for the destination that is also ours.
 pub(crate) struct Adopted {
-    root: Root,
-    limits: throughline_spool::Limits,
+    /// One for all looks: what cannot be counted at once is counted later.
+    archive: Archive,
     whose: Whose,
     /// `None` until it was looked for, and while another process delivers it.
     backlog: Option<Undelivered>,
+    haste: Haste,
     /// Whether there may be more than was read.
     may_have_more: bool,
     /// Whether people have been told what stays: it is looked for once.
@@ -18,6 +21,19 @@ pub(crate) struct Adopted {
     /// The names of all destinations of this process: what lies for another of them, that one delivers.
     own: Vec<String>,
 }
+
+/// Whether the process may not live to settle what it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Haste {
+    None,
+    /// It has sent nothing yet.
+    Begins,
+    /// It has noted that it sends something.
+    Noted,
+}
+
+/// Segments for others that a process that ends passes in search of something: reading them takes its time.
+const PASSES_IN_HASTE: u32 = 64;
 
 impl Adopted {
     /// `None`: there is no spool directory, or no such destination.
@@ -33,10 +49,10 @@ impl Adopted {
             },
         };
         Some(Self {
-            root: settings.root.clone()?,
-            limits: settings.limits,
+            archive: Archive::new(settings.root.as_ref()?, settings.limits),
             whose,
             backlog: None,
+            haste: Haste::None,
             may_have_more: false,
             has_said_what_stays: false,
             own: all.iter().map(|to| to.name.clone()).collect(),
@@ -45,15 +61,39 @@ impl Adopted {
 
     /// Looks whether there is something to deliver.
     pub(crate) fn look(&mut self) {
+        self.open();
+        if let (Some(backlog), false) = (&mut self.backlog, self.has_said_what_stays) {
+            backlog.look_for_strangers();
+        }
+    }
+
+    /// The same for a process that ends: it does not look far, and sends nothing where an earlier one did not live to see what became of it.
+    pub(crate) fn look_in_haste(&mut self) {
+        self.open();
+        self.haste = Haste::Begins;
+        // Who has something to say will say it while it lives.
+        self.has_said_what_stays = true;
+        if let Some(backlog) = &mut self.backlog {
+            backlog.limit_search(PASSES_IN_HASTE);
+        }
+    }
+
+    /// All that was sent in haste has been answered.
+    pub(crate) fn end_haste(&mut self) {
+        if let (Haste::Noted, Some(backlog)) = (self.haste, &mut self.backlog) {
+            // Else it is as if it had not lived to see the answer.
+            let _ = backlog.end_hasty();
+        }
+        if self.haste != Haste::None {
+            (self.haste, self.backlog, self.may_have_more) = (Haste::None, None, false);
+        }
+    }
+
+    fn open(&mut self) {
         self.may_have_more = true;
         if self.backlog.is_none() {
-            match Archive::new(&self.root, self.limits).undelivered(self.whose.clone()) {
-                Ok(backlog) => {
-                    self.backlog = backlog;
-                    if let (Some(backlog), false) = (&mut self.backlog, self.has_said_what_stays) {
-                        backlog.look_for_strangers();
-                    }
-                }
+            match self.archive.undelivered(self.whose.clone()) {
+                Ok(backlog) => self.backlog = backlog,
                 Err(error) => report_once(format_args!(
                     "what dead processes left cannot be read: {error}; it stays in the spool"
                 )),
@@ -67,7 +107,7 @@ impl Adopted {
             return None;
         }
         match self.backlog.as_mut()?.next(most_records, most_bytes) {
-            Ok(Some(portion)) => Some(portion),
+            Ok(Some(portion)) => self.may_send().then_some(portion),
             Ok(None) => {
                 self.backlog
                     .iter()
@@ -75,6 +115,7 @@ impl Adopted {
                     .filter(|stranger| !stranger.is_same_service || !self.own.contains(&stranger.destination))
                     .for_each(say_what_stays);
                 self.has_said_what_stays = true;
+                self.end_haste();
                 // Given up, so that another process may have its turn.
                 (self.backlog, self.may_have_more) = (None, false);
                 None
@@ -87,6 +128,19 @@ impl Adopted {
                 None
             }
         }
+    }
+
+    /// Whether what was found may be sent: in haste only where nobody has sent it and not seen the answer.
+    fn may_send(&mut self) -> bool {
+        let (Haste::Begins, Some(backlog)) = (self.haste, &mut self.backlog) else {
+            return true;
+        };
+        if backlog.begin_hasty(SystemTime::now()).unwrap_or(false) {
+            self.haste = Haste::Noted;
+            return true;
+        }
+        (self.haste, self.backlog, self.may_have_more) = (Haste::None, None, false);
+        false
     }
 
     pub(crate) fn settle(&mut self, portion: &Portion, rejected: u64) {

@@ -86,6 +86,7 @@ impl Drop for Tracing {
             exits.into_iter().for_each(|exit| drop(exit.wait()));
         }
         housekeeping::before_exit(self.since.elapsed());
+        // A destination that has not got all by now is asked for nothing more.
         if let Some(leftovers) = deliveries::leftovers() {
             leftovers.into_iter().for_each(|left| drop(left.wait()));
         }

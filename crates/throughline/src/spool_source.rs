@@ -171,6 +171,19 @@ impl Source for SpoolSource {
         }
     }
 
+    fn adopt_in_haste(&mut self) {
+        self.archived = housekeeping::archived();
+        if let Some(adopted) = &mut self.adopted {
+            adopted.look_in_haste();
+        }
+    }
+
+    fn end_haste(&mut self) {
+        if let Some(adopted) = &mut self.adopted {
+            adopted.end_haste();
+        }
+    }
+
     fn expects_more(&self) -> bool {
         self.adopted.is_some() && (housekeeping::is_busy() || !housekeeping::has_looked())
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use throughline_testkit::{Program, ReceivedSpan, Receiver, Spool};
+use throughline_testkit::{Answer, Program, ReceivedSpan, Receiver, Request, Spool};
 
 fn program(example: &str, spool: &Spool, endpoint: &str) -> Program {
     Program::example(example, spool)
@@ -129,6 +129,30 @@ fn short_programs_send_what_earlier_ones_left() {
         let all = 3 * (left + more);
         assert_eq!((spans.len(), distinct(&spans)), (all, all), "{ending:?}");
     }
+}
+
+#[test]
+fn what_earlier_programs_left_is_not_sent_again_and_again_to_a_backend_that_is_slow_to_take_it() {
+    const LEFT: usize = 300;
+    let large = |request: &Request| request.body.len() > 10_000;
+    let answers = move |request: &Request| match large(request) {
+        true => Answer::hang(),
+        false => Answer::to(request),
+    };
+    let spool = Spool::new().expect("a private directory");
+    let mut receiver = Receiver::with(answers).expect("loopback has a free port");
+    receiver.stop();
+    let endpoint = receiver.endpoint();
+    let run = |spans: usize| {
+        let program = program("program_steps", &spool, &endpoint).arg(format!("spans={spans}"));
+        drop(program.run().expect("it runs").expect_success());
+    };
+    run(LEFT);
+    receiver.restart().expect("the port is still free");
+    (0..5).for_each(|_| run(1));
+    let tried = receiver.requests().iter().filter(|request| large(request)).count();
+    assert!(tried <= 1, "{tried} programs have sent the same");
+    assert_eq!(distinct(&receiver.spans()), 5);
 }
 
 #[test]

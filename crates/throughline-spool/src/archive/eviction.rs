@@ -113,6 +113,7 @@ fn count(locked: &Locked<'_>, name: Name, reason: Dropped, ledger: &mut Ledger) 
     while let Some(step) = walk.next()? {
         let Step::Segment(segment) = step else { continue };
         records += u64::from(segment.pending());
+        ledger.add_lost(reason, segment.pending().into());
         let mut counted = HashSet::new();
         for destination in 0..segment.header.destinations.min(MAX_DESTINATIONS) {
             let identity = segment.header.identities[destination];

@@ -251,14 +251,14 @@ impl Ledger {
         row.1 = row.1.saturating_add(records);
     }
 
-    /// Lost for one destination.
+    /// Lost for one destination; [`add_lost`](Self::add_lost) is for all of them together.
     pub fn add_dropped_for(&mut self, identity: u64, reason: Dropped, records: u64) {
-        self.add_lost(reason, records);
         let count = &mut self.row(identity).2[reason as usize];
         *count = count.saturating_add(records);
     }
 
-    fn add_lost(&mut self, reason: Dropped, records: u64) {
+    /// At least one destination will not get these records.
+    pub fn add_lost(&mut self, reason: Dropped, records: u64) {
         let count = &mut self.lost[reason as usize];
         *count = count.saturating_add(records);
     }
@@ -427,6 +427,8 @@ mod tests {
             ledger.add_counts(&rejected(identities));
         }
         ledger.add_dropped_for(1, Dropped::Rejected, 1);
+        ledger.add_dropped_for(2, Dropped::Rejected, 1);
+        ledger.add_lost(Dropped::Rejected, 1);
         let read = read(&ledger.to_bytes()).expect("it is whole");
         assert_eq!(read.lost[Dropped::Rejected as usize], 16);
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::files::{How, SharedFile};
 use crate::format::header::{Cursor, HEADER_LEN, Header};
@@ -17,6 +18,9 @@ use super::portion::{Mark, Portion};
 use super::settled::Settled;
 use super::walk::{Placed, Step, Walk};
 use super::whose::Whose;
+
+/// So often, a millisecond apart, the ledger's lock is asked for before what was settled is left uncounted.
+const LAST_ATTEMPTS: u32 = 100;
 
 /// More destinations are not locked, should somebody have left for so many.
 const MOST_LOCKS: usize = 64;
@@ -38,6 +42,8 @@ pub struct Undelivered {
     strangers: BTreeSet<Stranger>,
     /// Segments that may still be looked at for that.
     looks_left: u32,
+    /// Segments for others that may still be passed in search of something, where that is limited.
+    passes_left: Option<u32>,
 }
 
 /// Segments of others that are looked at for whose they are: it is for people, and must not read all there is.
@@ -98,6 +104,7 @@ impl Undelivered {
             walk: None,
             strangers: BTreeSet::new(),
             looks_left: 0,
+            passes_left: None,
         }))
     }
 
@@ -177,18 +184,23 @@ impl Undelivered {
         }
         settled.reject(rejected);
         self.layout.uncounted.add(&settled);
-        result.and(self.count())
+        result.and(self.count(1))
     }
 
-    /// Adds what was settled to the ledger. If somebody else has its lock, that is done the next time.
-    fn count(&mut self) -> io::Result<()> {
-        if self.layout.uncounted.is_empty() {
-            return Ok(());
+    /// Adds what was settled to the ledger. If somebody else keeps its lock, that is done the next time.
+    fn count(&mut self, attempts: u32) -> io::Result<()> {
+        for attempt in 0..attempts {
+            if self.layout.uncounted.is_empty() {
+                return Ok(());
+            }
+            if attempt > 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if let Some(mut locked) = Locked::take(&self.layout)? {
+                return locked.count_settled();
+            }
         }
-        match Locked::take(&self.layout)? {
-            Some(mut locked) => locked.count_settled(),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// The file of a mark, also when it has become history meanwhile.
@@ -342,6 +354,10 @@ impl Undelivered {
                         known.is_for_others = true;
                         self.look_whose(&mut walk, &segment)?;
                     }
+                    if destinations.is_empty() && !self.may_pass() {
+                        known.at = known.end;
+                        break;
+                    }
                     (segment.end(), is_passed)
                 }
             };
@@ -377,6 +393,57 @@ impl Undelivered {
         destinations.retain(|n| self.whose.is(manifest.as_ref(), *n));
         let is_passed = destinations.is_empty();
         Ok((destinations, is_passed))
+    }
+
+    /// For whoever has little time: from here on no more than so many segments that are not delivered are passed; what lies behind
+    /// them is not found.
+    pub fn limit_search(&mut self, segments: u32) {
+        self.passes_left = Some(segments);
+    }
+
+    /// Whether one more segment may be passed.
+    fn may_pass(&mut self) -> bool {
+        let Some(left) = &mut self.passes_left else { return true };
+        *left = left.saturating_sub(1);
+        *left > 0
+    }
+
+    /// For whoever may not live to settle what it sends: notes that it begins. `false` if somebody noted that in the last ten minutes, and
+    /// has not [ended](Self::end_hasty): what it sent may have arrived, and nobody is to send it again and again.
+    ///
+    /// # Errors
+    ///
+    /// The note cannot be read or written.
+    pub fn begin_hasty(&mut self, now: SystemTime) -> io::Result<bool> {
+        const REMEMBERED: u64 = 600;
+        let Some(lock) = self.locks.held().next() else {
+            return Ok(false);
+        };
+        let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mut noted = [0; 8];
+        let read = crate::files::read_full(&**lock, &mut noted, 0)?;
+        let noted = if read == noted.len() {
+            u64::from_le_bytes(noted)
+        } else {
+            0
+        };
+        if noted != 0 && noted <= now && now - noted < REMEMBERED {
+            return Ok(false);
+        }
+        lock.write_at(&now.to_le_bytes(), 0)?;
+        Ok(true)
+    }
+
+    /// All that was sent is settled, or known to have failed.
+    ///
+    /// # Errors
+    ///
+    /// The note cannot be written.
+    pub fn end_hasty(&mut self) -> io::Result<()> {
+        match self.locks.held().next() {
+            Some(lock) => lock.write_at(&0_u64.to_le_bytes(), 0),
+            None => Ok(()),
+        }
     }
 
     /// Finds [`strangers`](Self::strangers) from here on, which reads a few segments that are not delivered: people are told
@@ -462,7 +529,7 @@ impl Undelivered {
 impl Drop for Undelivered {
     fn drop(&mut self) {
         // What cannot be counted now is, by the next step in this process; it is no more than a count.
-        let _ = self.count();
+        let _ = self.count(LAST_ATTEMPTS);
         // Where this fails, they are given back when the handles are closed.
         self.locks.held().for_each(|lock| drop(lock.unlock()));
     }

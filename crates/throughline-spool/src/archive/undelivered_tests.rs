@@ -54,6 +54,50 @@ fn portion_spans_segments_and_files_oldest_first_within_limits() {
 }
 
 #[test]
+fn hasty_delivery_that_was_not_ended_is_not_begun_again_for_ten_minutes() {
+    let fixture = Fixture::new();
+    fixture.dead(1, 1..=3);
+    let archive = fixture.archive_all();
+    let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+    let begins = |seconds| {
+        open(&archive, own(0))
+            .begin_hasty(at(seconds))
+            .expect("it can be noted")
+    };
+    assert!(begins(10_000));
+    assert_eq!([10_000, 10_599, 10_600].map(begins), [false, false, true]);
+    // A clock that was set back, and a process that has seen the answer.
+    assert!(begins(9_000));
+    let mut backlog = open(&archive, own(0));
+    backlog.end_hasty().expect("it can be noted");
+    drop(backlog);
+    assert!(begins(9_001));
+    // It is no matter to those who live on.
+    assert_eq!(deliver(&mut open(&archive, own(0)), 512), [1, 2, 3]);
+}
+
+#[test]
+fn limited_search_does_not_look_behind_what_is_for_others() {
+    let fixture = Fixture::new();
+    // Each process leaves a segment of its own.
+    for first in [1, 11, 21] {
+        fixture.dead(1, first..first + 5);
+    }
+    let archive = fixture.archive_all();
+    let mut backlog = open(&archive, own(1));
+    backlog.limit_search(2);
+    assert!(next(&mut backlog, 10, 1 << 20).is_none());
+    assert_eq!(backlog.passes_left, Some(0));
+    let at = backlog.files.values().map(|known| known.from).max();
+    assert!(
+        backlog
+            .files
+            .values()
+            .all(|known| Some(known.from) == at && known.from < known.end)
+    );
+}
+
+#[test]
 fn long_segment_is_delivered_by_portions() {
     let fixture = Fixture::new();
     fixture.dead(1, 1..=20_000);

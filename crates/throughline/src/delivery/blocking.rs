@@ -12,7 +12,7 @@ use super::outcome::Outcome;
 /// Takes batches, one at a time.
 pub(super) trait Sink: Send {
     /// Takes `request`, a complete `ExportTraceServiceRequest`.
-    fn write(&mut self, request: &Bytes) -> Outcome;
+    fn write(&mut self, request: &[u8]) -> Outcome;
 
     /// Hands on what it has taken and still holds. Called before a flush that somebody waits for ends.
     fn flush(&mut self) {}

@@ -5,7 +5,6 @@ mod text;
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
 use throughline_spool::system::{StandardStream, write_to};
 use throughline_wire::json;
 use throughline_wire::request::resource_spans;
@@ -32,7 +31,7 @@ impl ConsoleSink {
 }
 
 impl Sink for ConsoleSink {
-    fn write(&mut self, request: &Bytes) -> Outcome {
+    fn write(&mut self, request: &[u8]) -> Outcome {
         let mut shown = String::new();
         if self.is_torn {
             shown.push('\n');

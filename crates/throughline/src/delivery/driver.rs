@@ -30,10 +30,12 @@ const RESTING_POLL: Duration = Duration::from_secs(60);
 const ADOPT: Duration = Duration::from_secs(30);
 /// How soon again when more of them are being archived.
 const ADOPT_MORE: Duration = Duration::from_millis(500);
-/// When first: a short command has its own spans to send.
-const FIRST_ADOPT: Duration = Duration::from_millis(500);
+/// When first, and when again after a sign of the program's end: a short command has its own spans to send.
+const CALM: Duration = Duration::from_millis(500);
 /// At the end of a program no batch of theirs is begun later than this.
 const LEAVING: Duration = Duration::from_millis(150);
+/// And so long after that nobody waits for the last batch any more.
+const LAST_BATCH: Duration = Duration::from_millis(250);
 /// How soon is looked again, at the end of a program, when more of them are being archived.
 const LEAVING_POLL: Duration = Duration::from_millis(5);
 
@@ -51,6 +53,8 @@ pub(super) struct Driver {
     /// Whether the source may have spans of processes that have died.
     adopted: bool,
     adopt_at: Instant,
+    /// Before this the program may be about to end.
+    calm_at: Instant,
     leaving: Leaving,
     /// Whether the destination has taken anything of this process.
     has_delivered: bool,
@@ -87,7 +91,8 @@ impl Driver {
             shared,
             pace: Pace::new(batch.schedule_delay),
             adopted: false,
-            adopt_at: Instant::now() + FIRST_ADOPT,
+            adopt_at: Instant::now() + CALM,
+            calm_at: Instant::now() + CALM,
             leaving: Leaving::NotYet,
             has_delivered: false,
             awaits_answer: false,
@@ -124,15 +129,19 @@ impl Driver {
                 }
                 continue;
             }
-            if self.source.has_news() {
+            if now >= self.calm_at && self.source.has_news() {
                 self.adopt_at = self.adopt_at.min(now);
             }
             if wants_leftovers && !self.may_send_leftovers(now) {
                 continue;
             }
-            // Else never while somebody waits: a backlog must not lengthen a short command.
-            if now >= self.adopt_at && (wants_leftovers || self.waiting.is_empty()) {
-                self.source.adopt();
+            // Else never while somebody waits, or is about to leave: a backlog must not lengthen a short command.
+            let is_calm = self.waiting.is_empty() && now >= self.calm_at;
+            if now >= self.adopt_at && (wants_leftovers || is_calm) {
+                match wants_leftovers {
+                    true => self.source.adopt_in_haste(),
+                    false => self.source.adopt(),
+                }
                 self.adopted = true;
                 self.adopt_at = now + ADOPT;
             }
@@ -175,6 +184,7 @@ impl Driver {
             Leaving::Until(until) if now < until => true,
             _ => {
                 self.leaving = Leaving::Done;
+                self.source.end_haste();
                 self.adopted = false;
                 false
             }
@@ -193,6 +203,9 @@ impl Driver {
             if request.purpose.wants_leftovers() {
                 self.leaving = Leaving::NotYet;
             }
+            if request.purpose != Purpose::Flush {
+                self.calm_at = Instant::now() + CALM;
+            }
             let mark = self.source.mark();
             self.waiting.add(request, own.spans, mark);
         }
@@ -200,7 +213,12 @@ impl Driver {
         let source = &mut self.source;
         let done = Done {
             handed_on: self.handed_on,
-            leftovers: self.leaving == Leaving::Done,
+            leftovers: match self.leaving {
+                Leaving::NotYet => false,
+                // A batch that is under way gets some time more.
+                Leaving::Until(until) => now >= until + LAST_BATCH,
+                Leaving::Done => true,
+            },
         };
         let released = self
             .waiting
@@ -280,7 +298,12 @@ impl Driver {
     async fn beside<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         loop {
-            let until = self.waiting.deadline();
+            let left = match self.leaving {
+                Leaving::Until(until) => Some(until + LAST_BATCH),
+                Leaving::NotYet | Leaving::Done => None,
+            };
+            let left = left.filter(|at| *at > Instant::now());
+            let until = self.waiting.deadline().into_iter().chain(left).min();
             let shared = self.shared.clone();
             match first(work.as_mut(), pin!(woken(&shared, until))).await {
                 Some(output) => return Some(output),
@@ -300,7 +323,7 @@ impl Driver {
                 now + pause
             }
         };
-        let adopt_at = Some(self.adopt_at).filter(|at| *at > now);
+        let adopt_at = Some(self.adopt_at.max(self.calm_at)).filter(|at| *at > now);
         let next = [until, self.waiting.deadline(), adopt_at]
             .into_iter()
             .flatten()

@@ -2,8 +2,6 @@
 
 use std::sync::TryLockError;
 
-use bytes::Bytes;
-
 use super::blocking::Sink;
 use super::outcome::Outcome;
 use crate::destination::SharedExporter;
@@ -31,7 +29,7 @@ impl ExporterSink {
 }
 
 impl Sink for ExporterSink {
-    fn write(&mut self, request: &Bytes) -> Outcome {
+    fn write(&mut self, request: &[u8]) -> Outcome {
         let unavailable = |retry_after, message| Outcome::Unavailable { retry_after, message };
         match self.with(|exporter| exporter.export(ExportBatch::new(request))) {
             Some(Ok(())) => Outcome::success(),

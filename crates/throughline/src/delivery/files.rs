@@ -6,9 +6,9 @@ mod cap;
 mod lookup;
 mod names;
 
+use std::collections::HashMap;
 use std::io;
 
-use bytes::Bytes;
 use throughline_spool::Recorder;
 use throughline_spool::system::Directory;
 use throughline_wire::request::{
@@ -25,14 +25,17 @@ use crate::config::Files;
 use crate::destination::FileLayout;
 use crate::diagnostics::report_once;
 
+/// So many spans of batches that were written in part are remembered.
+const MOST_REMEMBERED: usize = 100_000;
+
 /// Writes to the files of one directory.
 pub(super) struct FileSink {
     settings: Files,
     cap: Cap,
     /// What this process's own files begin with, and the number of the one it writes to.
     own: Option<(String, u32)>,
-    /// A batch that was written in part, and how many of its lines are there.
-    partial: Option<(Bytes, usize)>,
+    /// Of batches that were written in part: the spans that are there, and how often. Such a batch comes again, and may have grown.
+    written: HashMap<Box<[u8]>, u32>,
     /// The line, kept for the next.
     line: Vec<u8>,
 }
@@ -51,13 +54,13 @@ impl FileSink {
         Self {
             cap: Cap::new(settings.max_bytes),
             own: None,
-            partial: None,
+            written: HashMap::new(),
             line: Vec::new(),
             settings,
         }
     }
 
-    fn try_write(&mut self, request: &Bytes) -> Result<(), Problem> {
+    fn try_write(&mut self, request: &[u8]) -> Result<(), Problem> {
         // Opened anew for each batch: whoever removes it finds it made again.
         let directory = Directory::make(&self.settings.path)?;
         match self.settings.layout {
@@ -75,25 +78,54 @@ impl FileSink {
         Ok(appended?)
     }
 
-    /// One line for each trace, and each day on which spans of it began. A batch that comes again after a fault goes on behind the last
-    /// line that was written.
-    fn by_trace(&mut self, directory: &Directory, request: &Bytes) -> Result<(), Problem> {
-        let again = self.partial.take().filter(|(batch, _)| batch == request);
-        let mut lines = again.map_or(0, |(_, lines)| lines);
-        let written = self.lines_by_trace(directory, request, &mut lines);
-        if written.is_err() && lines > 0 {
-            self.partial = Some((request.clone(), lines));
+    /// One line for each trace, and each day on which spans of it began. Spans that an earlier attempt has written are left out.
+    fn by_trace(&mut self, directory: &Directory, request: &[u8]) -> Result<(), Problem> {
+        let mut spans = all_spans(request)?;
+        let mut there = Vec::new();
+        if !self.written.is_empty() {
+            spans.retain(|found| {
+                let is_there = self.take_written(found.span.as_bytes());
+                there.extend(is_there.then_some(found.span.as_bytes()));
+                !is_there
+            });
+        }
+        spans.sort_by_key(|found| (found.day(), found.span.trace_id()));
+        let mut lines = 0;
+        let written = self.lines_by_trace(directory, &spans, &mut lines);
+        if written.is_err() {
+            there.extend(spans[..lines].iter().map(|found| found.span.as_bytes()));
+            // Of batches that never came again.
+            if self.written.len() > MOST_REMEMBERED {
+                self.written.clear();
+            }
+            for span in there {
+                *self.written.entry(span.into()).or_default() += 1;
+            }
         }
         written
     }
 
-    /// Writes the lines behind the first `lines` ones, and counts them.
-    fn lines_by_trace(&mut self, directory: &Directory, request: &[u8], lines: &mut usize) -> Result<(), Problem> {
-        let mut spans = all_spans(request)?;
-        spans.sort_by_key(|found| (found.day(), found.span.trace_id()));
-        let groups = spans.chunk_by(|a, b| (a.day(), a.span.trace_id()) == (b.day(), b.span.trace_id()));
+    /// Whether an earlier attempt has written this span, which counts once.
+    fn take_written(&mut self, span: &[u8]) -> bool {
+        let Some(count) = self.written.get_mut(span) else {
+            return false;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.written.remove(span);
+        }
+        true
+    }
+
+    /// Writes a line for each run of spans of one trace and day, and counts the spans of those that are written.
+    fn lines_by_trace(
+        &mut self,
+        directory: &Directory,
+        spans: &[Found<'_>],
+        written: &mut usize,
+    ) -> Result<(), Problem> {
         let mut day: Option<(u64, Directory, String)> = None;
-        for group in groups.skip(*lines) {
+        for group in spans.chunk_by(|a, b| (a.day(), a.span.trace_id()) == (b.day(), b.span.trace_id())) {
             let first = &group[0];
             let (_, parent, _) = match day.take().filter(|(number, ..)| *number == first.day()) {
                 Some(same) => day.insert(same),
@@ -106,7 +138,7 @@ impl FileSink {
             let trace = first.span.trace_id();
             let stem = trace.map_or_else(|| "0".repeat(32), |trace| trace.to_string());
             self.append(directory, parent, &stem, &mut 0)?;
-            *lines += 1;
+            *written += group.len();
         }
         Ok(())
     }
@@ -141,7 +173,7 @@ impl FileSink {
 }
 
 impl Sink for FileSink {
-    fn write(&mut self, request: &Bytes) -> Outcome {
+    fn write(&mut self, request: &[u8]) -> Outcome {
         match self.try_write(request) {
             Ok(()) => Outcome::success(),
             Err(Problem::Request(error)) => Outcome::Refused(format!("the spans cannot be written as JSON: {error}")),

@@ -51,7 +51,7 @@ fn batch_is_one_line_of_the_process_or_one_for_each_trace() {
         let home = Home::new();
         let mut sink = home.sink(layout, MANY, MANY);
         for names in [&["a", "b"][..], &["c"]] {
-            assert_eq!(sink.write(&sample::request(names).into()), Outcome::success());
+            assert_eq!(sink.write(&sample::request(names)), Outcome::success());
         }
         let files = home.files();
         let names: Vec<_> = files
@@ -80,13 +80,13 @@ fn full_file_is_followed_by_the_next_and_the_oldest_go_at_the_cap() {
     let home = Home::new();
     let mut sink = home.sink(FileLayout::ByProcess, 20 * 4096, 1);
     for _ in 0..5 {
-        assert_eq!(sink.write(&sample::request(&["a"]).into()), Outcome::success());
+        assert_eq!(sink.write(&sample::request(&["a"])), Outcome::success());
     }
     let stems = |home: &Home| home.files().len();
     assert_eq!((stems(&home), home.lines()), (5, 5));
     fs::write(home.0.path().join("traces/notes.txt"), vec![b'x'; 40 * 4096]).unwrap();
     for _ in 0..60 {
-        assert_eq!(sink.write(&sample::request(&["a"]).into()), Outcome::success());
+        assert_eq!(sink.write(&sample::request(&["a"])), Outcome::success());
     }
     let ours = home.files().len() - 1;
     assert!((15..=21).contains(&ours), "{ours} files");
@@ -99,14 +99,11 @@ fn full_file_is_followed_by_the_next_and_the_oldest_go_at_the_cap() {
 fn request_that_is_none_is_refused_and_a_directory_that_cannot_be_used_waited_for() {
     let home = Home::new();
     let mut sink = home.sink(FileLayout::ByProcess, MANY, MANY);
-    assert!(matches!(
-        sink.write(&Bytes::from_static(b"\x0a\x05x")),
-        Outcome::Refused(_)
-    ));
+    assert!(matches!(sink.write(b"\x0a\x05x"), Outcome::Refused(_)));
     let directory = home.0.path().join("traces");
     fs::remove_dir(&directory).unwrap();
     fs::write(&directory, "").unwrap();
-    let outcome = sink.write(&sample::request(&["a"]).into());
+    let outcome = sink.write(&sample::request(&["a"]));
     assert_eq!(
         outcome,
         Outcome::Unavailable {
@@ -115,46 +112,50 @@ fn request_that_is_none_is_refused_and_a_directory_that_cannot_be_used_waited_fo
         }
     );
     fs::remove_file(&directory).unwrap();
-    assert_eq!(sink.write(&sample::request(&["a"]).into()), Outcome::success());
+    assert_eq!(sink.write(&sample::request(&["a"])), Outcome::success());
     assert_eq!(home.lines(), 1);
 }
 
 #[test]
-fn batch_that_was_written_in_part_goes_on_where_it_stopped_also_without_ids() {
+fn batch_that_was_written_in_part_is_not_written_twice_also_when_it_has_grown() {
     const TRACE: &str = "11111111111111111111111111111111";
-    let request = |without: &str, with: &str| {
-        let text = format!(
-            r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[
-                {{"name":"{without}"}},
-                {{"name":"{without}"}},
-                {{"name":"{with}","traceId":"{TRACE}","spanId":"2222222222222222"}}
-            ]}}]}}]}}"#
-        );
-        Bytes::from(json::read_request(text.as_bytes()).unwrap())
+    // Those whose names are in upper case have ids.
+    let request = |names: &[&str]| {
+        let spans = names.iter().map(|name| match name.to_lowercase() == **name {
+            true => format!(r#"{{"name":"{name}"}}"#),
+            false => format!(r#"{{"name":"{name}","traceId":"{TRACE}","spanId":"2222222222222222"}}"#),
+        });
+        let spans = spans.collect::<Vec<_>>().join(",");
+        let text = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}"#);
+        json::read_request(text.as_bytes()).unwrap()
     };
     let home = Home::new();
-    let count = |name: &str| {
-        let quoted = format!("\"name\":\"{name}\"");
-        let texts = home.files().into_iter();
-        texts.map(|(_, text)| text.matches(&quoted).count()).sum::<usize>()
+    let count = |names: &[&str]| {
+        let text: String = home.files().into_iter().map(|(_, text)| text).collect();
+        let of = |name: &&str| text.matches(&format!("\"name\":\"{name}\"")).count();
+        names.iter().map(of).collect::<Vec<_>>()
     };
     let mut sink = home.sink(FileLayout::ByTrace, MANY, MANY);
-    // Where the file of the second line is to be stands something else.
+    // Where the file of the trace is to be stands something else.
     let in_the_way = home.0.path().join("traces/1970-01-01").join(names::numbered(TRACE, 0));
     fs::create_dir_all(&in_the_way).unwrap();
-    let first = request("a", "b");
     for _ in 0..3 {
-        assert!(matches!(sink.write(&first), Outcome::Unavailable { .. }));
+        assert!(matches!(
+            sink.write(&request(&["a", "a", "B"])),
+            Outcome::Unavailable { .. }
+        ));
     }
-    assert_eq!((count("a"), count("b")), (2, 0));
+    assert_eq!(count(&["a", "B"]), [2, 0]);
+    // More has ended meanwhile, and one more that cannot be told from the others; another batch comes in between.
+    let grown = ["a", "a", "B", "a", "c"];
+    assert!(matches!(sink.write(&request(&grown)), Outcome::Unavailable { .. }));
+    assert_eq!(sink.write(&request(&["other"])), Outcome::success());
+    assert_eq!(count(&["a", "B", "c", "other"]), [3, 0, 1, 1]);
     fs::remove_dir(&in_the_way).unwrap();
-    assert_eq!(sink.write(&first), Outcome::success());
-    assert_eq!((count("a"), count("b")), (2, 1));
-    // What was written of one batch says nothing about another.
-    fs::remove_file(&in_the_way).unwrap();
-    fs::create_dir(&in_the_way).unwrap();
-    assert!(matches!(sink.write(&request("c", "d")), Outcome::Unavailable { .. }));
-    fs::remove_dir(&in_the_way).unwrap();
-    assert_eq!(sink.write(&request("e", "f")), Outcome::success());
-    assert_eq!((count("e"), count("f")), (2, 1));
+    assert_eq!(sink.write(&request(&grown)), Outcome::success());
+    assert_eq!(count(&["a", "B", "c", "other"]), [3, 1, 1, 1]);
+    assert!(sink.written.is_empty());
+    // What comes later is new, also where it is the same.
+    assert_eq!(sink.write(&request(&["a"])), Outcome::success());
+    assert_eq!(count(&["a"]), [4]);
 }

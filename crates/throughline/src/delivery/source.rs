@@ -77,6 +77,14 @@ pub(crate) trait Source: Send {
     /// Looks for what processes that have died left, to deliver their spans too. Called now and then.
     fn adopt(&mut self);
 
+    /// The same at the end of a program, which may not live to settle all of it.
+    fn adopt_in_haste(&mut self) {
+        self.adopt();
+    }
+
+    /// All that was handed out in haste is settled, or will not be.
+    fn end_haste(&mut self) {}
+
     /// Whether something has come since [`adopt`](Self::adopt) was last called. Cheap.
     fn has_news(&self) -> bool {
         false

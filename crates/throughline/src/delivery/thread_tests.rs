@@ -478,6 +478,20 @@ fn end_of_a_program_sends_what_dead_ones_left_where_the_backend_has_taken_its_ow
 }
 
 #[test]
+fn shutdown_waits_for_what_dead_ones_left_only_shortly() {
+    let receiver = Receiver::with(|request| match request.number {
+        1 => Answer::to(request),
+        _ => Answer::hang(),
+    });
+    let receiver = receiver.unwrap();
+    let list = List::of(1);
+    list.lock().orphans = (0..600).map(|index| format!("orphan {index}")).collect();
+    let (report, took) = timed(|| delivery(&receiver.endpoint(), &list).shutdown(60 * SECOND).wait());
+    assert!(report.is_complete(), "its own are there: {report}");
+    assert!(took < LATE, "{took:?}");
+}
+
+#[test]
 fn after_a_shutdown_the_thread_is_gone_and_a_flush_says_so() {
     let receiver = Receiver::start().unwrap();
     let list = List::of(1);

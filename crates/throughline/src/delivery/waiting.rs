@@ -122,14 +122,16 @@ impl Waiting {
                  remaining,
                  mark,
              }| {
+                let waits = mark.as_mut().map_or(*remaining > 0, |mark| !is_settled(mark));
+                let is_settled = !waits || pending == 0;
                 let hopeless = match request.purpose {
-                    Purpose::Exit | Purpose::Leftovers => scheduler.is_down(),
+                    Purpose::Exit => scheduler.is_down(),
+                    // Whoever has not got the own spans does not get others.
+                    Purpose::Leftovers => scheduler.is_down() || !is_settled,
                     Purpose::Flush | Purpose::Shutdown => {
                         scheduler.not_before().is_some_and(|until| until > request.deadline)
                     }
                 };
-                let waits = mark.as_mut().map_or(*remaining > 0, |mark| !is_settled(mark));
-                let is_settled = !waits || pending == 0 || request.purpose == Purpose::Leftovers;
                 let wanted = match request.purpose {
                     Purpose::Exit | Purpose::Flush | Purpose::Leftovers => HandedOn::Yes,
                     Purpose::Shutdown => HandedOn::ForTheLastTime,
@@ -163,4 +165,53 @@ impl Waiting {
 pub(super) fn deadline(now: Instant, within: Duration) -> Instant {
     const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
     now + within.min(FOREVER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::BatchSettings;
+    use crate::delivery::flush::DestinationFlush;
+    use crate::delivery::report::DestinationReport;
+
+    #[test]
+    fn what_ended_processes_left_is_waited_for_only_by_whoever_has_his_own_delivered() {
+        let scheduler = Scheduler::new(BatchSettings::default());
+        let now = Instant::now();
+        let not_yet = Done {
+            handed_on: HandedOn::ForTheLastTime,
+            leftovers: false,
+        };
+        let sent = Done {
+            leftovers: true,
+            ..not_yet
+        };
+        for (purpose, own, done, stays, wants_leftovers) in [
+            (Purpose::Leftovers, 0, not_yet, true, true),
+            (Purpose::Leftovers, 0, sent, false, false),
+            (Purpose::Leftovers, 3, not_yet, false, false),
+            (Purpose::Shutdown, 0, not_yet, true, true),
+            (Purpose::Shutdown, 0, sent, false, false),
+            (Purpose::Shutdown, 3, not_yet, true, false),
+            (Purpose::Exit, 0, not_yet, false, false),
+            (Purpose::Flush, 0, not_yet, false, false),
+        ] {
+            let known = DestinationReport::new("E".to_owned(), Default::default(), None);
+            let deadline = now + Duration::from_secs(1);
+            let (_flush, waiter) = DestinationFlush::new(deadline, Arc::new(std::sync::Mutex::new(known)));
+            let mut waiting = Waiting::default();
+            let request = Request {
+                waiter,
+                deadline,
+                purpose,
+            };
+            waiting.add(request, own, None);
+            let released = waiting.release(now, own, &scheduler, done, |_| true);
+            assert_eq!(
+                (!waiting.is_empty(), released.wants_leftovers),
+                (stays, wants_leftovers),
+                "{purpose:?} {own} {done:?}"
+            );
+        }
+    }
 }
