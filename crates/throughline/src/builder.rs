@@ -12,6 +12,7 @@ use crate::check::Check;
 use crate::config::{self, Attribute, Propagators};
 use crate::destination::Destination;
 use crate::diagnostics::{self, report_once};
+use crate::early;
 use crate::guard::Tracing;
 use crate::processor::{self, Chain, Redact, SpanProcessor};
 use crate::propagation::Propagator;
@@ -401,6 +402,12 @@ impl Builder {
             }
             config.enabled
         });
+        let early = if decides { early::end() } else { None };
+        if let (Some(early), true, Storage::Spool) = (early, is_on, &storage) {
+            report_once(format_args!(
+                "{early} had started before tracing was switched on, and will not be recorded: call `init` first"
+            ));
+        }
         if !decides && config.enabled {
             let before = if is_on { "on" } else { "off" };
             report_once(format_args!(

@@ -82,6 +82,7 @@ mod delivery;
 mod destination;
 mod detectors;
 mod diagnostics;
+mod early;
 pub mod export;
 mod future;
 mod guard;

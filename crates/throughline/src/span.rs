@@ -27,7 +27,7 @@ use crate::recording::{self, Details, ErrorText};
 use crate::scope::Scope;
 use crate::tracer;
 use crate::value::ToValue;
-use crate::{clock, random};
+use crate::{clock, early, random};
 use request::Request;
 
 /// Bits of the OTLP `Span.flags` beside the W3C flags: that the parent's origin is known, and that it is remote.
@@ -193,6 +193,7 @@ impl Span {
     #[inline]
     pub fn start(name: &str, scope: &Scope, kind: SpanKind, parent: ParentRef<'_>) -> Self {
         if !throughline_spool::is_on() {
+            early::note();
             // Nothing came in that would have to be passed on: the usual case.
             return if parent.changes_nothing() {
                 Self::none()

@@ -269,3 +269,23 @@ fn nothing_is_said_where_that_is_asked_for() {
         assert_eq!(stderr.lines().count(), lines, "{level}: {stderr}");
     }
 }
+
+#[test]
+fn spans_before_the_start_are_not_recorded_and_are_counted() {
+    for (early, disabled, says) in [
+        ("1", "false", Some("1 span had started before")),
+        ("7", "false", Some("7 spans had started before")),
+        ("20000", "false", Some("10000 spans or more had started before")),
+        ("7", "true", None),
+    ] {
+        let spool = Spool::new().expect("a private directory");
+        let finished = run(&spool, &[("STEPS_EARLY", early), ("OTEL_SDK_DISABLED", disabled)]);
+        match says {
+            Some(says) => {
+                check_line(&finished.stderr, &[says, "call `init` first"], early);
+                assert_eq!(Reader::new(spool.path()).read().spans.len(), 3);
+            }
+            None => assert_eq!(finished.stderr, ""),
+        }
+    }
+}

@@ -8,6 +8,8 @@ use throughline::{Compression, Context, Destination, OtlpDestination, Protocol, 
 use throughline_spool::Recorder;
 
 fn main() {
+    let early = std::env::var("STEPS_EARLY").ok().and_then(|early| early.parse().ok());
+    (0..early.unwrap_or(0)).for_each(|_| span!("early").end());
     let mut builder = throughline::builder("steps");
     // A quota without history, for tests that fill it.
     if let Some(bytes) = std::env::var("STEPS_SPOOL_BYTES")
