@@ -7,6 +7,7 @@ mod lookup;
 mod names;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 
 use throughline_spool::Recorder;
@@ -16,7 +17,7 @@ use throughline_wire::request::{
 };
 use throughline_wire::{Malformed, SpanView, json, varint};
 
-use self::append::{Appended, Line, append};
+use self::append::{Appended, Line, Lock, append};
 use self::cap::Cap;
 pub use self::lookup::{TraceFile, find_trace_files};
 use super::blocking::Sink;
@@ -162,11 +163,16 @@ impl FileSink {
             ));
         }
         loop {
-            let file = parent.append(&names::numbered(stem, *number))?;
-            match append(&file, &line, self.settings.rotate_bytes)? {
-                Appended::Written => return Ok(()),
-                Appended::Full => *number += 1,
-                Appended::Removed => {}
+            let name = names::numbered(stem, *number);
+            let file = parent.append(&name)?;
+            match append(&file, &line, self.settings.rotate_bytes) {
+                Ok(Appended::Written) => return Ok(()),
+                Ok(Appended::Full) => *number += 1,
+                Ok(Appended::Removed) => {}
+                Err(error) => {
+                    remove_if_empty(parent, &file, &name);
+                    return Err(error);
+                }
             }
         }
     }
@@ -181,6 +187,17 @@ impl Sink for FileSink {
                 retry_after: None,
                 message: error.to_string(),
             },
+        }
+    }
+}
+
+/// A full disk has room for the names of files: they would be left behind, one for each process that tried. Whoever appends at this moment
+/// sees that his file is gone.
+fn remove_if_empty(parent: &Directory, file: &File, name: &str) {
+    if let Some(_lock) = Lock::at_once(file) {
+        if file.metadata().is_ok_and(|seen| seen.len() == 0) {
+            // It was not asked for, and may stay.
+            let _ = parent.remove_file(name);
         }
     }
 }

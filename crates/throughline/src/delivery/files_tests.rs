@@ -159,3 +159,19 @@ fn batch_that_was_written_in_part_is_not_written_twice_also_when_it_has_grown() 
     assert_eq!(sink.write(&request(&["a"])), Outcome::success());
     assert_eq!(count(&["a"]), [4]);
 }
+
+#[test]
+fn file_that_could_not_be_written_goes_unless_somebody_has_written_or_is_about_to() {
+    let home = Home::new();
+    let path = home.0.path().join("traces");
+    let directory = Directory::make(&path).unwrap();
+    for (text, is_locked, stays) in [("", false, false), ("a line\n", false, true), ("", true, true)] {
+        fs::write(path.join("file"), text).unwrap();
+        let file = directory.append("file").unwrap();
+        let somebody = directory.append("file").unwrap();
+        let lock = is_locked.then(|| Lock::at_once(&somebody).unwrap());
+        remove_if_empty(&directory, &file, "file");
+        drop(lock);
+        assert_eq!(path.join("file").exists(), stays, "{text:?} {is_locked}");
+    }
+}
