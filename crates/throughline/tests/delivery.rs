@@ -143,13 +143,14 @@ fn what_earlier_programs_left_is_not_sent_again_and_again_to_a_backend_that_is_s
     let mut receiver = Receiver::with(answers).expect("loopback has a free port");
     receiver.stop();
     let endpoint = receiver.endpoint();
-    let run = |spans: usize| {
-        let program = program("program_steps", &spool, &endpoint).arg(format!("spans={spans}"));
+    let run = |spans: usize, flush: u32| {
+        let steps = [format!("spans={spans}"), format!("flush={flush}")];
+        let program = program("program_steps", &spool, &endpoint).args(&steps);
         drop(program.run().expect("it runs").expect_success());
     };
-    run(LEFT);
+    run(LEFT, 1);
     receiver.restart().expect("the port is still free");
-    (0..5).for_each(|_| run(1));
+    (0..5).for_each(|_| run(1, 20_000));
     let tried = receiver.requests().iter().filter(|request| large(request)).count();
     assert!(tried <= 1, "{tried} programs have sent the same");
     assert_eq!(distinct(&receiver.spans()), 5);

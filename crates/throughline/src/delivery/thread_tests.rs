@@ -349,7 +349,7 @@ fn token_source_that_blocks_holds_up_no_flush_and_is_asked_once() {
         ..Otlp::new(
             Endpoint::from_base(&receiver.endpoint()).unwrap(),
             HeaderMap::new(),
-            Some(SECOND / 10),
+            Some(SECOND / 4),
         )
     };
     let to = Destination::Otlp(Box::new(otlp));
@@ -462,16 +462,16 @@ fn end_of_a_program_sends_what_dead_ones_left_where_the_backend_has_taken_its_ow
     for (own, shuts_down) in [(1, false), (1, true), (0, false), (0, true)] {
         let receiver = Receiver::start().unwrap();
         let list = List::of(own);
-        list.lock().orphans = (0..600).map(|index| format!("orphan {index}")).collect();
+        list.lock().orphans = (0..100).map(|index| format!("orphan {index}")).collect();
         let delivery = delivery(&receiver.endpoint(), &list);
         let reports = match shuts_down {
             true => [delivery.shutdown(LATE).wait()].to_vec(),
-            false => [delivery.exit().wait(), delivery.leftovers().wait()].to_vec(),
+            false => [delivery.flush(LATE).wait(), delivery.leftovers().wait()].to_vec(),
         };
         assert!(reports.iter().all(DestinationReport::is_complete), "{reports:?}");
         assert_eq!(
             receiver.spans().len(),
-            if own > 0 { 601 } else { 0 },
+            if own > 0 { 101 } else { 0 },
             "{own} {shuts_down}"
         );
     }
