@@ -77,7 +77,7 @@ fn flush_of(parts: Option<Vec<DestinationFlush>>) -> Flush {
 
 impl Drop for Tracing {
     /// Sends what has ended, for at most 200 ms with a backend that answers slowly, and not at all with one that is down. A backend
-    /// that has taken all of it also gets what ended processes have left, for as long again.
+    /// that has taken all of it also gets what ended processes have left: batches are begun for 150 ms, and the last one may take 250 ms more.
     fn drop(&mut self) {
         if !self.flushes_at_exit {
             return;

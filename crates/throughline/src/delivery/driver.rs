@@ -162,7 +162,7 @@ impl Driver {
                 (None, Owner::Dead) => {
                     self.adopted = false;
                     match (self.source.expects_more(), self.leaving) {
-                        (true, Leaving::Until(_)) => self.adopt_at = now + LEAVING_POLL,
+                        (true, Leaving::Until(until)) if now < until => self.adopt_at = now + LEAVING_POLL,
                         (true, _) => self.adopt_at = self.adopt_at.min(now + ADOPT_MORE),
                         (false, Leaving::Until(_)) => self.leaving = Leaving::Done,
                         (false, _) => {}
