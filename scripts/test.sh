@@ -28,6 +28,7 @@ touch "$notes/skipped"
 main() {
   case "$#:${1-}" in
     0:)
+      enough_room
       formatting
       lock_files
       lints
@@ -119,6 +120,23 @@ each_ran() {
   done
 }
 
+# A full run wants about eight gigabytes; a compiler that finds the disk full says so in words of its own, after a long time.
+enough_room() {
+  local free needed=10
+  free=$(df --output=avail --block-size=1G . | tail -n 1)
+  step "Room: $free GB free"
+  if [ "$free" -lt "$needed" ]; then
+    echo "fewer than $needed GB are free here: the run may end for want of room" >&2
+  fi
+  # Nobody builds there again: what speeds the next build up takes as much room as the build.
+  [ "${CI-}" != true ] || export CARGO_INCREMENTAL=0
+}
+
+# done_with DIRECTORY...: with CI=true, what a step has built for itself is removed.
+done_with() {
+  [ "${CI-}" != true ] || rm -rf "$@"
+}
+
 formatting() {
   step 'Formatting'
   cargo fmt --all --check
@@ -166,6 +184,7 @@ packages() {
   done
   cp Cargo.lock "$packages"
   CARGO_TARGET_DIR=$target/packages quietly cargo check --quiet --offline --workspace --manifest-path "$packages/Cargo.toml"
+  done_with "$target/packages"
 }
 
 oldest_rust() {
@@ -179,8 +198,9 @@ oldest_rust() {
   fi
   local crate
   for crate in "${published[@]}"; do
-    CARGO_TARGET_DIR=target/oldest cargo "+$oldest" build --quiet --locked --package "$crate"
+    CARGO_TARGET_DIR=target/oldest cargo "+$oldest" check --quiet --locked --package "$crate"
   done
+  done_with target/oldest
 }
 
 weight() {
@@ -209,6 +229,7 @@ tests() {
   cargo build --quiet --locked --workspace --examples --bins
   # The random walk over a store goes on for half a minute; a failure prints the seed that repeats it.
   THROUGHLINE_WALK_SECONDS=${THROUGHLINE_WALK_SECONDS:-30} noting cargo test --locked --workspace
+  done_with target/debug target/tmp
 }
 
 quick_tests() {
@@ -223,6 +244,7 @@ interleavings() {
   RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=../../target/loom noting cargo test --locked --release --lib loom
   cd ../..
   each_ran loom
+  done_with target/loom
 }
 
 static_build() {
@@ -237,6 +259,7 @@ static_build() {
   # A thread, a mapped file, a fork and a flush: what a C library could do in a way of its own.
   "$program" --spool "$notes/spool" run -- true
   "$program" --spool "$notes/spool" ls | grep -w true
+  done_with "${CARGO_TARGET_DIR:-target}/$target"
 }
 
 arm() {
@@ -258,6 +281,7 @@ arm() {
   # Kernels for servers have such pages. What is done page by page must not take them for smaller ones.
   QEMU_PAGESIZE=65536 on_arm --package throughline-spool -- recorder:: store::segment store::stock
   each_ran recorder::
+  done_with "target/$target"
 }
 
 other_systems() {
@@ -275,6 +299,7 @@ other_systems() {
         cargo clippy --quiet --locked --package "$crate" --target "$target" -- --deny warnings
       done
     )
+    done_with "target/$target"
   done
 }
 

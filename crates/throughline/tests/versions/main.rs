@@ -127,6 +127,10 @@ older = {{ package = "throughline", path = {older:?} }}
 [workspace]
 members = ["crates/*"]
 
+[profile.dev]
+debug = false
+incremental = false
+
 [workspace.package]{inherited}"#
     );
     write_if_new(&build.join("Cargo.toml"), &manifest)?;
