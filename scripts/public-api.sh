@@ -11,7 +11,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Formats of rustdoc's JSON change: with a nightly that is much newer or older this version says so.
 version=0.52.0
-crates=(throughline-context throughline-wire throughline-spool throughline)
+crates=(throughline-context throughline-wire throughline-spool throughline
+  throughline-tracing throughline-opentelemetry throughline-http throughline-process throughline-jobs)
 
 case "${1-}" in
   '') listings=target/public-api ;;

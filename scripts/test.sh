@@ -16,7 +16,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/cargo-tool.sh
 
 # Each crate alone: features unify in a workspace, and would hide one that is missing.
-published=(throughline-context throughline-macros throughline-wire throughline-spool throughline throughline-cli)
+seams=(throughline-tracing throughline-opentelemetry throughline-http throughline-process throughline-jobs)
+published=(throughline-context throughline-macros throughline-wire throughline-spool throughline "${seams[@]}" throughline-cli)
 crates=("${published[@]}" throughline-testkit throughline-bench throughline-recipes)
 oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1.0/p' Cargo.toml)
 fuzz_seconds=${FUZZ_SECONDS:-8}

@@ -1,0 +1,1 @@
+//! Traced HTTP and RPC servers and clients.

@@ -1,0 +1,1 @@
+//! Traces that go through queues and job tables.

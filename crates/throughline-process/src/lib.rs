@@ -1,0 +1,1 @@
+//! Traced child processes and commands.

@@ -1,0 +1,1 @@
+//! Spans of the `tracing` crate as spans of Throughline.
