@@ -50,6 +50,7 @@ fn spans_of_two_versions_in_one_program_make_one_tree() {
         .args(["build", "--quiet", "--offline"])
         .current_dir(&build)
         .env("CARGO_TARGET_DIR", &target)
+        .env("CARGO_INCREMENTAL", "0")
         .output()
         .expect("Cargo runs");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
@@ -126,10 +127,6 @@ older = {{ package = "throughline", path = {older:?} }}
 
 [workspace]
 members = ["crates/*"]
-
-[profile.dev]
-debug = false
-incremental = false
 
 [workspace.package]{inherited}"#
     );
