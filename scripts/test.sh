@@ -156,15 +156,17 @@ lints() {
   step 'Lints, crate by crate'
   local crate
   for crate in "${crates[@]}"; do
-    cargo clippy --quiet --locked --package "$crate" --all-targets -- --deny warnings
+    cargo clippy --quiet --locked --package "$crate" --all-targets --all-features -- --deny warnings
   done
-  # What a library depends on.
-  cargo clippy --quiet --locked --package throughline --no-default-features -- --deny warnings
+  # What a library depends on, and seams without what has to be asked for.
+  for crate in throughline "${seams[@]}"; do
+    cargo clippy --quiet --locked --package "$crate" --no-default-features -- --deny warnings
+  done
 }
 
 documentation() {
   step 'Documentation without warnings'
-  RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --workspace --no-deps
+  RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --locked --workspace --all-features --no-deps
 }
 
 packages() {
@@ -227,16 +229,16 @@ receivers_of_others() {
 tests() {
   step 'Tests'
   # Programs that tests of other packages start.
-  cargo build --quiet --locked --workspace --examples --bins
+  cargo build --quiet --locked --workspace --all-features --examples --bins
   # The random walk over a store goes on for half a minute; a failure prints the seed that repeats it.
-  THROUGHLINE_WALK_SECONDS=${THROUGHLINE_WALK_SECONDS:-30} noting cargo test --locked --workspace
+  THROUGHLINE_WALK_SECONDS=${THROUGHLINE_WALK_SECONDS:-30} noting cargo test --locked --workspace --all-features
   done_with target/debug target/tmp
 }
 
 quick_tests() {
   step 'Unit and integration tests'
-  cargo build --quiet --locked --workspace --examples --bins
-  THROUGHLINE_WALK_SECONDS=${THROUGHLINE_WALK_SECONDS:-1} noting cargo test --quiet --locked --workspace --lib --bins --tests
+  cargo build --quiet --locked --workspace --all-features --examples --bins
+  THROUGHLINE_WALK_SECONDS=${THROUGHLINE_WALK_SECONDS:-1} noting cargo test --quiet --locked --workspace --all-features --lib --bins --tests
 }
 
 interleavings() {

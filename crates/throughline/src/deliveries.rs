@@ -8,6 +8,7 @@ use throughline_spool::Recorder;
 
 use crate::config;
 use crate::delivery::{Delivery, DestinationFlush};
+use crate::otlp_endpoint;
 use crate::spool_source::SpoolSource;
 
 /// Where spans are sent, and how; kept for forked children.
@@ -29,6 +30,7 @@ fn own() -> &'static Mutex<Vec<Delivery>> {
 
 /// Starts them. The first call decides.
 pub(crate) fn start(recorder: &'static Recorder, plan: Plan) {
+    otlp_endpoint::set(plan.destinations.iter().find_map(config::Destination::otlp_endpoint));
     if PLAN.set(plan).is_err() {
         return;
     }

@@ -88,6 +88,7 @@ mod future;
 mod guard;
 mod housekeeping;
 mod macros;
+mod otlp_endpoint;
 mod outcome;
 mod processor;
 mod propagation;
@@ -119,6 +120,7 @@ pub use destination::{
 };
 pub use future::{InContext, InSpan, InSpanExt, SpanHandle};
 pub use guard::Tracing;
+pub use otlp_endpoint::{OtlpEndpoint, otlp_endpoint};
 pub use processor::{BaggageAttributes, Filter, ProcessedSpan, Redact, SpanProcessor, Verdict, redact_keys};
 pub use propagation::{Propagator, extract, inject};
 pub use sampler::{Decision, InvalidRatio, ParentBased, Sampler, SamplingInput, SamplingResult, ShouldSample};

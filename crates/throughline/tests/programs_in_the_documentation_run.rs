@@ -41,10 +41,11 @@ fn unindented(code: &str) -> String {
 fn rust_code_of_each_page_is_that_of_an_example() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = package.join("../..");
-    let recipes = package.join("../throughline-recipes/examples");
-    let examples: Vec<_> = [package.join("examples"), recipes]
-        .iter()
-        .flat_map(|directory| files(directory, "rs"))
+    let crates = fs::read_dir(root.join("crates")).expect("the crates can be listed");
+    let examples: Vec<_> = crates
+        .map(|entry| entry.expect("it can be listed").path().join("examples"))
+        .filter(|directory| directory.is_dir())
+        .flat_map(|directory| files(&directory, "rs"))
         .map(|path| unindented(&read(&path)))
         .collect();
     let mut found = 0;
@@ -53,8 +54,7 @@ fn rust_code_of_each_page_is_that_of_an_example() {
             let code = unindented(&code);
             assert!(
                 examples.iter().any(|example| example.contains(&code)),
-                "{} has code that no program in crates/throughline/examples or crates/throughline-recipes/examples has: let one \
-                 have it, word for word\n{code}",
+                "{} has code that no program in crates/*/examples has: let one have it, word for word\n{code}",
                 page.display()
             );
             found += 1;

@@ -93,7 +93,7 @@ impl Run {
             }
         };
         match &ended {
-            Ok(status) => record(&mut span, *status),
+            Ok(status) => throughline_process::record_exit(&mut span, *status),
             Err(failure) => span.set("process.exit.code", failure.code),
         }
         span.end();
@@ -149,23 +149,6 @@ fn changes(context: &Context, spool: Option<&Path>) -> Changes {
     }
     changes.extend(spool.map(|spool| ("THROUGHLINE_SPOOL_DIR".into(), Some(spool.into()))));
     changes
-}
-
-/// How it ended. Zero says nothing about success, so the status stays unset.
-fn record(span: &mut Span, status: ExitStatus) {
-    if let Some(code) = status.code() {
-        span.set("process.exit.code", code);
-        if code != 0 {
-            span.set("error.type", &*code.to_string());
-            span.status_error(&format!("exit code {code}"));
-        }
-    }
-    if let Some(number) = status.signal() {
-        let name = signals::name(number);
-        span.set("process.signal", &*name);
-        span.set("error.type", &*name);
-        span.status_error(&format!("killed by {name}"));
-    }
 }
 
 /// As a shell tells it: 127 if there is no such file, 126 if there is.

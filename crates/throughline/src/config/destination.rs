@@ -5,6 +5,7 @@ use super::console::Console;
 use super::custom_exporter::CustomExporter;
 use super::files::Files;
 use super::otlp::Otlp;
+use crate::otlp_endpoint::OtlpEndpoint;
 
 /// A place that spans go to.
 #[derive(Clone, Debug)]
@@ -23,6 +24,14 @@ impl Destination {
             Self::Exporter(exporter) => exporter.name(),
             Self::Files(files) => files.name(),
             Self::Otlp(otlp) => otlp.endpoint.to_string(),
+        }
+    }
+
+    /// What another process may be told of it.
+    pub(crate) fn otlp_endpoint(&self) -> Option<OtlpEndpoint> {
+        match self {
+            Self::Otlp(otlp) => Some(OtlpEndpoint::new(otlp.endpoint.without_secrets(), otlp.protocol)),
+            _ => None,
         }
     }
 

@@ -86,6 +86,21 @@ impl Endpoint {
         &self.target
     }
 
+    /// As a URL that another process can use: without its user, password and query.
+    pub(crate) fn without_secrets(&self) -> String {
+        match &self.socket {
+            Some(_) => self.to_string(),
+            None if self.target == "/" => self.origin(),
+            None => format!("{}{}", self.origin(), self.target.path()),
+        }
+    }
+
+    /// Scheme, host and port.
+    fn origin(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.authority)
+    }
+
     pub(super) fn user_info(&self) -> Option<&str> {
         self.user_info.as_deref()
     }
@@ -150,10 +165,8 @@ impl fmt::Display for Endpoint {
         if let Some(socket) = &self.socket {
             return write!(f, "{UNIX}{}", socket.display());
         }
-        let scheme = if self.tls { "https" } else { "http" };
-        let path = self.target.path();
         let query = if self.target.query().is_some() { "?***" } else { "" };
-        write!(f, "{scheme}://{}{path}{query}", self.authority)
+        write!(f, "{}{}{query}", self.origin(), self.target.path())
     }
 }
 
@@ -179,6 +192,18 @@ mod tests {
         ] {
             assert_eq!(Endpoint::from_base(url).unwrap().target(), base, "{url}");
             assert_eq!(Endpoint::exact(url).unwrap().target(), exact, "{url}");
+        }
+    }
+
+    #[test]
+    fn url_without_secrets_reaches_the_same_backend() {
+        for (url, expected) in [
+            ("http://h:4318", "http://h:4318"),
+            ("http://u:p@h/x/?key=secret", "http://h/x/"),
+            ("https://[::1]:4318/v1/traces", "https://[::1]:4318/v1/traces"),
+            ("unix:///run/otel.sock", "unix:/run/otel.sock"),
+        ] {
+            assert_eq!(Endpoint::exact(url).unwrap().without_secrets(), expected, "{url}");
         }
     }
 

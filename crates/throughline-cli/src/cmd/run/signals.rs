@@ -1,6 +1,5 @@
 //! Signals on their way through us: those for the command are passed on, the one that killed it is died of.
 
-use std::borrow::Cow;
 use std::io;
 use std::process::{self, ExitStatus};
 
@@ -16,7 +15,7 @@ use signal_hook::consts::{
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::exfiltrator::origin::WithOrigin;
 use signal_hook::low_level::siginfo::{Cause, Origin};
-use signal_hook::low_level::{emulate_default_handler, raise, signal_name};
+use signal_hook::low_level::{emulate_default_handler, raise};
 
 use super::child::reap;
 use crate::inherited::Inherited;
@@ -160,9 +159,4 @@ pub fn die_by(number: i32) -> u8 {
     // It does not know real-time signals and a few others; nothing here has changed what these do.
     let _ = raise(number);
     code
-}
-
-/// `SIGTERM`, or `signal 40` where there is no name.
-pub fn name(number: i32) -> Cow<'static, str> {
-    signal_name(number).map_or_else(|| format!("signal {number}").into(), Cow::Borrowed)
 }
