@@ -98,6 +98,10 @@ impl Encoded {
         self.put(key, bit, value);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Those of an event or a link.
     pub(crate) fn details(&self) -> Details<'_> {
         Details {

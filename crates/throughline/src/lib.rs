@@ -125,7 +125,9 @@ pub use processor::{BaggageAttributes, Filter, ProcessedSpan, Redact, SpanProces
 pub use propagation::{Propagator, extract, inject};
 pub use sampler::{Decision, InvalidRatio, ParentBased, Sampler, SamplingInput, SamplingResult, ShouldSample};
 pub use scope::Scope;
-pub use span::{Current, Entered, EnteredShared, LinkAttributes, Parent, SharedSpan, Span, SpanBuilder, current};
+pub use span::{
+    Current, Entered, EnteredShared, LinkAttributes, Parent, SharedSpan, Span, SpanBuilder, StartAttributes, current,
+};
 pub use span_limits::SpanLimits;
 pub use spool_dir::default_spool_dir;
 /// Runs a function in a span of its own.

@@ -46,11 +46,14 @@ where
         .map_or_else(Ids::default, |span| Context::of(span).ids());
     let trace_state = read.trace_state.filter(|_| ids.is_span());
     let baggage = read.baggage.filter(|_| chosen.baggage);
-    let relay = Relay::new(
-        trace_state.map_or_else(String::new, |state| state.as_str().to_owned()),
-        baggage.map_or_else(String::new, |baggage| baggage.to_header()),
-    );
-    let context = Context::new(ids, Some(Arc::new(relay)));
+    // Mostly there is neither, and then nothing is allocated.
+    let relay = (trace_state.is_some() || baggage.is_some()).then(|| {
+        Arc::new(Relay::new(
+            trace_state.map_or_else(String::new, |state| state.as_str().to_owned()),
+            baggage.map_or_else(String::new, |baggage| baggage.to_header()),
+        ))
+    });
+    let context = Context::new(ids, relay);
     (!context.is_empty()).then_some(context)
 }
 

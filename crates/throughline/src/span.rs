@@ -6,7 +6,7 @@ mod entered;
 pub(crate) mod request;
 mod shared;
 
-pub use builder::{LinkAttributes, SpanBuilder};
+pub use builder::{LinkAttributes, SpanBuilder, StartAttributes};
 pub use current::{Current, current};
 pub use entered::Entered;
 pub use shared::{EnteredShared, SharedSpan};

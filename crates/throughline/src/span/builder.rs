@@ -5,9 +5,10 @@ use std::time::SystemTime;
 use throughline_wire::SpanKind;
 
 use super::request::Request;
-use super::{Parent, Span};
+use super::{Parent, Span, tracer};
 use crate::attributes::{Encoded, Of};
 use crate::context::Context;
+use crate::recording::{Batch, key_bit};
 use crate::scope::Scope;
 use crate::value::ToValue;
 
@@ -99,6 +100,68 @@ impl<'a> SpanBuilder<'a> {
     /// Starts the span.
     pub fn start(self) -> Span {
         Span::start_with(&self.request, self.parent.by_ref())
+    }
+
+    /// Starts the span with the attributes that `fill` sets: as cheap as [`span!`](crate::span!), for libraries whose names, kinds
+    /// and attributes are known only when the program runs.
+    ///
+    /// `fill` is called only for a span that is recorded, or when a sampler wants to see attributes.
+    ///
+    /// ```
+    /// use throughline::{Span, SpanKind, testing};
+    ///
+    /// let capture = testing::capture();
+    /// let name = String::from("GET /orders/{id}");
+    /// let span = Span::builder(&name).kind(SpanKind::Server).start_with(|attributes| {
+    ///     attributes.set("http.request.method", "GET");
+    /// });
+    /// drop(span);
+    /// capture.assert_tree("GET /orders/{id} {http.request.method=GET}");
+    /// ```
+    #[inline]
+    pub fn start_with(mut self, fill: impl FnOnce(&mut StartAttributes<'_, '_>)) -> Span {
+        if tracer::wants_all() || !self.request.is_plain() {
+            if self.is_on {
+                fill(&mut StartAttributes(Target::Request(&mut self.request.attributes)));
+            }
+            return Span::start_with(&self.request, self.parent.by_ref());
+        }
+        let Request { name, scope, kind, .. } = self.request;
+        let mut span = Span::start(name, scope, kind, self.parent.by_ref());
+        if let Some(mut batch) = span.batch() {
+            fill(&mut StartAttributes(Target::Span(&mut batch)));
+            batch.finish();
+        }
+        span
+    }
+}
+
+/// The attributes of a span that is about to start; see [`SpanBuilder::start_with`].
+#[derive(Debug)]
+pub struct StartAttributes<'a, 's>(Target<'a, 's>);
+
+#[derive(Debug)]
+enum Target<'a, 's> {
+    /// The span has started, and has room.
+    Span(&'a mut Batch<'s>),
+    /// A sampler is to see them first.
+    Request(&'a mut Encoded),
+}
+
+impl StartAttributes<'_, '_> {
+    /// Sets an attribute. A key that was set before gets the new value; an `Option` that is `None` sets nothing.
+    #[inline(always)]
+    pub fn set(&mut self, key: &str, value: impl ToValue) {
+        let bit = key_bit(key);
+        match (&mut self.0, value.direct()) {
+            (Target::Span(batch), Some(value)) => batch.put(key, bit, &value),
+            (Target::Span(batch), None) => {
+                value.with_value(|value| batch.put_slowly(key, bit, value));
+            }
+            (Target::Request(attributes), _) => {
+                value.with_value(|value| attributes.put(key, bit, value));
+            }
+        }
     }
 }
 

@@ -38,6 +38,11 @@ impl<'a> Request<'a> {
             start: None,
         }
     }
+
+    /// Whether there is nothing but a name, a scope and a kind.
+    pub fn is_plain(&self) -> bool {
+        self.start.is_none() && self.links.0.is_empty() && self.attributes.is_empty()
+    }
 }
 
 impl Span {
