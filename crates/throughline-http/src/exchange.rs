@@ -33,7 +33,12 @@ pub(crate) struct Exchange {
 #[derive(Debug)]
 pub(crate) enum Rules {
     Http { method: Method },
-    Grpc { path: Option<PathAndQuery>, deadline: Option<Instant> },
+    Grpc {
+        /// Of a server only.
+        path: Option<PathAndQuery>,
+        /// From when on a call that is dropped has run out of time.
+        deadline: Option<Instant>,
+    },
 }
 
 #[derive(Debug)]
@@ -223,8 +228,12 @@ impl Exchange {
         if !self.span.is_recording() {
             return;
         }
-        if let Rules::Grpc { .. } = self.rules {
+        if let Rules::Grpc { deadline, .. } = &self.rules {
             let status = match self.side {
+                // tonic's client ends a call at its deadline by an error of the connection.
+                Side::Client if is_past(*deadline) => {
+                    return rpc::settle(&mut self.span, self.side, &GrpcStatus::DEADLINE_EXCEEDED);
+                }
                 Side::Client => GrpcStatus::UNAVAILABLE,
                 Side::Server => GrpcStatus::UNKNOWN,
             };
@@ -238,7 +247,7 @@ impl Exchange {
     fn cancelled(&mut self) {
         match &self.rules {
             Rules::Grpc { deadline, .. } => {
-                let status = match deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                let status = match is_past(*deadline) {
                     true => GrpcStatus::DEADLINE_EXCEEDED,
                     false => GrpcStatus::CANCELLED,
                 };
@@ -273,6 +282,10 @@ impl Drop for Exchange {
             self.cancelled();
         }
     }
+}
+
+fn is_past(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
 }
 
 /// Status 4xx is a failure for the client that gets it, not for the server that says it (HTTP spans, "Status").

@@ -1,7 +1,7 @@
 //! gRPC over HTTP/2: what calls and statuses look like ("gRPC over HTTP2", "gRPC status codes").
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
@@ -129,8 +129,17 @@ impl Outcome for GrpcStatus<'_> {
     }
 }
 
+/// From when on a call that is dropped has run out of time.
+///
+/// Some time before its deadline: the caller's clock began to run before the call came here, and timers are coarse.
+pub(crate) fn deadline(headers: &HeaderMap) -> Option<Instant> {
+    const MOST_GRACE: Duration = Duration::from_millis(100);
+    let timeout = timeout(headers)?;
+    Instant::now().checked_add(timeout - (timeout / 10).min(MOST_GRACE))
+}
+
 /// Reads `grpc-timeout`: at most eight digits and a unit. What is not valid is no timeout.
-pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {

@@ -1,7 +1,6 @@
 //! How a CLIENT span starts.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::{HeaderMap, Request, Uri};
 use throughline::{Span, SpanKind, StartAttributes};
@@ -86,7 +85,7 @@ fn start_grpc<B>(options: &Options, request: &Request<B>) -> (Span, Rules) {
         Some(name) => start(name.as_str()),
         None => rpc::with_name(&call, start),
     };
-    let deadline = grpc::timeout(headers).and_then(|timeout| Instant::now().checked_add(timeout));
+    let deadline = grpc::deadline(headers);
     (span, Rules::Grpc { path: None, deadline })
 }
 

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::header::USER_AGENT;
 use http::{Extensions, Request};
@@ -116,7 +115,7 @@ fn start_grpc<B>(options: &Options, request: &Request<B>, caller: &Context) -> (
         Some(name) => start(name.as_str()),
         None => rpc::with_name(&call, start),
     };
-    let deadline = grpc::timeout(headers).and_then(|timeout| Instant::now().checked_add(timeout));
+    let deadline = grpc::deadline(headers);
     let path = uri.path_and_query().cloned();
     (span, Rules::Grpc { path, deadline })
 }
