@@ -3,7 +3,7 @@
 # (with --if-built: fail silently instead).
 # Kept in $THROUGHLINE_TOOLS, else $XDG_CACHE_HOME/throughline/tools, else ~/.cache/throughline/tools.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/go-tool.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/built-tool.sh"
 
 module=github.com/jaegertracing/jaeger
 version=v1.76.0

@@ -18,7 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Each crate alone: features unify in a workspace, and would hide one that is missing.
 seams=(throughline-tracing throughline-opentelemetry throughline-http throughline-process throughline-jobs)
 published=(throughline-context throughline-macros throughline-wire throughline-spool throughline "${seams[@]}" throughline-cli)
-crates=("${published[@]}" throughline-testkit throughline-bench throughline-recipes)
+crates=("${published[@]}" throughline-testkit throughline-bench throughline-interop throughline-recipes)
 oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1.0/p' Cargo.toml)
 fuzz_seconds=${FUZZ_SECONDS:-8}
 
@@ -38,7 +38,7 @@ main() {
       oldest_rust
       weight
       licences
-      receivers_of_others
+      programs_of_others
       tests
       interleavings
       static_build
@@ -216,14 +216,18 @@ licences() {
   scripts/licences.sh
 }
 
-receivers_of_others() {
-  step 'Receivers that others wrote'
+programs_of_others() {
+  step 'Receivers and services that others wrote'
   if have go; then
     scripts/collector.sh
     scripts/jaeger.sh
   else
     missing Go 'building a real OpenTelemetry Collector and a real Jaeger'
   fi
+  local language
+  for language in go java node python; do
+    scripts/interop-peer.sh "$language" || missing "A program on the SDK for $language" "interoperability with it"
+  done
 }
 
 tests() {

@@ -33,4 +33,4 @@ pub use prost;
 pub use receiver::{Answer, ReceivedSpan, Receiver, Request};
 pub use rustix::process::Signal;
 pub use spool::Spool;
-pub use tool::{ToolError, require_tool, say_skipped};
+pub use tool::{ToolError, interop_peer, require_tool, say_skipped};

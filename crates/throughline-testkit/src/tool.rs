@@ -80,10 +80,26 @@ pub fn say_skipped(what: &str, why: impl fmt::Display) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
+/// A program on the OpenTelemetry SDK of another language: `go`, `java`, `node` or `python`. It is a folder with an executable
+/// `hop`, of which this is the path.
+///
+/// # Errors
+///
+/// [`ToolError::NotBuilt`] if it is not built; see [`require_tool`].
+pub fn interop_peer(language: &str) -> Result<PathBuf, ToolError> {
+    let folder = built("scripts/interop-peer.sh", &[language])?;
+    Ok(folder.join("hop"))
+}
+
 /// The program that `script` has built. Only the script knows version and place.
 pub(crate) fn built_by(script: &'static str) -> Result<PathBuf, ToolError> {
+    built(script, &[])
+}
+
+fn built(script: &'static str, arguments: &[&str]) -> Result<PathBuf, ToolError> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let found = Command::new(root.join(script))
+        .args(arguments)
         .arg("--if-built")
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

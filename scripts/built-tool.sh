@@ -1,18 +1,19 @@
-# Sourced by the scripts that build a Go program to test against; not run itself.
+# Sourced by the scripts that build a program of others to test against; not run itself.
 # It decides where such a program is kept and makes sure that a half-made one never counts.
 
 say() { printf '%s: %s\n' "${0##*/}" "$1" >&2; }
 
 # keep NAME [--if-built]: print the path of the cached program NAME. If it is not there yet, make it
-# with `build DIR`, the caller's function, which leaves the program at DIR/NAME; or, with
-# --if-built, fail without a word.
+# with `build DIR`, the caller's function, which leaves the program, a file or a folder, at DIR/NAME;
+# or, with --if-built, fail without a word. `needs`, a variable of the caller's, names the command to
+# build it with; without it that is `go`.
 keep() {
   local name=$1 cache program work
   cache=${THROUGHLINE_TOOLS:-${XDG_CACHE_HOME:-${HOME:?is not set: say with THROUGHLINE_TOOLS where to keep it}/.cache}/throughline/tools}
   program=$cache/$name
   if [ ! -x "$program" ]; then
     [ "${2-}" != --if-built ] || exit 1
-    command -v go >/dev/null || { say "Go is needed to build $name: see https://go.dev/doc/install"; exit 1; }
+    command -v "${needs:=go}" >/dev/null || { say "$needs is needed to build $name"; exit 1; }
     mkdir -p "$cache"
     exec 9>"$cache/.$name.lock"
     flock 9 # until this process ends; whoever had to wait finds the work done
