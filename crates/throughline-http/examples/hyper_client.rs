@@ -19,7 +19,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut request = http::Request::get(format!("{server}/orders/7")).body(Empty::<bytes::Bytes>::new())?;
     request.extensions_mut().insert(UrlTemplate::new("/orders/{id}"));
-    let fetch = async { Ok::<_, Box<dyn std::error::Error>>(client.oneshot(request).await?.collect().await?.to_bytes()) };
-    println!("{}", String::from_utf8_lossy(&fetch.in_span(span!("show order")).await?));
+    let fetch =
+        async { Ok::<_, Box<dyn std::error::Error>>(client.oneshot(request).await?.collect().await?.to_bytes()) };
+    println!(
+        "{}",
+        String::from_utf8_lossy(&fetch.in_span(span!("show order")).await?)
+    );
     Ok(())
 }

@@ -15,8 +15,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with(TraceMiddleware::new(ClientLayer::new()))
         .build();
 
-    let request = client.get(format!("{server}/orders/7")).with_extension(UrlTemplate::new("/orders/{id}"));
-    let fetch = async { request.send().await?.text().await.map_err(reqwest_middleware::Error::from) };
+    let request = client
+        .get(format!("{server}/orders/7"))
+        .with_extension(UrlTemplate::new("/orders/{id}"));
+    let fetch = async {
+        request
+            .send()
+            .await?
+            .text()
+            .await
+            .map_err(reqwest_middleware::Error::from)
+    };
     println!("{}", fetch.in_span(span!("show order")).await?);
     Ok(())
 }

@@ -66,7 +66,8 @@ impl Wire {
         let mut metadata = HashMap::new();
         let mut call = rpc::client(&Method(method), &mut metadata);
         let answers = call.in_scope(|| {
-            self.write("call", method, metadata).map_err(|_| Failure("CONNECTION_LOST"))?;
+            self.write("call", method, metadata)
+                .map_err(|_| Failure("CONNECTION_LOST"))?;
             self.answers()
         });
         call.finish(&answers);
@@ -111,7 +112,9 @@ impl Wire {
             }
         };
         let mut answer = || {
-            items.iter().try_for_each(|item| self.write("item", item, HashMap::new()))?;
+            items
+                .iter()
+                .try_for_each(|item| self.write("item", item, HashMap::new()))?;
             self.write("end", "", HashMap::new())
         };
         answer().map_err(|_: io::Error| Failure("CONNECTION_LOST"))

@@ -17,7 +17,12 @@ async fn chat(upgrade: WebSocketUpgrade) -> Response {
     websocket::on_upgrade(upgrade, "chat", |mut socket, connection| async move {
         while let Some(Ok(message)) = socket.recv().await {
             // Each message is a trace of its own, linked to the connection.
-            if socket.send(message).in_span(connection.message("chat message")).await.is_err() {
+            if socket
+                .send(message)
+                .in_span(connection.message("chat message"))
+                .await
+                .is_err()
+            {
                 break;
             }
         }

@@ -230,7 +230,11 @@ mod tests {
         for (name, value, expected) in cases {
             let headers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
             let found = ForwardedFor::of(&headers);
-            let found = [shown(found.client), shown(found.host), found.scheme.unwrap_or("none").to_owned()];
+            let found = [
+                shown(found.client),
+                shown(found.host),
+                found.scheme.unwrap_or("none").to_owned(),
+            ];
             assert_eq!(found, expected, "{value}");
         }
     }

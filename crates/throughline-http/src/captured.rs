@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use http::header::{HeaderName, HeaderValue};
 use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
 use throughline::{Span, StartAttributes, ToValue};
 
 /// More values of one name are not recorded.

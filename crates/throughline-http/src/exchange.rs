@@ -32,7 +32,9 @@ pub(crate) struct Exchange {
 /// By which conventions the span is written.
 #[derive(Debug)]
 pub(crate) enum Rules {
-    Http { method: Method },
+    Http {
+        method: Method,
+    },
     Grpc {
         /// Of a server only.
         path: Option<PathAndQuery>,
@@ -190,7 +192,9 @@ impl Exchange {
         }
         if let Some(trailers) = frame.trailers_ref() {
             if let Rules::Grpc { .. } = self.rules {
-                self.options.response_headers.record(trailers, Named::RpcTrailer, &mut self.span);
+                self.options
+                    .response_headers
+                    .record(trailers, Named::RpcTrailer, &mut self.span);
             }
             self.end(Some(trailers));
         }

@@ -84,9 +84,15 @@ impl<'a> GrpcStatus<'a> {
     /// Reads `grpc-status` from headers or trailers. A code that is no known number is UNKNOWN.
     pub fn read(headers: &'a HeaderMap) -> Option<Self> {
         let code = headers.get("grpc-status")?.as_bytes();
-        let code = std::str::from_utf8(code).ok().filter(|code| code.bytes().all(|digit| digit.is_ascii_digit()));
-        let code = code.and_then(|code| code.parse().ok()).filter(|code| usize::from(*code) < CODES.len());
-        let message = headers.get("grpc-message").map(|message| percent_decoded(message.as_bytes()));
+        let code = std::str::from_utf8(code)
+            .ok()
+            .filter(|code| code.bytes().all(|digit| digit.is_ascii_digit()));
+        let code = code
+            .and_then(|code| code.parse().ok())
+            .filter(|code| usize::from(*code) < CODES.len());
+        let message = headers
+            .get("grpc-message")
+            .map(|message| percent_decoded(message.as_bytes()));
         Some(Self {
             code: code.unwrap_or(Self::UNKNOWN.code),
             message: message.filter(|message| !message.is_empty()),
@@ -186,7 +192,11 @@ mod tests {
             ("application/json", false),
             ("", false),
         ] {
-            assert_eq!(is_grpc(&headers(&[("content-type", content_type)])), expected, "{content_type}");
+            assert_eq!(
+                is_grpc(&headers(&[("content-type", content_type)])),
+                expected,
+                "{content_type}"
+            );
         }
     }
 
@@ -247,7 +257,14 @@ mod tests {
 
     #[test]
     fn server_is_to_blame_for_six_codes_and_a_client_sees_all() {
-        let blamed = ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
+        let blamed = [
+            "UNKNOWN",
+            "DEADLINE_EXCEEDED",
+            "UNIMPLEMENTED",
+            "INTERNAL",
+            "UNAVAILABLE",
+            "DATA_LOSS",
+        ];
         for (number, code) in CODES.iter().enumerate() {
             let status = GrpcStatus::new(number as u8);
             assert_eq!(status.is_error(Side::Server), blamed.contains(code), "{code}");

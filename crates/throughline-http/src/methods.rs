@@ -89,7 +89,10 @@ mod tests {
             assert_eq!(shown.original, expected);
             let folded = ("_OTHER", "HTTP");
             let as_it_is = (method.as_str(), method.as_str());
-            assert_eq!((shown.method, shown.name), if expected.is_some() { folded } else { as_it_is });
+            assert_eq!(
+                (shown.method, shown.name),
+                if expected.is_some() { folded } else { as_it_is }
+            );
         }
     }
 }

@@ -120,7 +120,9 @@ impl Options {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("trust", &self.trust).finish_non_exhaustive()
+        f.debug_struct("Options")
+            .field("trust", &self.trust)
+            .finish_non_exhaustive()
     }
 }
 

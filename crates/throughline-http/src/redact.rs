@@ -108,9 +108,17 @@ mod tests {
             (&SensitiveKeys::Standard, "", ""),
             (&SensitiveKeys::Standard, "a=1&b=2", "a=1&b=2"),
             (&SensitiveKeys::Standard, "sig=x&a=1", "sig=REDACTED&a=1"),
-            (&SensitiveKeys::Standard, "a=1&X-Amz-Signature=x=y", "a=1&X-Amz-Signature=REDACTED"),
+            (
+                &SensitiveKeys::Standard,
+                "a=1&X-Amz-Signature=x=y",
+                "a=1&X-Amz-Signature=REDACTED",
+            ),
             (&SensitiveKeys::Standard, "Sig=x&sig", "Sig=x&sig"),
-            (&SensitiveKeys::Standard, "%73ig=x&s%69%67=y&%zz=1&%7=", "%73ig=REDACTED&s%69%67=REDACTED&%zz=1&%7="),
+            (
+                &SensitiveKeys::Standard,
+                "%73ig=x&s%69%67=y&%zz=1&%7=",
+                "%73ig=REDACTED&s%69%67=REDACTED&%zz=1&%7=",
+            ),
             (&SensitiveKeys::Standard, "&sig=x&&sig=y", "&sig=REDACTED&&sig=REDACTED"),
             (&listed, "sig=x&token=y", "sig=x&token=REDACTED"),
         ] {

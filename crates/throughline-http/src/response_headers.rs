@@ -1,7 +1,7 @@
 //! Headers by which a response tells its trace.
 
-use http::header::{HeaderName, HeaderValue};
 use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
 use throughline::{Span, SpanContext};
 
 use crate::options::Options;

@@ -35,8 +35,8 @@ use pin_project_lite::pin_project;
 use throughline::{Carrier, Context, Span, SpanKind};
 
 use crate::captured::Attributes;
-use crate::trust::Trust;
 use crate::scope;
+use crate::trust::Trust;
 
 /// Which end of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +155,9 @@ pub fn server(call: &impl Call, caller: Option<Context>, trust: Trust) -> RpcSpa
     let caller = caller.unwrap_or_default();
     let span = with_name(call, |name| {
         let span = Span::builder(name).kind(SpanKind::Server).scope(scope());
-        trust.apply(span, &caller).start_with(|attributes| describe(call, attributes))
+        trust
+            .apply(span, &caller)
+            .start_with(|attributes| describe(call, attributes))
     });
     RpcSpan::new(span, Side::Server)
 }
@@ -276,7 +278,11 @@ pin_project! {
 }
 
 impl<T> InCall<T> {
-    fn poll_inner<R>(self: Pin<&mut Self>, poll: impl FnOnce(Pin<&mut T>) -> Poll<R>, settle: impl FnOnce(&R, &mut RpcSpan) -> bool) -> Poll<R> {
+    fn poll_inner<R>(
+        self: Pin<&mut Self>,
+        poll: impl FnOnce(Pin<&mut T>) -> Poll<R>,
+        settle: impl FnOnce(&R, &mut RpcSpan) -> bool,
+    ) -> Poll<R> {
         let this = self.project();
         let Some(inner) = this.inner.as_pin_mut() else {
             return Poll::Pending;

@@ -62,7 +62,10 @@ where
 /// # }
 /// ```
 pub fn connection(name: &str, handshake: &Context) -> Span {
-    let span = Span::builder(name).kind(SpanKind::Internal).scope(scope()).parent(handshake);
+    let span = Span::builder(name)
+        .kind(SpanKind::Internal)
+        .scope(scope())
+        .parent(handshake);
     span.start_with(|attributes| attributes.set("network.protocol.name", "websocket"))
 }
 

@@ -27,12 +27,16 @@ fn layer() -> ClientLayer {
 }
 
 fn hyper_client(layer: ClientLayer, is_http2: bool) -> TracedClient<Client<HttpConnector, Empty<Bytes>>> {
-    let client = Client::builder(TokioExecutor::new()).http2_only(is_http2).build(HttpConnector::new());
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(is_http2)
+        .build(HttpConnector::new());
     ServiceBuilder::new().layer(layer).service(client)
 }
 
 fn reqwest_client(client: reqwest::Client) -> ClientWithMiddleware {
-    ClientBuilder::new(client).with(TraceMiddleware::new(ClientLayer::new())).build()
+    ClientBuilder::new(client)
+        .with(TraceMiddleware::new(ClientLayer::new()))
+        .build()
 }
 
 fn request(url: String) -> Request<Empty<Bytes>> {
@@ -40,7 +44,11 @@ fn request(url: String) -> Request<Empty<Bytes>> {
 }
 
 fn app() -> Router {
-    let chunks = || async { Body::from_stream(stream::iter(["one", "two"].map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk))))) };
+    let chunks = || async {
+        Body::from_stream(stream::iter(
+            ["one", "two"].map(|chunk| Ok::<_, Infallible>(Bytes::from(chunk))),
+        ))
+    };
     let broken = || async {
         let first = stream::iter([Ok(Bytes::from("one"))]);
         // Once the headers are on their way.
@@ -50,7 +58,11 @@ fn app() -> Router {
         };
         Body::from_stream(first.chain(stream::once(error)))
     };
-    let endless = || async { Body::from_stream(stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from(vec![0; 1 << 16])))) };
+    let endless = || async {
+        Body::from_stream(stream::repeat_with(|| {
+            Ok::<_, Infallible>(Bytes::from(vec![0; 1 << 16]))
+        }))
+    };
     Router::new()
         .route("/orders/{id}", get(|| async { "order" }))
         .route("/stream", get(chunks))
@@ -58,7 +70,10 @@ fn app() -> Router {
         .route("/endless", get(endless))
         .route("/bad", get(|| async { StatusCode::NOT_FOUND }))
         .route("/fail", get(|| async { (StatusCode::SERVICE_UNAVAILABLE, "later") }))
-        .route("/moved", get(|| async { (StatusCode::FOUND, [("location", "/orders/1")]) }))
+        .route(
+            "/moved",
+            get(|| async { (StatusCode::FOUND, [("location", "/orders/1")]) }),
+        )
         .route("/waits", get(|| async { std::future::pending::<()>().await }))
         .layer(ServerLayer::new())
 }
@@ -78,13 +93,34 @@ async fn call_is_the_parent_of_what_the_server_does() {
             let url = format!("http://{}{path}", serve(app()).await);
             let exchange = async {
                 match client {
-                    "reqwest" => drop(reqwest_client(reqwest::Client::new()).get(url).send().await.unwrap().bytes().await.unwrap()),
+                    "reqwest" => drop(
+                        reqwest_client(reqwest::Client::new())
+                            .get(url)
+                            .send()
+                            .await
+                            .unwrap()
+                            .bytes()
+                            .await
+                            .unwrap(),
+                    ),
                     "reqwest 2" => {
                         let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
-                        drop(reqwest_client(client).get(url).send().await.unwrap().bytes().await.unwrap());
+                        drop(
+                            reqwest_client(client)
+                                .get(url)
+                                .send()
+                                .await
+                                .unwrap()
+                                .bytes()
+                                .await
+                                .unwrap(),
+                        );
                     }
                     _ => {
-                        let response = hyper_client(layer(), client.ends_with('2')).call(request(url)).await.unwrap();
+                        let response = hyper_client(layer(), client.ends_with('2'))
+                            .call(request(url))
+                            .await
+                            .unwrap();
                         response.collect().await.unwrap();
                     }
                 }
@@ -92,8 +128,15 @@ async fn call_is_the_parent_of_what_the_server_does() {
             exchange.in_span(span!("caller")).await;
             ended(&capture, 3).await;
             capture.assert_tree(expected);
-            let version = capture.span("GET").attribute("network.protocol.version").and_then(|version| version.as_str().map(str::to_owned));
-            assert_eq!(version.as_deref(), Some(if client.ends_with('2') { "2" } else { "1.1" }), "{client}");
+            let version = capture
+                .span("GET")
+                .attribute("network.protocol.version")
+                .and_then(|version| version.as_str().map(str::to_owned));
+            assert_eq!(
+                version.as_deref(),
+                Some(if client.ends_with('2') { "2" } else { "1.1" }),
+                "{client}"
+            );
         }
     }
 }
@@ -102,11 +145,20 @@ async fn call_is_the_parent_of_what_the_server_does() {
 async fn span_holds_the_attributes_of_the_conventions() {
     let capture = testing::capture();
     let address = serve(app()).await;
-    let layer = layer().capture_request_headers(["x-tenant"]).capture_response_headers(["content-length"]).time_to_first_byte(true);
+    let layer = layer()
+        .capture_request_headers(["x-tenant"])
+        .capture_response_headers(["content-length"])
+        .time_to_first_byte(true);
     let mut request = request(format!("http://user:secret@{address}/orders/7?sig=secret&a=1"));
     request.headers_mut().insert("x-tenant", "t1".parse().unwrap());
     request.extensions_mut().insert(UrlTemplate::new("/orders/{id}"));
-    hyper_client(layer, false).call(request).await.unwrap().collect().await.unwrap();
+    hyper_client(layer, false)
+        .call(request)
+        .await
+        .unwrap()
+        .collect()
+        .await
+        .unwrap();
     ended(&capture, 2).await;
     let port = address.port();
     capture.assert_tree(&format!(
@@ -126,10 +178,30 @@ async fn reqwest_is_told_its_names_and_keeps_its_response() {
     let address = serve(app()).await;
     let url = format!("http://{address}/orders/7");
     let client = reqwest_client(reqwest::Client::new());
-    let response = client.get(&url).with_extension(UrlTemplate::new("/orders/{id}")).send().await.unwrap();
-    assert_eq!((response.url().as_str(), response.remote_addr(), response.content_length()), (&*url, Some(address), Some(5)));
+    let response = client
+        .get(&url)
+        .with_extension(UrlTemplate::new("/orders/{id}"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            response.url().as_str(),
+            response.remote_addr(),
+            response.content_length()
+        ),
+        (&*url, Some(address), Some(5))
+    );
     assert_eq!(response.text().await.unwrap(), "order");
-    client.get(&url).with_extension(SpanName::new("fetch order")).send().await.unwrap().text().await.unwrap();
+    client
+        .get(&url)
+        .with_extension(SpanName::new("fetch order"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     ended(&capture, 4).await;
     capture.assert_tree(
         "GET /orders/{id} {network.peer.address=127.0.0.1, url.template=\"/orders/{id}\", ..}\n  GET /orders/{id}\n\
@@ -139,14 +211,32 @@ async fn reqwest_is_told_its_names_and_keeps_its_response() {
 
 #[tokio::test]
 async fn failure_has_a_name_and_cancelling_is_none() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     for client in ["hyper", "reqwest"] {
         let capture = testing::capture();
         match client {
-            "hyper" => assert!(hyper_client(layer(), false).call(request(format!("http://{gone}/"))).await.is_err()),
-            _ => assert!(reqwest_client(reqwest::Client::new()).get(format!("http://{gone}/")).send().await.is_err()),
+            "hyper" => assert!(
+                hyper_client(layer(), false)
+                    .call(request(format!("http://{gone}/")))
+                    .await
+                    .is_err()
+            ),
+            _ => assert!(
+                reqwest_client(reqwest::Client::new())
+                    .get(format!("http://{gone}/"))
+                    .send()
+                    .await
+                    .is_err()
+            ),
         }
-        let error_type = capture.span("GET").attribute("error.type").and_then(|value| value.as_str().map(str::to_owned)).unwrap();
+        let error_type = capture
+            .span("GET")
+            .attribute("error.type")
+            .and_then(|value| value.as_str().map(str::to_owned))
+            .unwrap();
         let expected = ["hyper_util::client::legacy::client::Error", "connection_refused"];
         assert_eq!(error_type, expected[usize::from(client == "reqwest")]);
         assert!(capture.span("GET").is_error());
@@ -165,12 +255,18 @@ async fn failure_has_a_name_and_cancelling_is_none() {
             _ => drop(call.await.unwrap()),
         }
         let spans = capture.spans();
-        assert_eq!((spans[0].name(), spans[0].is_error(), spans[0].has_ended()), (expected, false, true));
+        assert_eq!(
+            (spans[0].name(), spans[0].is_error(), spans[0].has_ended()),
+            (expected, false, true)
+        );
         assert!(spans[0].attribute("error.type").is_none());
     }
     let capture = testing::capture();
     let address = serve(app()).await;
-    let response = hyper_client(layer(), false).call(request(format!("http://{address}/broken"))).await.unwrap();
+    let response = hyper_client(layer(), false)
+        .call(request(format!("http://{address}/broken")))
+        .await
+        .unwrap();
     assert!(response.collect().await.is_err());
     ended(&capture, 2).await;
     capture.assert_tree("GET ! {http.response.status_code=200, error.type=hyper::error::Error, ..}\n  GET /broken !");
@@ -186,7 +282,9 @@ where
     type Future = std::future::Ready<()>;
 
     fn retry(&mut self, _: &mut Request<R>, result: &mut Result<Response<B>, E>) -> Option<Self::Future> {
-        let failed = result.as_ref().is_ok_and(|response| response.status().is_server_error());
+        let failed = result
+            .as_ref()
+            .is_ok_and(|response| response.status().is_server_error());
         self.0 = self.0.checked_sub(u32::from(failed))?;
         failed.then(|| std::future::ready(()))
     }
@@ -207,13 +305,25 @@ async fn each_attempt_has_a_span() {
     };
     let capture = testing::capture();
     let address = serve(Router::new().route("/", get(fails_twice))).await;
-    let client = ServiceBuilder::new().layer(retry::RetryLayer::new(Twice(5))).service(hyper_client(layer(), false));
+    let client = ServiceBuilder::new()
+        .layer(retry::RetryLayer::new(Twice(5)))
+        .service(hyper_client(layer(), false));
     let mut request = request(format!("http://{address}/"));
     request.extensions_mut().insert(Attempts::default());
     let call = async { client.oneshot(request).await.unwrap().collect().await.unwrap() };
     call.in_span(span!("caller")).await;
-    let spans: Vec<_> = capture.spans().into_iter().filter(|span| span.name() == "GET").collect();
-    let counts: Vec<_> = spans.iter().map(|span| span.attribute("http.request.resend_count").and_then(|count| count.as_i64())).collect();
+    let spans: Vec<_> = capture
+        .spans()
+        .into_iter()
+        .filter(|span| span.name() == "GET")
+        .collect();
+    let counts: Vec<_> = spans
+        .iter()
+        .map(|span| {
+            span.attribute("http.request.resend_count")
+                .and_then(|count| count.as_i64())
+        })
+        .collect();
     assert_eq!(counts, [None, Some(1), Some(2)]);
     capture.assert_tree("caller\n  GET !\n  GET !\n  GET");
 }
@@ -224,12 +334,23 @@ async fn redirects_are_seen_outside_of_a_client_only() {
     let capture = testing::capture();
     let address = serve(app()).await;
     let url = format!("http://{address}/moved");
-    let client = ServiceBuilder::new().layer(FollowRedirectLayer::new()).service(hyper_client(layer(), false));
+    let client = ServiceBuilder::new()
+        .layer(FollowRedirectLayer::new())
+        .service(hyper_client(layer(), false));
     let mut request = request(url.clone());
     request.extensions_mut().insert(Attempts::default());
     let call = async { client.oneshot(request).await.unwrap().collect().await.unwrap() };
     call.in_span(span!("hyper")).await;
-    let call = async { reqwest_client(reqwest::Client::new()).get(&url).send().await.unwrap().bytes().await.unwrap() };
+    let call = async {
+        reqwest_client(reqwest::Client::new())
+            .get(&url)
+            .send()
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap()
+    };
     call.in_span(span!("reqwest")).await;
     ended(&capture, 9).await;
     capture.assert_tree(&format!(
@@ -243,16 +364,29 @@ async fn stacked_layers_make_one_span_and_one_header() {
     let answer = |headers: HeaderMap| async move { headers.get_all("traceparent").iter().count().to_string() };
     let capture = testing::capture();
     let address = serve(Router::new().route("/", get(answer)).layer(ServerLayer::new())).await;
-    let client = ServiceBuilder::new().layer(layer()).service(hyper_client(layer(), false));
+    let client = ServiceBuilder::new()
+        .layer(layer())
+        .service(hyper_client(layer(), false));
     let mut request = request(format!("http://{address}/"));
-    request.headers_mut().append("traceparent", common::PARENT.parse().unwrap());
-    let body = client.oneshot(request).await.unwrap().collect().await.unwrap().to_bytes();
+    request
+        .headers_mut()
+        .append("traceparent", common::PARENT.parse().unwrap());
+    let body = client
+        .oneshot(request)
+        .await
+        .unwrap()
+        .collect()
+        .await
+        .unwrap()
+        .to_bytes();
     assert_eq!(body, "1");
     let client = ClientBuilder::new(reqwest::Client::new())
         .with(TraceMiddleware::new(ClientLayer::new()))
         .with(TraceMiddleware::new(ClientLayer::new()))
         .build();
-    let request = client.get(format!("http://{address}/")).header("traceparent", common::PARENT);
+    let request = client
+        .get(format!("http://{address}/"))
+        .header("traceparent", common::PARENT);
     assert_eq!(request.send().await.unwrap().text().await.unwrap(), "1");
     ended(&capture, 4).await;
     capture.assert_tree("GET\n  GET /\nGET\n  GET /");
@@ -260,16 +394,23 @@ async fn stacked_layers_make_one_span_and_one_header() {
 
 #[tokio::test]
 async fn unsampled_and_filtered_calls_pass_their_context_on() {
-    let parent = throughline::extract([("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")]).unwrap();
+    let parent =
+        throughline::extract([("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")]).unwrap();
     let answer = |headers: HeaderMap| async move { headers["traceparent"].to_str().unwrap().to_owned() };
     let capture = testing::capture();
     let address = serve(Router::new().route("/", get(answer))).await;
     let seen = |layer| async move {
-        let response = hyper_client(layer, false).call(request(format!("http://{address}/"))).await.unwrap();
+        let response = hyper_client(layer, false)
+            .call(request(format!("http://{address}/")))
+            .await
+            .unwrap();
         String::from_utf8(response.collect().await.unwrap().to_bytes().to_vec()).unwrap()
     };
     let unsampled = seen(layer()).in_context(parent.clone()).await;
-    assert!(unsampled.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && unsampled.ends_with("-00"), "{unsampled}");
+    assert!(
+        unsampled.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && unsampled.ends_with("-00"),
+        "{unsampled}"
+    );
     let filtered = seen(layer().filter(|_| false)).in_context(parent).await;
     assert_eq!(filtered, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00");
     assert!(capture.spans().is_empty());
@@ -282,7 +423,10 @@ async fn span_is_current_while_the_call_is_sent_and_not_in_its_body() {
         span!("in call").end();
         async {
             span!("in future").end();
-            let body = stream::once(async { span!("in body").end(); Ok::<_, Infallible>(Bytes::from("x")) });
+            let body = stream::once(async {
+                span!("in body").end();
+                Ok::<_, Infallible>(Bytes::from("x"))
+            });
             Ok::<_, Infallible>(Response::new(Body::from_stream(body)))
         }
     });

@@ -27,7 +27,12 @@ async fn start(layer: ServerLayer) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = Server::builder().layer(layer).add_service(Orders);
-    tokio::spawn(async move { server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap() });
+    tokio::spawn(async move {
+        server
+            .serve_with_incoming(TcpListenerStream::new(listener))
+            .await
+            .unwrap()
+    });
     address
 }
 
@@ -59,11 +64,25 @@ async fn call(client: &mut Client, kind: &str, messages: &[&str]) -> Code {
     let many = Request::new(stream::iter(messages));
     let result = match kind {
         "Unary" => client.unary(one, path("/shop.Orders/Unary"), Bytes).await.map(drop),
-        "ClientStream" => client.client_streaming(many, path("/shop.Orders/ClientStream"), Bytes).await.map(drop),
-        "ServerStream" => read(client.server_streaming(one, path("/shop.Orders/ServerStream"), Bytes).await).await.map(drop),
-        "Both" => read(client.streaming(many, path("/shop.Orders/Both"), Bytes).await).await.map(drop),
+        "ClientStream" => client
+            .client_streaming(many, path("/shop.Orders/ClientStream"), Bytes)
+            .await
+            .map(drop),
+        "ServerStream" => read(
+            client
+                .server_streaming(one, path("/shop.Orders/ServerStream"), Bytes)
+                .await,
+        )
+        .await
+        .map(drop),
+        "Both" => read(client.streaming(many, path("/shop.Orders/Both"), Bytes).await)
+            .await
+            .map(drop),
         "Unknown" => client.unary(one, path("/shop.Orders/Unknown"), Bytes).await.map(drop),
-        _ => client.unary(one, path("/shop.Elsewhere/Unknown"), Bytes).await.map(drop),
+        _ => client
+            .unary(one, path("/shop.Elsewhere/Unknown"), Bytes)
+            .await
+            .map(drop),
     };
     result.err().map_or(Code::Ok, |status| status.code())
 }
@@ -94,7 +113,13 @@ async fn call_of_each_kind_ends_with_its_status() {
         let mut client = connect(address, ClientLayer::new()).await;
         call(&mut client, kind, messages).in_span(span!("caller")).await;
         ended(&capture, 3).await;
-        let error = |fails: &str| if fails.is_empty() { String::new() } else { format!(", error.type={code}") };
+        let error = |fails: &str| {
+            if fails.is_empty() {
+                String::new()
+            } else {
+                format!(", error.type={code}")
+            }
+        };
         let port = address.port();
         let (client_error, server_error) = (error(client_fails), error(server_fails));
         let handled = capture.spans().iter().filter(|span| span.name() == "handle").count();
@@ -107,14 +132,22 @@ async fn call_of_each_kind_ends_with_its_status() {
         );
         eprintln!("{kind} {messages:?}");
         capture.assert_tree(&expected);
-        let kinds: Vec<_> = capture.spans().iter().take(3).map(testing::CapturedSpan::kind).collect();
+        let kinds: Vec<_> = capture
+            .spans()
+            .iter()
+            .take(3)
+            .map(testing::CapturedSpan::kind)
+            .collect();
         assert_eq!(kinds, [SpanKind::Internal, SpanKind::Client, SpanKind::Server]);
     }
 }
 
 #[tokio::test]
 async fn method_that_the_server_does_not_know_makes_no_name() {
-    for (kind, method) in [("Unknown", "shop.Orders/Unknown"), ("Elsewhere", "shop.Elsewhere/Unknown")] {
+    for (kind, method) in [
+        ("Unknown", "shop.Orders/Unknown"),
+        ("Elsewhere", "shop.Elsewhere/Unknown"),
+    ] {
         let capture = testing::capture();
         let address = start(ServerLayer::new()).await;
         let mut client = connect(address, ClientLayer::new()).await;
@@ -156,7 +189,10 @@ async fn stream_that_is_dropped_or_panics_is_recorded() {
     let capture = testing::capture();
     let mut client = connect(start(ServerLayer::new()).await, ClientLayer::new()).await;
     let request = Request::new(b"a wait".to_vec());
-    let response = client.server_streaming(request, path("/shop.Orders/ServerStream"), Bytes).await.unwrap();
+    let response = client
+        .server_streaming(request, path("/shop.Orders/ServerStream"), Bytes)
+        .await
+        .unwrap();
     let mut messages = response.into_inner();
     assert_eq!(messages.next().await.unwrap().unwrap(), b"a");
     drop(messages);
@@ -210,9 +246,16 @@ async fn metadata_is_captured_when_asked_for_and_hostile_metadata_is_served() {
 #[tokio::test]
 async fn server_that_is_not_there_is_unavailable() {
     let capture = testing::capture();
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let channel = Channel::from_shared(format!("http://{gone}")).unwrap().connect_lazy();
-    let mut client = Grpc::new(ServiceBuilder::new().layer(ClientLayer::new().target("dns:///orders.example:1")).service(channel));
+    let mut client = Grpc::new(
+        ServiceBuilder::new()
+            .layer(ClientLayer::new().target("dns:///orders.example:1"))
+            .service(channel),
+    );
     client.ready().await.unwrap();
     assert_eq!(call(&mut client, "Unary", &["ok"]).await, Code::Unavailable);
     ended(&capture, 1).await;

@@ -35,7 +35,10 @@ fn trailers() -> Body {
 }
 
 fn broken() -> Body {
-    let parts = [Ok(Bytes::from("one")), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))];
+    let parts = [
+        Ok(Bytes::from("one")),
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
+    ];
     Body::from_stream(stream::iter(parts))
 }
 
@@ -58,7 +61,9 @@ async fn ends_in_fallback() -> &'static str {
 
 fn app() -> Router {
     let mounted = service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::from("mounted"))) });
-    let routed: Router = Router::new().route("/in/{x}", get(|| async { "in" })).layer(ServerLayer::new());
+    let routed: Router = Router::new()
+        .route("/in/{x}", get(|| async { "in" }))
+        .layer(ServerLayer::new());
     Router::new()
         .route("/orders/{id}", get(|| async { span!("load").in_scope(|| "order") }))
         .route("/post", post(|| async { "posted" }))
@@ -70,13 +75,35 @@ fn app() -> Router {
         .route("/stream", get(|| async { chunks() }))
         .route("/trailers", get(|| async { trailers() }))
         .route("/broken", get(|| async { broken() }))
-        .route("/panic", get(|| async { if true { panic!("handler broke") } }))
+        .route(
+            "/panic",
+            get(|| async {
+                if true {
+                    panic!("handler broke")
+                }
+            }),
+        )
         .route("/panic-in-body", get(|| async { Body::new(PanickingBody) }))
-        .route("/named", get(|| async { set_name("webhook"); "named" }))
-        .route("/by-response", get(|| async { (Extension(SpanName::new("from the response")), "named") }))
-        .route("/template", get(|| async { (Extension(Route::new("/of/{mine}")), "named") }))
+        .route(
+            "/named",
+            get(|| async {
+                set_name("webhook");
+                "named"
+            }),
+        )
+        .route(
+            "/by-response",
+            get(|| async { (Extension(SpanName::new("from the response")), "named") }),
+        )
+        .route(
+            "/template",
+            get(|| async { (Extension(Route::new("/of/{mine}")), "named") }),
+        )
         .nest("/api", Router::new().route("/items/{id}", get(|| async { "item" })))
-        .nest_service("/mounted", ServiceBuilder::new().layer(ServerLayer::new()).service(mounted))
+        .nest_service(
+            "/mounted",
+            ServiceBuilder::new().layer(ServerLayer::new()).service(mounted),
+        )
         .nest_service("/hidden", mounted)
         .nest_service("/routed", routed)
         .fallback(ends_in_fallback)
@@ -126,7 +153,9 @@ async fn span_has_the_route_and_lasts_until_the_body_ends() {
 async fn span_holds_the_attributes_of_the_conventions() {
     let capture = testing::capture();
     let app = Router::new().route("/orders/{id}", get(|| async { "order" })).layer(
-        ServerLayer::new().capture_request_headers(["x-tenant", "X-Twice", "absent"]).capture_response_headers(["content-type"]),
+        ServerLayer::new()
+            .capture_request_headers(["x-tenant", "X-Twice", "absent"])
+            .capture_response_headers(["content-type"]),
     );
     let address = serve(app.layer(Extension(PeerAddress(([192, 0, 2, 9], 4711).into())))).await;
     let headers = "User-Agent: test/1\nX-Tenant: t1\nX-Twice: 1\nX-Twice: 2\nForwarded: for=192.0.2.60;proto=https;host=front.example";
@@ -153,17 +182,28 @@ async fn trust_decides_parent_link_and_forwarded_headers() {
         (Trust::Ignore, false, 0, None),
     ] {
         let capture = testing::capture();
-        let app = Router::new().route("/", get(answer)).layer(ServerLayer::new().trust(trust));
+        let app = Router::new()
+            .route("/", get(answer))
+            .layer(ServerLayer::new().trust(trust));
         let answer = send(serve(app).await, &format!("GET / HTTP/1.1\n{headers}")).await;
         assert!(answer.contains("traceparent: 00-"), "{answer}");
-        for passed_on in ["traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736", "tracestate: a=1", "baggage: k=v"] {
+        for passed_on in [
+            "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736",
+            "tracestate: a=1",
+            "baggage: k=v",
+        ] {
             assert_eq!(answer.contains(passed_on), continues, "{trust:?}: {answer}");
         }
         ended(&capture, 1).await;
         let span = capture.span("GET /");
         assert_eq!(span.parent_span_id().is_some(), continues);
         assert_eq!(span.links().count(), links);
-        assert_eq!(span.attribute("client.address").and_then(|value| value.as_str().map(str::to_owned)).as_deref(), client);
+        assert_eq!(
+            span.attribute("client.address")
+                .and_then(|value| value.as_str().map(str::to_owned))
+                .as_deref(),
+            client
+        );
     }
 }
 
@@ -173,7 +213,11 @@ async fn filtered_request_passes_its_context_on() {
     let layer = ServerLayer::new().filter(|request| request.uri.path() != "/healthz");
     let answer = || async { (throughline::inject(HeaderMap::new()), chunks()) };
     let app = Router::new().route("/healthz", get(answer)).layer(layer);
-    let answer = send(serve(app).await, &format!("GET /healthz HTTP/1.1\ntraceparent: {PARENT}")).await;
+    let answer = send(
+        serve(app).await,
+        &format!("GET /healthz HTTP/1.1\ntraceparent: {PARENT}"),
+    )
+    .await;
     assert!(answer.contains(&format!("traceparent: {PARENT}")), "{answer}");
     assert!(capture.spans().is_empty());
 }
@@ -181,13 +225,26 @@ async fn filtered_request_passes_its_context_on() {
 #[tokio::test]
 async fn response_tells_its_trace_when_asked_to() {
     let capture = testing::capture();
-    let layer = ServerLayer::new().traceresponse(true).server_timing(true).time_to_first_byte(true);
-    let answer = send(serve(Router::new().route("/", get(|| async { chunks() })).layer(layer)).await, "GET / HTTP/1.1").await;
+    let layer = ServerLayer::new()
+        .traceresponse(true)
+        .server_timing(true)
+        .time_to_first_byte(true);
+    let answer = send(
+        serve(Router::new().route("/", get(|| async { chunks() })).layer(layer)).await,
+        "GET / HTTP/1.1",
+    )
+    .await;
     ended(&capture, 1).await;
     let span = capture.span("GET /");
     let traceparent = format!("00-{}-{}-03", span.trace_id(), span.span_id());
-    assert!(answer.contains(&format!("traceresponse: {traceparent}\r\n")), "{answer}");
-    assert!(answer.contains(&format!("server-timing: traceparent;desc=\"{traceparent}\"\r\n")), "{answer}");
+    assert!(
+        answer.contains(&format!("traceresponse: {traceparent}\r\n")),
+        "{answer}"
+    );
+    assert!(
+        answer.contains(&format!("server-timing: traceparent;desc=\"{traceparent}\"\r\n")),
+        "{answer}"
+    );
     let events: Vec<_> = span.events().map(|event| event.name().to_owned()).collect();
     assert_eq!(events, ["http.response.first_byte"]);
 }
@@ -195,7 +252,9 @@ async fn response_tells_its_trace_when_asked_to() {
 #[tokio::test]
 async fn nested_layers_make_one_span() {
     let capture = testing::capture();
-    let inner = Router::new().route("/orders/{id}", get(|| async { "order" })).layer(ServerLayer::new());
+    let inner = Router::new()
+        .route("/orders/{id}", get(|| async { "order" }))
+        .layer(ServerLayer::new());
     let app = Router::new().fallback_service(ServiceBuilder::new().layer(ServerLayer::new()).service(inner));
     send(serve(app).await, "GET /orders/7 HTTP/1.1").await;
     ended(&capture, 1).await;
@@ -204,14 +263,27 @@ async fn nested_layers_make_one_span() {
 
 #[tokio::test]
 async fn client_that_goes_away_is_recorded() {
-    let endless = || async { Body::from_stream(stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from(vec![0; 1 << 16])))) };
+    let endless = || async {
+        Body::from_stream(stream::repeat_with(|| {
+            Ok::<_, Infallible>(Bytes::from(vec![0; 1 << 16]))
+        }))
+    };
     let app = || {
         let waits = get(|| async { std::future::pending::<()>().await });
-        Router::new().route("/waits", waits).route("/endless", get(endless)).layer(ServerLayer::new())
+        Router::new()
+            .route("/waits", waits)
+            .route("/endless", get(endless))
+            .layer(ServerLayer::new())
     };
     for (path, expected) in [
-        ("/waits", "GET /waits ! {error.type=connection_dropped, http.response.status_code=absent, ..}"),
-        ("/endless", "GET /endless ! {error.type=connection_dropped, http.response.status_code=200, ..}"),
+        (
+            "/waits",
+            "GET /waits ! {error.type=connection_dropped, http.response.status_code=absent, ..}",
+        ),
+        (
+            "/endless",
+            "GET /endless ! {error.type=connection_dropped, http.response.status_code=200, ..}",
+        ),
     ] {
         let capture = testing::capture();
         let mut stream = TcpStream::connect(serve(app()).await).await.unwrap();
@@ -234,8 +306,17 @@ async fn timeout_outside_and_catcher_outside_are_seen() {
     use tower_http::catch_panic::CatchPanicLayer;
     use tower_http::timeout::TimeoutLayer;
     let waits = get(|| async { std::future::pending::<()>().await });
-    let breaks = get(|| async { if true { panic!("handler broke") } });
-    let app = || Router::new().route("/waits", waits.clone()).route("/breaks", breaks.clone()).layer(ServerLayer::new());
+    let breaks = get(|| async {
+        if true {
+            panic!("handler broke")
+        }
+    });
+    let app = || {
+        Router::new()
+            .route("/waits", waits.clone())
+            .route("/breaks", breaks.clone())
+            .layer(ServerLayer::new())
+    };
     for (path, expected, code) in [
         ("/waits", "GET /waits ! {error.type=connection_dropped, ..}", "408"),
         ("/breaks", "GET /breaks ! {error.type=panic, ..}", "500"),
@@ -253,7 +334,9 @@ async fn timeout_outside_and_catcher_outside_are_seen() {
 #[tokio::test]
 async fn known_methods_can_be_replaced() {
     let capture = testing::capture();
-    let layer = ServerLayer::new().known_methods(["PURGE"]).sensitive_query_keys(["token"]);
+    let layer = ServerLayer::new()
+        .known_methods(["PURGE"])
+        .sensitive_query_keys(["token"]);
     let address = serve(Router::new().route("/", any(|| async {})).layer(layer)).await;
     for request in ["PURGE /?token=secret&sig=x HTTP/1.1", "GET / HTTP/1.1"] {
         send(address, request).await;
@@ -287,7 +370,11 @@ async fn hostile_headers_are_served_and_begin_a_trace() {
     for headers in cases {
         let capture = testing::capture();
         let app = Router::new().route("/", get(|| async { "served" }).post(|| async { "served" }));
-        let answer = send(serve(app.layer(ServerLayer::new())).await, &format!("GET / HTTP/1.1\n{headers}")).await;
+        let answer = send(
+            serve(app.layer(ServerLayer::new())).await,
+            &format!("GET / HTTP/1.1\n{headers}"),
+        )
+        .await;
         assert!(answer.ends_with("served"), "{headers}: {answer}");
         ended(&capture, 1).await;
         assert_eq!(capture.spans()[0].parent_span_id(), None, "{headers}");
@@ -298,7 +385,9 @@ async fn hostile_headers_are_served_and_begin_a_trace() {
 async fn body_is_passed_on_as_it_is() {
     use hyper::body::Body as _;
     let _capture = testing::capture();
-    let service = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(http_body_util::Full::new(Bytes::from("four")))) });
+    let service = service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(http_body_util::Full::new(Bytes::from("four"))))
+    });
     let mut service = ServiceBuilder::new().layer(ServerLayer::new()).service(service);
     let response = tower::Service::call(&mut service, Request::new(())).await.unwrap();
     assert_eq!(response.body().size_hint().exact(), Some(4));

@@ -55,7 +55,11 @@ fn sorted<'a>(spans: impl Iterator<Item = &'a ReceivedSpan>) -> Vec<&'a Received
 
 fn show(span: &ReceivedSpan, all: &[ReceivedSpan], depth: usize, out: &mut String) {
     let (service, name) = (span.service().unwrap_or_default(), &span.span.name);
-    let fails = if span.span.status.as_ref().is_some_and(|status| status.code == 2) { " !" } else { "" };
+    let fails = if span.span.status.as_ref().is_some_and(|status| status.code == 2) {
+        " !"
+    } else {
+        ""
+    };
     *out += &format!("{}{service}: {name}{fails}\n", "  ".repeat(depth));
     for child in sorted(all.iter().filter(|other| other.parent_span_id() == span.span_id())) {
         assert_eq!(child.trace_id(), span.trace_id());
@@ -65,13 +69,18 @@ fn show(span: &ReceivedSpan, all: &[ReceivedSpan], depth: usize, out: &mut Strin
 
 #[test]
 fn axum_server_and_its_clients_make_one_trace() {
-    for (client, arguments) in [("reqwest_client", &[][..]), ("hyper_client", &["1"]), ("hyper_client", &["2"])] {
+    for (client, arguments) in [
+        ("reqwest_client", &[][..]),
+        ("hyper_client", &["1"]),
+        ("hyper_client", &["2"]),
+    ] {
         let world = World::new();
         let (_server, url) = world.serve("axum_server", &[]);
         let arguments: Vec<_> = [&*url].into_iter().chain(arguments.iter().copied()).collect();
         let finished = world.program(client, &arguments).run().unwrap().expect_success();
         assert_eq!(finished.stdout, "order 7\n");
-        let expected = "shop: show order\n  shop: GET /orders/{id}\n    orders: GET /orders/{id}\n      orders: load order\n";
+        let expected =
+            "shop: show order\n  shop: GET /orders/{id}\n    orders: GET /orders/{id}\n      orders: load order\n";
         assert_eq!(world.tree(4), expected, "{client}");
     }
 }
@@ -85,7 +94,13 @@ fn tonic_server_and_client_make_one_trace() {
         let handled = "      orders: handle\n".repeat(handled);
         format!("  shop: shop.Orders/{method}\n    orders: shop.Orders/{method}\n{handled}")
     };
-    let calls = [call("Unary", 1), call("ClientStream", 2), call("ServerStream", 2), call("Both", 2)].concat();
+    let calls = [
+        call("Unary", 1),
+        call("ClientStream", 2),
+        call("ServerStream", 2),
+        call("Both", 2),
+    ]
+    .concat();
     assert_eq!(world.tree(16), format!("shop: check orders\n{calls}"));
 }
 
@@ -107,15 +122,33 @@ fn rpc_over_a_unix_socket_makes_one_trace() {
     let socket = world.spool.home().join("shop.sock");
     let socket = socket.to_str().unwrap();
     let (_server, _) = world.serve("rpc_over_unix_socket", &["serve", socket]);
-    let finished = world.program("rpc_over_unix_socket", &["call", socket]).run().unwrap().expect_success();
-    assert!(finished.stdout.contains("Orders/List: Ok([\"one\", \"two\", \"three\"])"), "{}", finished.stdout);
+    let finished = world
+        .program("rpc_over_unix_socket", &["call", socket])
+        .run()
+        .unwrap()
+        .expect_success();
+    assert!(
+        finished
+            .stdout
+            .contains("Orders/List: Ok([\"one\", \"two\", \"three\"])"),
+        "{}",
+        finished.stdout
+    );
     let expected = "shop: buy\n  shop: Connection/Hello\n    orders: Connection/Hello\n  shop: Orders/Place\n    orders: Orders/Place\n      \
                     orders: reserve stock\n      orders: Progress/Report\n        shop: Progress/Report\n  shop: Orders/List\n    \
                     orders: Orders/List\n  shop: shoprpc !\n    orders: shoprpc !\n";
     assert_eq!(world.tree(12), expected);
-    let unknown = world.receiver.spans().into_iter().filter(|span| span.span.name == "shoprpc");
+    let unknown = world
+        .receiver
+        .spans()
+        .into_iter()
+        .filter(|span| span.span.name == "shoprpc");
     for span in unknown {
-        let text = |key| span.attribute(key).map(|value| format!("{value:?}")).unwrap_or_default();
+        let text = |key| {
+            span.attribute(key)
+                .map(|value| format!("{value:?}"))
+                .unwrap_or_default()
+        };
         assert!(text("rpc.method").contains("_OTHER") && text("rpc.method_original").contains("Orders/Burn"));
         assert!(text("error.type").contains("UNKNOWN_METHOD"));
     }
@@ -127,7 +160,11 @@ fn ingress_leases_once_and_hands_its_context_on() {
     let (_application, application) = world.serve("axum_server", &[]);
     let (_ingress, ingress) = world.serve("ingress", &[&application]);
     for _ in 0..2 {
-        world.program("hyper_client", &[&ingress]).run().unwrap().expect_success();
+        world
+            .program("hyper_client", &[&ingress])
+            .run()
+            .unwrap()
+            .expect_success();
     }
     // The ingress is public: it links its caller.
     let shop = "shop: show order\n  shop: GET /orders/{id}\n";
@@ -137,8 +174,14 @@ fn ingress_leases_once_and_hands_its_context_on() {
     assert_eq!(world.tree(15), format!("{shop}{first}{shop}{second}"));
     let spans = world.receiver.spans();
     let leases = sorted(spans.iter().filter(|span| span.span.name == "lease"));
-    let cached: Vec<_> = leases.iter().map(|lease| format!("{:?}", lease.attribute("lease.cached"))).collect();
+    let cached: Vec<_> = leases
+        .iter()
+        .map(|lease| format!("{:?}", lease.attribute("lease.cached")))
+        .collect();
     assert!(cached[0].contains("false") && cached[1].contains("true"), "{cached:?}");
-    let linked = spans.iter().filter(|span| span.span.name == "GET /{*path}").all(|span| span.span.links.len() == 1);
+    let linked = spans
+        .iter()
+        .filter(|span| span.span.name == "GET /{*path}")
+        .all(|span| span.span.links.len() == 1);
     assert!(linked);
 }

@@ -17,19 +17,23 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{connect_async, tungstenite};
 
 async fn chat(upgrade: WebSocketUpgrade) -> Response {
-    websocket::on_upgrade(upgrade.protocols(["chat.v1"]), "chat", |mut socket, connection| async move {
-        while let Some(Ok(Message::Text(text))) = socket.recv().await {
-            let answer = async {
-                span!("answer").end();
-                Message::Text(text)
-            };
-            let answer = answer.in_span(connection.message("chat message")).await;
-            span!("send").end();
-            if socket.send(answer).await.is_err() {
-                break;
+    websocket::on_upgrade(
+        upgrade.protocols(["chat.v1"]),
+        "chat",
+        |mut socket, connection| async move {
+            while let Some(Ok(Message::Text(text))) = socket.recv().await {
+                let answer = async {
+                    span!("answer").end();
+                    Message::Text(text)
+                };
+                let answer = answer.in_span(connection.message("chat message")).await;
+                span!("send").end();
+                if socket.send(answer).await.is_err() {
+                    break;
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 #[tokio::test]
@@ -37,10 +41,14 @@ async fn connection_is_below_its_handshake_and_messages_are_linked() {
     let capture = testing::capture();
     let address = serve(Router::new().route("/chat/{room}", any(chat)).layer(ServerLayer::new())).await;
     let mut request = format!("ws://{address}/chat/7").into_client_request().unwrap();
-    request.headers_mut().insert("sec-websocket-protocol", "chat.v1".parse().unwrap());
+    request
+        .headers_mut()
+        .insert("sec-websocket-protocol", "chat.v1".parse().unwrap());
     let call = ClientLayer::new().start(&mut request);
     let (mut socket, response) = connect_async(request).await.unwrap();
-    let response = call.finish(Ok::<_, tungstenite::Error>(response.map(|_| Empty::<bytes::Bytes>::new())));
+    let response = call.finish(Ok::<_, tungstenite::Error>(
+        response.map(|_| Empty::<bytes::Bytes>::new()),
+    ));
     assert_eq!(response.unwrap().status(), 101);
 
     for _ in 0..2 {
@@ -78,7 +86,10 @@ async fn handshake_over_http_2_ends_its_span() {
     let address = serve(Router::new().route("/chat", any(chat)).layer(ServerLayer::new())).await;
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let io = TokioIo::new(stream);
-    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new()).handshake(io).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .handshake(io)
+        .await
+        .unwrap();
     tokio::spawn(connection);
     let request = http::Request::connect(format!("http://{address}/chat"))
         .header("sec-websocket-version", "13")
@@ -87,7 +98,9 @@ async fn handshake_over_http_2_ends_its_span() {
         .unwrap();
     // The server's settings, which allow this, may still be on their way.
     sender.ready().await.unwrap();
-    let response = tokio::time::timeout(Duration::from_secs(20), sender.send_request(request)).await.unwrap();
+    let response = tokio::time::timeout(Duration::from_secs(20), sender.send_request(request))
+        .await
+        .unwrap();
     if let Ok(response) = response {
         assert_eq!(response.status(), 200);
         until(|| capture.spans().len() >= 2).await;

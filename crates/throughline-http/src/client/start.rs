@@ -54,13 +54,23 @@ fn start_http<B>(options: &Options, request: &Request<B>) -> (Span, Rules) {
         );
         if let Some(server) = server(options, uri, headers) {
             attributes.set("server.address", server.host);
-            attributes.set("server.port", server.port.or_else(|| default_port(uri.scheme_str().unwrap_or(options.scheme))));
+            attributes.set(
+                "server.port",
+                server
+                    .port
+                    .or_else(|| default_port(uri.scheme_str().unwrap_or(options.scheme))),
+            );
         }
         attributes.set("url.template", template);
         attributes.set("http.request.resend_count", resent.filter(|resent| *resent > 0));
         options.request_headers.record(headers, Named::Http, attributes);
     };
-    let start = |name: &str| Span::builder(name).kind(SpanKind::Client).scope(scope()).start_with(describe);
+    let start = |name: &str| {
+        Span::builder(name)
+            .kind(SpanKind::Client)
+            .scope(scope())
+            .start_with(describe)
+    };
     let span = match extensions.get::<SpanName>() {
         Some(name) => start(name.as_str()),
         None => with_name(method.name, template, start),
@@ -80,7 +90,12 @@ fn start_grpc<B>(options: &Options, request: &Request<B>) -> (Span, Rules) {
         }
         options.request_headers.record(headers, Named::Rpc, attributes);
     };
-    let start = |name: &str| Span::builder(name).kind(SpanKind::Client).scope(scope()).start_with(describe);
+    let start = |name: &str| {
+        Span::builder(name)
+            .kind(SpanKind::Client)
+            .scope(scope())
+            .start_with(describe)
+    };
     let span = match extensions.get::<SpanName>() {
         Some(name) => start(name.as_str()),
         None => rpc::with_name(&call, start),

@@ -11,12 +11,12 @@ use crate::address::{ForwardedFor, HostPort, text};
 use crate::captured::Named;
 use crate::exchange::{Around, Exchange, Rules};
 use crate::grpc::{self, GrpcCall};
+use crate::late;
 use crate::names::{Route, SpanName, with_name};
 use crate::options::{Options, describe_peer, version};
 use crate::rpc::{self, Side};
 use crate::scope;
 use crate::trust::Trust;
-use crate::late;
 
 /// Starts the span of a request, by the rules of HTTP or of gRPC.
 pub(super) fn exchange<B>(options: &Arc<Options>, request: &Request<B>, caller: &Context) -> Around {

@@ -127,7 +127,9 @@ impl Service<http::Request<Body>> for Orders {
                     grpc.server_streaming(service_fn(spread), request).await
                 }
                 "/shop.Orders/Both" => {
-                    let both = |request: Request<Streaming<Message>>| async move { Ok(Response::new(answers(request.into_inner()))) };
+                    let both = |request: Request<Streaming<Message>>| async move {
+                        Ok(Response::new(answers(request.into_inner())))
+                    };
                     grpc.streaming(service_fn(both), request).await
                 }
                 _ => Status::unimplemented("").into_http(),

@@ -227,6 +227,24 @@ fn scoped_and_plain_threads_are_below_their_spawner() {
 }
 
 #[test]
+fn crossbeam_threads_are_below_their_spawner() {
+    let work = async {
+        let scope = crossbeam_utils::thread::scope(|scope| {
+            let first = carry(|| span!("first").in_scope(|| span!("part").end()));
+            scope.spawn(|_| first()).join().expect("it ends well");
+            let (jobs, taken) = std::sync::mpsc::channel::<Box<dyn FnOnce() + Send>>();
+            let worker = scope.spawn(move |_| taken.into_iter().for_each(|job| job()));
+            jobs.send(Box::new(carry(|| span!("job").end())))
+                .expect("the worker waits");
+            drop(jobs);
+            worker.join().expect("it ends well");
+        });
+        scope.expect("no thread panics");
+    };
+    assert_tree_of(work, "root\n  first\n    part\n  job");
+}
+
+#[test]
 fn rayon_is_below_its_caller() {
     let capture = testing::capture();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().expect("a pool");
