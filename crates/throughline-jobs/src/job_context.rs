@@ -101,6 +101,12 @@ impl JobContext {
         self.enqueued = Some(millis(now));
     }
 
+    /// Names a creator where the record has none.
+    #[cfg(feature = "endpoint")]
+    pub(crate) fn adopt(&mut self, creator: &Context) {
+        self.context.clone_from(creator);
+    }
+
     /// Notes an attempt, which has this number and this span.
     pub(crate) fn begin_attempt(&mut self, number: u32, span: &Context) {
         let Some(span) = span.span_context() else { return };

@@ -46,6 +46,8 @@
 //! Payloads are never recorded.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "endpoint")]
+pub mod endpoint;
 mod job_context;
 mod message;
 mod operation;
@@ -55,6 +57,8 @@ mod queue;
 mod receive;
 mod record;
 mod relation;
+mod request;
+mod request_key;
 mod send;
 
 pub use job_context::JobContext;
@@ -66,3 +70,5 @@ pub use queue::Queue;
 pub use receive::Poll;
 pub use record::Record;
 pub use relation::Relation;
+pub use request::Request;
+pub use request_key::{InvalidRequestKey, RequestKey};

@@ -74,12 +74,12 @@ pub(crate) fn fail(span: &mut Span, failure: &Failure<'_>) {
         return;
     }
     span.set("error.type", failure.kind());
-    match failure.message() {
-        // Whatever the message does, and that it may panic, is `display`'s concern.
-        Some(message) => throughline::display(message).with_value(|text| match text {
-            Value::Str(text) => span.status_error(text),
-            _ => span.status_error(""),
-        }),
-        None => Some(span.status_error("")),
+    let Some(message) = failure.message() else {
+        return span.status_error("");
     };
+    // Whatever the message does, and that it may panic, is `display`'s concern.
+    throughline::display(message).with_value(|text| match text {
+        Value::Str(text) => span.status_error(text),
+        _ => span.status_error(""),
+    });
 }

@@ -426,7 +426,7 @@ fn panic_of_a_job_goes_on_and_counts_as_an_attempt() {
     let capture = capture();
     let mut message = Message::of(&sent(&ORDERS));
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        ORDERS.process::<()>(&mut message, || panic!("broken job"))
+        ORDERS.process::<()>(&mut message, || panic!("broken job"));
     }));
     assert!(panicked.is_err());
     assert!(capture.span("process orders").is_error());
@@ -465,7 +465,7 @@ fn baggage_goes_with_the_job_also_where_it_is_only_linked() {
         let seen = {
             let mut seen = String::new();
             queue.process(&mut Message::of(&headers), || {
-                seen.push_str(Context::current().baggage_header())
+                seen.push_str(Context::current().baggage_header());
             });
             seen
         };
