@@ -6,6 +6,7 @@
 //! | a spool directory that is gone after the test | [`Spool`] |
 //! | a program of this workspace as a child, in a clean environment | [`Program`] |
 //! | backends that others wrote | [`Collector`], [`Jaeger`], [`require_tool`] |
+//! | databases and brokers | [`Postgres`], [`Redis`], [`Nats`], [`RabbitMq`], [`require_tool`] |
 //! | one request by hand, over HTTP and of OTLP | [`client`], [`sample`] |
 //!
 //! Everything listens on loopback, on a port the system chose; nothing sleeps where it can wait for
@@ -18,19 +19,27 @@ mod certificate;
 pub mod client;
 mod collector;
 mod jaeger;
+mod nats;
 mod port;
+mod postgres;
 mod program;
+mod rabbitmq;
 mod receiver;
+mod redis;
 pub mod sample;
 mod spool;
 mod tool;
 
 pub use collector::Collector;
 pub use jaeger::Jaeger;
+pub use nats::Nats;
 pub use opentelemetry_proto::tonic as otlp;
+pub use postgres::Postgres;
 pub use program::{Finished, Program, Running};
 pub use prost;
+pub use rabbitmq::RabbitMq;
 pub use receiver::{Answer, ReceivedSpan, Receiver, Request};
+pub use redis::Redis;
 pub use rustix::process::Signal;
 pub use spool::Spool;
 pub use tool::{ToolError, interop_peer, require_tool, say_skipped};

@@ -1,4 +1,4 @@
-//! Programs that others wrote and `scripts/` builds: where they are, and what to do without them.
+//! Programs that others wrote, which `scripts/` builds or the system has: where they are, and what to do without them.
 
 use std::error::Error;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::{Program, Running, Spool};
 
-/// Why a [`Collector`](crate::Collector) or a [`Jaeger`](crate::Jaeger) did not start.
+/// Why a [`Collector`](crate::Collector), a [`Jaeger`](crate::Jaeger), a database or a broker did not start.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ToolError {
@@ -20,6 +20,11 @@ pub enum ToolError {
         /// The script, such as `scripts/collector.sh`.
         script: &'static str,
     },
+    /// It is not installed; this package of Debian has it.
+    NotInstalled {
+        /// The package, such as `redis-server`.
+        package: &'static str,
+    },
 }
 
 impl fmt::Display for ToolError {
@@ -27,6 +32,7 @@ impl fmt::Display for ToolError {
         match self {
             Self::Failed(error) => error.fmt(f),
             Self::NotBuilt { script } => write!(f, "not built yet: run {script}"),
+            Self::NotInstalled { package } => write!(f, "not installed: apt-get install {package}"),
         }
     }
 }
@@ -35,7 +41,7 @@ impl Error for ToolError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Failed(error) => error.source(),
-            Self::NotBuilt { .. } => None,
+            Self::NotBuilt { .. } | Self::NotInstalled { .. } => None,
         }
     }
 }
@@ -47,7 +53,7 @@ impl From<io::Error> for ToolError {
 }
 
 /// What started; or nothing, with one line on stderr saying that a test is skipped and which script
-/// would change that, if it is not built.
+/// or package would change that, if it is not there.
 ///
 /// ```no_run
 /// use throughline_testkit::{Collector, require_tool};
@@ -58,19 +64,20 @@ impl From<io::Error> for ToolError {
 ///
 /// # Panics
 ///
-/// When it is built and does not start; and with `CI=true`, where nothing is skipped, also when it is
-/// not built.
+/// When it is there and does not start; and with `CI=true`, where nothing is skipped, also when it is
+/// not there.
 #[track_caller]
 pub fn require_tool<T>(started: Result<T, ToolError>) -> Option<T> {
-    match started {
-        Ok(tool) => Some(tool),
-        Err(ToolError::NotBuilt { script }) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
-            let test = std::thread::current().name().unwrap_or("a test").to_owned();
-            say_skipped(&test, format_args!("build what it needs with {script}"));
-            None
-        }
+    let may_skip = std::env::var_os("CI").is_none_or(|ci| ci != "true");
+    let why = match started {
+        Ok(tool) => return Some(tool),
+        Err(ToolError::NotBuilt { script }) if may_skip => format!("build what it needs with {script}"),
+        Err(ToolError::NotInstalled { package }) if may_skip => format!("install {package}"),
         Err(error) => panic!("{error}"),
-    }
+    };
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    say_skipped(&test, why);
+    None
 }
 
 /// Says in one line on stderr what a test leaves out, and why; `scripts/test.sh` counts these lines.
@@ -108,6 +115,18 @@ fn built(script: &'static str, arguments: &[&str]) -> Result<PathBuf, ToolError>
         return Err(ToolError::NotBuilt { script });
     }
     Ok(PathBuf::from(String::from_utf8_lossy(&found.stdout).trim_end()))
+}
+
+/// The program of a package of Debian: on `PATH`, or where it puts what is not for everybody.
+pub(crate) fn installed(name: &str, package: &'static str) -> Result<PathBuf, ToolError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/lib/rabbitmq/bin".into()])
+        .chain(versions.map(|version| version.path().join("bin")))
+        .map(|directory| directory.join(name))
+        .find(|program| program.is_file())
+        .ok_or(ToolError::NotInstalled { package })
 }
 
 /// Runs a program that is made of the Collector's parts, as Jaeger is too, and waits until it is
