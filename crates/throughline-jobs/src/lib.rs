@@ -48,18 +48,27 @@
 
 #[cfg(feature = "endpoint")]
 pub mod endpoint;
+pub mod envelope;
 mod job_context;
 mod message;
+#[cfg(feature = "nats")]
+pub mod nats;
 mod operation;
 mod outcome;
 mod process;
 mod queue;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 mod receive;
 mod record;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod relation;
 mod request;
 mod request_key;
 mod send;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub mod sql;
 
 pub use job_context::JobContext;
 pub use message::Message;

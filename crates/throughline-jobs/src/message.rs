@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use throughline::Context;
+use throughline::{Context, Value};
 
 use crate::{JobContext, Record};
 
@@ -23,6 +23,7 @@ pub struct Message<'a> {
     attempt: Option<u32>,
     enqueued: Option<SystemTime>,
     received: Context,
+    attributes: Vec<(&'static str, Value<'a>)>,
 }
 
 impl<'a> Message<'a> {
@@ -56,6 +57,13 @@ impl<'a> Message<'a> {
         self
     }
 
+    /// An attribute of the span that processes it, such as `kafka.offset`.
+    #[must_use]
+    pub fn attribute(mut self, key: &'static str, value: impl Into<Value<'a>>) -> Self {
+        self.attributes.push((key, value.into()));
+        self
+    }
+
     /// What it carries, with the attempts that [`Queue::process`](crate::Queue::process) has begun: to be written to a record.
     #[must_use]
     pub fn context(&self) -> &JobContext {
@@ -67,6 +75,10 @@ impl<'a> Message<'a> {
     pub fn attempt_number(&self) -> u32 {
         self.attempt
             .unwrap_or_else(|| self.context.attempts().saturating_add(1))
+    }
+
+    pub(crate) fn attributes(&self) -> &[(&'static str, Value<'a>)] {
+        &self.attributes
     }
 
     pub(crate) fn id_text(&self) -> Option<&str> {

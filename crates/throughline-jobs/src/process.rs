@@ -58,6 +58,9 @@ impl Queue {
             queue_wait: message.queue_wait(now).map(|wait| wait.as_secs_f64()),
         };
         let mut span = self.start("process", "process", SpanKind::Consumer, parent, details);
+        for (key, value) in message.attributes() {
+            span.set(key, value);
+        }
         if span.is_recording() {
             link_creator(&mut span, message);
             link_received(&mut span, message);

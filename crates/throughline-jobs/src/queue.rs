@@ -28,6 +28,7 @@ pub struct Queue {
     port: Option<u16>,
     consumer_group: Option<String>,
     is_temporary: bool,
+    attributes: Vec<(&'static str, String)>,
     names: OnceLock<Names>,
 }
 
@@ -62,6 +63,7 @@ impl Queue {
             port: None,
             consumer_group: None,
             is_temporary: false,
+            attributes: Vec::new(),
             names: OnceLock::new(),
         }
     }
@@ -92,6 +94,13 @@ impl Queue {
     #[must_use]
     pub const fn temporary(mut self) -> Self {
         self.is_temporary = true;
+        self
+    }
+
+    /// An attribute that all its spans have, such as `kafka.cluster.id`.
+    #[must_use]
+    pub fn attribute(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.attributes.push((key, value.into()));
         self
     }
 
@@ -136,7 +145,7 @@ impl Queue {
         details: Details<'_>,
     ) -> Span {
         let is_consumer = kind_of_operation != "send";
-        span!(
+        let mut span = span!(
             parent: parent,
             kind: (kind),
             &self.span_name(operation),
@@ -152,13 +161,18 @@ impl Queue {
             server.port = self.port,
             throughline.job.attempt = details.attempt,
             throughline.job.queue_wait = details.queue_wait,
-        )
+        );
+        for (key, value) in &self.attributes {
+            span.set(key, value);
+        }
+        span
     }
 }
 
 impl Queue {
     /// The same attributes of the queue, for a span that is built the long way.
     pub(crate) fn describe<'a>(&self, span: SpanBuilder<'a>, operation: &str) -> SpanBuilder<'a> {
+        let span = (self.attributes.iter()).fold(span, |span, (key, value)| span.set(key, value));
         span.set("messaging.system.name", &*self.system)
             .set("messaging.operation.name", operation)
             .set("messaging.operation.type", operation)
