@@ -18,7 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Each crate alone: features unify in a workspace, and would hide one that is missing.
 seams=(throughline-tracing throughline-opentelemetry throughline-http throughline-process throughline-jobs)
 published=(throughline-context throughline-macros throughline-wire throughline-spool throughline "${seams[@]}" throughline-cli)
-crates=("${published[@]}" throughline-testkit throughline-bench throughline-interop throughline-recipes)
+crates=("${published[@]}" throughline-testkit throughline-bench throughline-interop throughline-recipes bookshop)
 oldest=$(sed -n 's/^rust-version = "\(.*\)"$/\1.0/p' Cargo.toml)
 fuzz_seconds=${FUZZ_SECONDS:-8}
 
@@ -39,6 +39,7 @@ main() {
       weight
       licences
       programs_of_others
+      databases_and_brokers
       tests
       interleavings
       static_build
@@ -88,7 +89,8 @@ provided() {
   [ "$(id -u)" = 0 ] || as_root=(sudo -n)
   have apt-get && "${as_root[@]}" true 2>/dev/null || return 1
   quietly "${as_root[@]}" apt-get update
-  quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"
+  # With run level 1 a server that is installed is not started: tests start their own.
+  quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install --yes --no-install-recommends "$@"
 }
 
 # has_target TARGET: Rust's standard library for it is there.
@@ -228,6 +230,21 @@ programs_of_others() {
   for language in go java node python; do
     scripts/interop-peer.sh "$language" || missing "A program on the SDK for $language" "interoperability with it"
   done
+}
+
+databases_and_brokers() {
+  step 'Databases and brokers'
+  # A command of each, and the package that brings it.
+  local command package
+  while read -r command package; do
+    provided "$command" "$package" || missing "$package" 'tests against it'
+    echo "$package"
+  done <<'END'
+pg_lsclusters postgresql
+redis-server redis-server
+nats-server nats-server
+rabbitmq-server rabbitmq-server
+END
 }
 
 tests() {

@@ -34,6 +34,7 @@ pub use collector::Collector;
 pub use jaeger::Jaeger;
 pub use nats::Nats;
 pub use opentelemetry_proto::tonic as otlp;
+pub use port::Port;
 pub use postgres::Postgres;
 pub use program::{Finished, Program, Running};
 pub use prost;

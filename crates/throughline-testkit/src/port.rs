@@ -12,14 +12,18 @@ use tokio::net::{TcpListener, TcpSocket};
 /// [`Port::listen`], or that of a child process (every Go server sets it). Meanwhile the system gives
 /// the port to nobody who asks for a free one, so a receiver can stop and come back to it.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     address: SocketAddr,
     _reserved: TcpSocket,
 }
 
 impl Port {
     /// Reserves a free port.
-    pub(crate) fn reserve() -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// Those of making a socket.
+    pub fn reserve() -> io::Result<Self> {
         let reserved = reusing()?;
         reserved.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         Ok(Self {
@@ -29,7 +33,7 @@ impl Port {
     }
 
     /// The address with this port, `127.0.0.1:<port>`.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
