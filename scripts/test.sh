@@ -68,7 +68,8 @@ main() {
 
 step() { printf '\n== %s\n' "$1"; }
 
-have() { command -v "$1" >/dev/null 2>&1; }
+# Servers lie where only the superuser looks.
+have() { PATH=$PATH:/usr/sbin command -v "$1" >/dev/null 2>&1; }
 
 # missing WHAT SKIPPED: ends the run with CI=true, else says what is skipped.
 missing() {
@@ -237,7 +238,7 @@ databases_and_brokers() {
   # A command of each, and the package that brings it.
   local command package
   while read -r command package; do
-    provided "$command" "$package" || missing "$package" 'tests against it'
+    provided "$command" "$package" </dev/null || missing "$package" 'tests against it'
     echo "$package"
   done <<'END'
 pg_lsclusters postgresql
