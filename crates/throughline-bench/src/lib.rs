@@ -40,6 +40,7 @@ pub mod allocations;
 pub mod bursts;
 pub mod cases;
 pub mod command_line;
+pub mod http;
 pub mod instructions;
 pub mod life;
 pub mod machine;

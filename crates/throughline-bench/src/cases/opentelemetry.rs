@@ -50,7 +50,7 @@ pub(crate) fn five_attributes(order: &Order) -> [KeyValue; 5] {
 }
 
 /// A tracer whose spans go nowhere.
-pub(super) fn tracer(sampler: Sampler) -> SdkTracer {
+pub(crate) fn tracer(sampler: Sampler) -> SdkTracer {
     let provider = SdkTracerProvider::builder()
         .with_sampler(sampler)
         .with_span_processor(Discard);
