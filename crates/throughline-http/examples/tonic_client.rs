@@ -19,7 +19,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = std::env::args().nth(1).ok_or("which server?")?;
     let channel = Channel::from_shared(server.clone())?.connect().await?;
     // Outside of the channel. A generated client takes what this is: `OrdersClient::new(channel)`.
-    let channel = ServiceBuilder::new().layer(ClientLayer::new().target(server)).service(channel);
+    let channel = ServiceBuilder::new()
+        .layer(ClientLayer::new().target(server))
+        .service(channel);
 
     let mut orders = Grpc::new(channel);
     let path = |method: &str| PathAndQuery::try_from(format!("/shop.Orders/{method}"));
@@ -32,7 +34,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         orders.ready().await?;
         orders.client_streaming(many(), path("ClientStream")?, Bytes).await?;
         orders.ready().await?;
-        let mut words = orders.server_streaming(one(), path("ServerStream")?, Bytes).await?.into_inner();
+        let mut words = orders
+            .server_streaming(one(), path("ServerStream")?, Bytes)
+            .await?
+            .into_inner();
         while words.message().await?.is_some() {}
         orders.ready().await?;
         let mut words = orders.streaming(many(), path("Both")?, Bytes).await?.into_inner();

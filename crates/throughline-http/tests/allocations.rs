@@ -54,7 +54,10 @@ fn allocations(service: &mut TracedServer<Hello>, request: Request<()>) -> u64 {
 #[test]
 fn request_that_is_not_sampled_allocates_nothing() {
     let mut service = ServerLayer::new().layer(Hello);
-    let unsampled = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"), ("user-agent", "test")];
+    let unsampled = [
+        ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"),
+        ("user-agent", "test"),
+    ];
     // Tracing is off as yet.
     for headers in [&[][..], &[("user-agent", "test")], &unsampled] {
         allocations(&mut service, request(headers));

@@ -52,7 +52,8 @@ async fn ten_thousand_requests_at_once_have_their_own_parents() {
     let spans = capture.spans();
     assert_eq!(spans.len(), 1 + 4 * REQUESTS);
     let by_id: HashMap<_, _> = spans.iter().map(|span| (span.span_id(), span)).collect();
-    let text = |span: &testing::CapturedSpan, key| span.attribute(key).and_then(|value| value.as_str().map(str::to_owned));
+    let text =
+        |span: &testing::CapturedSpan, key| span.attribute(key).and_then(|value| value.as_str().map(str::to_owned));
     for work in spans.iter().filter(|span| span.name() == "work") {
         let parent = |span: &testing::CapturedSpan| by_id[&span.parent_span_id().unwrap()];
         let server = parent(work);

@@ -47,8 +47,19 @@ fn outcome_decides_by_its_side() {
     let shown: Vec<_> = spans
         .iter()
         .map(|span| {
-            let text = |key| span.attribute(key).and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default();
-            format!("{:?} {} {} {} {}", span.kind(), text("rpc.status_code"), text("error.type"), span.is_error(), span.status().1)
+            let text = |key| {
+                span.attribute(key)
+                    .and_then(|value| value.as_str().map(str::to_owned))
+                    .unwrap_or_default()
+            };
+            format!(
+                "{:?} {} {} {} {}",
+                span.kind(),
+                text("rpc.status_code"),
+                text("error.type"),
+                span.is_error(),
+                span.status().1
+            )
         })
         .collect();
     let expected = [
@@ -60,7 +71,10 @@ fn outcome_decides_by_its_side() {
     assert_eq!(shown[..4], expected);
     let mut dropped = shown[4..].to_vec();
     dropped.sort();
-    assert_eq!(dropped, ["Client CANCELLED CANCELLED true ", "Server CANCELLED  false "]);
+    assert_eq!(
+        dropped,
+        ["Client CANCELLED CANCELLED true ", "Server CANCELLED  false "]
+    );
 }
 
 #[test]
@@ -122,7 +136,10 @@ fn context_crosses_as_far_as_it_is_trusted() {
         }
     }
     for (trust, expected) in [
-        (Trust::Trust, "shoprpc {rpc.method=_OTHER, rpc.method_original=Orders/Burn, server.address=/run/shop.sock, ..}\n  Orders/Place"),
+        (
+            Trust::Trust,
+            "shoprpc {rpc.method=_OTHER, rpc.method_original=Orders/Burn, server.address=/run/shop.sock, ..}\n  Orders/Place",
+        ),
         (Trust::Link, "shoprpc\nOrders/Place"),
         (Trust::Ignore, "shoprpc\nOrders/Place"),
     ] {
@@ -134,7 +151,10 @@ fn context_crosses_as_far_as_it_is_trusted() {
         call.finish(&Ok::<(), Failure>(()));
         capture.assert_tree(expected);
         let served = capture.span(PLACE);
-        assert_eq!((served.kind(), served.links().count()), (SpanKind::Server, usize::from(trust == Trust::Link)));
+        assert_eq!(
+            (served.kind(), served.links().count()),
+            (SpanKind::Server, usize::from(trust == Trust::Link))
+        );
         assert_eq!(metadata.len(), 1);
     }
 }

@@ -33,7 +33,11 @@ fn cases() -> Vec<Case> {
         (format!("{PARENT}."), false, None),
         (format!("{PARENT}-what-the-future-will-be-like"), false, None),
         (PARENT.replace(": 00", ": cc"), true, None),
-        (format!("{}-what-the-future-will-be-like", PARENT.replace(": 00", ": cc")), true, None),
+        (
+            format!("{}-what-the-future-will-be-like", PARENT.replace(": 00", ": cc")),
+            true,
+            None,
+        ),
         (format!("{}.what", PARENT.replace(": 00", ": cc")), false, None),
         (PARENT.replace(": 00", ": ff"), false, None),
         (PARENT.replace(": 00", ": .0"), false, None),
@@ -43,7 +47,11 @@ fn cases() -> Vec<Case> {
         (PARENT.replace("-01", "-.0"), false, None),
         (PARENT.replace("-01", "-001"), false, None),
         (PARENT.replace("-01", "-1"), false, None),
-        (parent(&format!("00-{}-1234567890123456-01", "0".repeat(32))), false, None),
+        (
+            parent(&format!("00-{}-1234567890123456-01", "0".repeat(32))),
+            false,
+            None,
+        ),
         (parent(&format!("00-.{}-1234567890123456-01", &TRACE[1..])), false, None),
         (parent(&format!("00-{TRACE}3-1234567890123456-01")), false, None),
         (parent(&format!("00-{}-1234567890123456-01", &TRACE[1..])), false, None),
@@ -69,7 +77,12 @@ fn cases() -> Vec<Case> {
         (state("foo=,bar=3"), true, None),
         (state(&format!("{}=1", "z".repeat(257))), true, Some("")),
     ];
-    let members = |count: usize| (1..=count).map(|number| format!("bar{number:02}=1")).collect::<Vec<_>>().join(",");
+    let members = |count: usize| {
+        (1..=count)
+            .map(|number| format!("bar{number:02}=1"))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
     cases.push((state(&members(33)), true, Some("")));
     cases
 }
@@ -77,9 +90,15 @@ fn cases() -> Vec<Case> {
 /// The headers of the one call that the service makes.
 async fn exchange(service: &str, callback: &str, headers: &str) {
     let body = format!("[{{\"url\": \"{callback}\", \"arguments\": []}}]");
-    let headers = if headers.is_empty() { String::new() } else { format!("{headers}\n").replace('\n', "\r\n") };
+    let headers = if headers.is_empty() {
+        String::new()
+    } else {
+        format!("{headers}\n").replace('\n', "\r\n")
+    };
     let length = body.len();
-    let request = format!("POST /test HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
+    let request = format!(
+        "POST /test HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    );
     let mut stream = TcpStream::connect(service).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -94,7 +113,10 @@ async fn trace_goes_on_or_begins_as_the_w3c_harness_asks() {
     let callback = post(move |headers: HeaderMap| async move { calls.lock().unwrap().push(headers) });
     let callback = format!("http://{}/", serve(Router::new().route("/", callback)).await);
     let spool = Spool::new().unwrap();
-    let service = Program::example("program_trace_context", &spool).unwrap().spawn().unwrap();
+    let service = Program::example("program_trace_context", &spool)
+        .unwrap()
+        .spawn()
+        .unwrap();
     service.wait_for_stdout("/test").unwrap();
     let stdout = service.stdout();
     let address = stdout.trim().trim_start_matches("http://").trim_end_matches("/test");
@@ -103,14 +125,26 @@ async fn trace_goes_on_or_begins_as_the_w3c_harness_asks() {
         let mut called = std::mem::take(&mut *called.lock().unwrap());
         assert_eq!(called.len(), 1, "{headers}");
         let called = called.remove(0);
-        let parents: Vec<_> = called.get_all("traceparent").iter().map(|value| value.to_str().unwrap()).collect();
+        let parents: Vec<_> = called
+            .get_all("traceparent")
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect();
         assert_eq!(parents.len(), 1, "{headers}");
         let parts: Vec<_> = parents[0].split('-').collect();
-        assert_eq!((parts[0], parts[1].len(), parts[2].len(), parts[3].len()), ("00", 32, 16, 2), "{headers}");
+        assert_eq!(
+            (parts[0], parts[1].len(), parts[2].len(), parts[3].len()),
+            ("00", 32, 16, 2),
+            "{headers}"
+        );
         assert_eq!(parts[1] == TRACE, goes_on, "{headers}");
         assert_ne!(parts[2], "1234567890123456", "{headers}");
         if let Some(state) = state {
-            let states: Vec<_> = called.get_all("tracestate").iter().map(|value| value.to_str().unwrap()).collect();
+            let states: Vec<_> = called
+                .get_all("tracestate")
+                .iter()
+                .map(|value| value.to_str().unwrap())
+                .collect();
             assert_eq!(states.join(","), state, "{headers}");
         }
     }

@@ -13,7 +13,8 @@ use super::server::Server;
 
 const CONNECTIONS: usize = 32;
 /// What an ordinary client sends.
-const REQUEST: &[u8] = b"GET /hello/world?lang=en HTTP/1.1\r\nhost: localhost:8080\r\nuser-agent: bench/1.0\r\naccept: */*\r\n\r\n";
+const REQUEST: &[u8] =
+    b"GET /hello/world?lang=en HTTP/1.1\r\nhost: localhost:8080\r\nuser-agent: bench/1.0\r\naccept: */*\r\n\r\n";
 
 /// What one turn came to.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +48,11 @@ pub fn turn(server: &Server, length: Duration) -> io::Result<Turn> {
     LocalSet::new().block_on(&runtime, async {
         let mut connections = JoinSet::new();
         for _ in 0..CONNECTIONS {
-            connections.spawn_local(connection(server.address().to_owned(), begun + length, requests.clone()));
+            connections.spawn_local(connection(
+                server.address().to_owned(),
+                begun + length,
+                requests.clone(),
+            ));
         }
         while let Some(done) = connections.join_next().await {
             done.map_err(io::Error::other)??;

@@ -78,9 +78,19 @@ fn run(options: &Options) -> io::Result<()> {
             "{:24} {:10.0} {:8.4} {:12.0} {:8.4}  {}",
             server.case().name(),
             median(turns_of_it.iter().map(rates)),
-            median(turns_of_it.iter().zip(&turns[0]).map(|(own, bare)| own.rate() / bare.rate())),
+            median(
+                turns_of_it
+                    .iter()
+                    .zip(&turns[0])
+                    .map(|(own, bare)| own.rate() / bare.rate())
+            ),
             median(turns_of_it.iter().map(costs)),
-            median(turns_of_it.iter().zip(&turns[0]).map(|(own, bare)| own.cost() / bare.cost())),
+            median(
+                turns_of_it
+                    .iter()
+                    .zip(&turns[0])
+                    .map(|(own, bare)| own.cost() / bare.cost())
+            ),
             server.stop()?,
         )?;
     }

@@ -70,7 +70,10 @@ impl Server {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["--serve", case.name()])
             .env("THROUGHLINE_SPOOL_DIR", home.join(case.name()))
-            .env("OTEL_SDK_DISABLED", if case == Case::ThroughlineOff { "true" } else { "false" })
+            .env(
+                "OTEL_SDK_DISABLED",
+                if case == Case::ThroughlineOff { "true" } else { "false" },
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -155,19 +158,31 @@ pub fn serve(case: Case) -> io::Result<()> {
                 .with_target(false)
                 .with_tracked_inactivity(false);
             tracing::subscriber::set_global_default(Registry::default().with(layer)).map_err(io::Error::other)?;
-            listen(app.layer(TraceLayer::new_for_http().make_span_with(make_span).on_response(
-                |response: &axum::response::Response, _: Duration, span: &Span| {
-                    span.record("http.response.status_code", response.status().as_u16());
-                },
-            )))
+            listen(
+                app.layer(TraceLayer::new_for_http().make_span_with(make_span).on_response(
+                    |response: &axum::response::Response, _: Duration, span: &Span| {
+                        span.record("http.response.status_code", response.status().as_u16());
+                    },
+                )),
+            )
         }
     }
 }
 
 /// The attributes that Throughline's layer records, by the ways of `tracing`.
 fn make_span<B>(request: &Request<B>) -> Span {
-    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(MatchedPath::as_str)
+        .unwrap_or_default();
+    let header = |name| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
     info_span!(
         "request",
         otel.name = format!("{} {route}", request.method()),

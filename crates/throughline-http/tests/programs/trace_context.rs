@@ -2,9 +2,9 @@
 
 #![allow(clippy::print_stdout, reason = "it says where it listens")]
 
+use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
-use axum::Router;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use serde_json::Value;
 use throughline_http::reqwest::TraceMiddleware;
