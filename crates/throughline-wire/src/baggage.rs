@@ -1,6 +1,6 @@
 //! Baggage: a program's own names and values that travel with a request (W3C Baggage).
 
-mod percent;
+pub(crate) mod percent;
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -115,6 +115,23 @@ impl Baggage {
     pub fn to_header(&self) -> String {
         let members: Vec<&str> = self.members.iter().map(|raw| raw.text.as_str()).collect();
         members.join(",")
+    }
+
+    /// Adds a member that came in another format, as far as there is room. One whose key is no token is left out.
+    pub(crate) fn receive(&mut self, key: &str, value: &str) {
+        if is_token(key) {
+            self.header(format!("{key}={}", percent::encode(value)).as_bytes());
+        }
+    }
+
+    /// Adds the members of another one, as far as there is room. Of a key that both have, only its members are kept.
+    pub fn extend(&mut self, other: &Self) {
+        for raw in &other.members {
+            self.remove(raw.member().key);
+        }
+        for raw in &other.members {
+            self.header(raw.text.as_bytes());
+        }
     }
 
     /// Adds what one header says, as far as there is room.

@@ -39,15 +39,23 @@ use crate::propagation::{Carrier, Pair};
 /// ```
 #[must_use]
 pub fn env_name(name: &str) -> String {
-    let mut variable = String::with_capacity(name.len() + 1);
-    if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
-        variable.push('_');
+    let bytes = env_bytes(name).map(char::from);
+    if name.is_empty() {
+        "_".to_owned()
+    } else {
+        bytes.collect()
     }
-    variable.extend(name.chars().map(|letter| match letter.to_ascii_uppercase() {
-        letter @ ('A'..='Z' | '0'..='9' | '_') => letter,
-        _ => '_',
-    }));
-    variable
+}
+
+/// The same as bytes; none for an empty name.
+fn env_bytes(name: &str) -> impl Iterator<Item = u8> {
+    let underline = name.starts_with(|first: char| first.is_ascii_digit()).then_some(b'_');
+    underline
+        .into_iter()
+        .chain(name.chars().map(|letter| match letter.to_ascii_uppercase() {
+            letter @ ('A'..='Z' | '0'..='9' | '_') => letter as u8,
+            _ => b'_',
+        }))
 }
 
 /// Those of these variables whose names are normalised, for
@@ -78,6 +86,18 @@ impl<K: AsRef<OsStr>, V: AsRef<OsStr>> Pair for EnvPair<K, V> {
     fn value(&self) -> &[u8] {
         self.value.as_ref().as_encoded_bytes()
     }
+
+    fn is_named(&self, header: &str) -> bool {
+        self.name_behind(header).is_some_and(<[u8]>::is_empty)
+    }
+
+    fn name_behind(&self, prefix: &str) -> Option<&[u8]> {
+        let mut rest = self.name();
+        for byte in env_bytes(prefix) {
+            rest = rest.strip_prefix(&[byte])?;
+        }
+        Some(rest)
+    }
 }
 
 /// A [`Carrier`] that calls a function with the name of a variable and its value, `None` to remove
@@ -92,6 +112,10 @@ impl<F: FnMut(&str, Option<&str>)> Carrier for EnvWriter<F> {
     /// Removes the normalised name: no other is ever read.
     fn remove(&mut self, name: &str) {
         (self.0)(&env_name(name), None);
+    }
+
+    fn set_named(&mut self, name: &str, value: &str) {
+        (self.0)(&env_name(name), Some(value));
     }
 }
 

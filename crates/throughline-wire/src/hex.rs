@@ -59,7 +59,8 @@ fn pair(byte: u8) -> [u8; 2] {
     [byte >> 4, byte & 0xf].map(|digit| DIGITS[usize::from(digit)])
 }
 
-fn digit(text: u8, case: Case) -> Option<u8> {
+/// The value of one digit.
+pub(crate) fn digit(text: u8, case: Case) -> Option<u8> {
     match text {
         b'0'..=b'9' => Some(text - b'0'),
         b'a'..=b'f' => Some(text - b'a' + 10),

@@ -16,12 +16,22 @@
 //! assert_eq!(outgoing["baggage"], "plan=pro");
 //! ```
 
+//!
+//! The formats of others have a module each: [`b3`], [`jaeger`], [`ot_trace`], [`xray`]. Each has a `Reader` that takes header by header,
+//! so that several formats read one pass over the headers, and functions that write.
+
+pub mod b3;
 mod carrier;
+pub mod jaeger;
+pub mod ot_trace;
+mod remote;
+pub mod w3c;
+pub mod xray;
 
 pub use carrier::Carrier;
+pub use remote::{Remote, Sampling};
 
-use crate::trace_state::{self, trim};
-use crate::{Baggage, SpanContext, TraceState, traceparent};
+use crate::{Baggage, SpanContext, TraceState};
 
 /// The name of the header with trace id, span id and flags.
 pub const TRACEPARENT: &str = "traceparent";
@@ -37,6 +47,17 @@ pub trait Pair {
     fn name(&self) -> &[u8];
     /// The value.
     fn value(&self) -> &[u8];
+
+    /// Whether it is this header, whose name is given in lower case.
+    fn is_named(&self, header: &str) -> bool {
+        self.name().eq_ignore_ascii_case(header.as_bytes())
+    }
+
+    /// What comes behind `prefix`, which is given in lower case, in the name of a header that begins with it.
+    fn name_behind(&self, prefix: &str) -> Option<&[u8]> {
+        let (start, rest) = self.name().split_at_checked(prefix.len())?;
+        start.eq_ignore_ascii_case(prefix.as_bytes()).then_some(rest)
+    }
 }
 
 impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Pair for (K, V) {
@@ -80,31 +101,9 @@ where
     I: IntoIterator<Item = P>,
     P: Pair,
 {
-    let mut span = None;
-    let mut parents = 0_usize;
-    let mut trace_state = trace_state::Builder::default();
-    let mut baggage = Baggage::default();
-    for pair in pairs {
-        let name = pair.name();
-        if name.eq_ignore_ascii_case(TRACEPARENT.as_bytes()) {
-            parents += 1;
-            span = traceparent::parse(trim(pair.value()));
-        } else if name.eq_ignore_ascii_case(TRACESTATE.as_bytes()) {
-            trace_state.header(pair.value());
-        } else if name.eq_ignore_ascii_case(BAGGAGE.as_bytes()) {
-            baggage.header(pair.value());
-        }
-    }
-    let span = span.filter(|_| parents == 1);
-    let trace_state = trace_state
-        .finish()
-        .ok()
-        .filter(|state| span.is_some() && !state.is_empty());
-    Extracted {
-        span,
-        trace_state,
-        baggage: Some(baggage).filter(|baggage| !baggage.is_empty()),
-    }
+    let mut reader = w3c::Reader::default();
+    pairs.into_iter().for_each(|pair| reader.header(&pair));
+    reader.finish()
 }
 
 /// Writes trace context and baggage, in lower-case names.
@@ -125,23 +124,15 @@ pub fn inject<C: Carrier + ?Sized>(carrier: &mut C, span: Option<&SpanContext>, 
         carrier.remove(name);
     }
     if let Some(span) = span {
-        carrier.set(TRACEPARENT, &traceparent::to_string(span));
-        set_if_any(carrier, TRACESTATE, trace_state);
+        w3c::write_trace_context(carrier, span, trace_state);
     }
-    set_if_any(carrier, BAGGAGE, baggage);
-}
-
-fn set_if_any<C: Carrier + ?Sized>(carrier: &mut C, name: &'static str, value: &str) {
-    // A tab is optional white space (W3C Baggage, section 3.2), and legal in a header (RFC 9110, section 5.5).
-    let is_harmful = |letter: char| letter.is_control() && letter != '\t';
-    if !value.is_empty() && !value.contains(is_harmful) {
-        carrier.set(name, value);
-    }
+    w3c::write_baggage(carrier, baggage);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::traceparent;
     use std::collections::{BTreeMap, HashMap};
 
     type Pairs<'a> = &'a [(&'a str, &'a str)];

@@ -159,7 +159,7 @@ impl fmt::Display for InvalidTraceState {
 impl Error for InvalidTraceState {}
 
 /// A list that grows header by header.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Builder {
     state: TraceState,
     members: usize,

@@ -5,7 +5,16 @@ use std::borrow::Cow;
 use crate::hex::{self, Case};
 
 /// Encodes what is not a `baggage-octet`, and the percent sign itself.
-pub(super) fn encode(text: &str) -> Cow<'_, str> {
+pub(crate) fn encode(text: &str) -> Cow<'_, str> {
+    encode_but(text, is_plain)
+}
+
+/// Encodes what is not an unreserved character of a URL (RFC 3986, section 2.3).
+pub(crate) fn encode_component(text: &str) -> Cow<'_, str> {
+    encode_but(text, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+}
+
+fn encode_but(text: &str, is_plain: impl Fn(u8) -> bool + Copy) -> Cow<'_, str> {
     if text.bytes().all(is_plain) {
         return Cow::Borrowed(text);
     }
@@ -23,7 +32,7 @@ pub(super) fn encode(text: &str) -> Cow<'_, str> {
 
 /// Decodes; a percent sign without two digits behind it stands for itself, and what is not valid
 /// UTF-8 afterwards becomes U+FFFD.
-pub(super) fn decode(text: &str) -> Cow<'_, str> {
+pub(crate) fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }

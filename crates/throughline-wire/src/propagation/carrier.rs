@@ -14,6 +14,17 @@ pub trait Carrier {
 
     /// Removes `name` in every case it may be written in.
     fn remove(&mut self, name: &str);
+
+    /// As [`set`](Self::set), for a name that is known at run time only: some formats have a header for each member of the baggage.
+    /// By default nothing is set.
+    fn set_named(&mut self, name: &str, value: &str) {
+        let _ = (name, value);
+    }
+
+    /// Removes all names that begin with `prefix`, in every case. By default nothing is removed.
+    fn remove_prefix(&mut self, prefix: &str) {
+        let _ = prefix;
+    }
 }
 
 impl<C: Carrier + ?Sized> Carrier for &mut C {
@@ -23,6 +34,14 @@ impl<C: Carrier + ?Sized> Carrier for &mut C {
 
     fn remove(&mut self, name: &str) {
         (**self).remove(name);
+    }
+
+    fn set_named(&mut self, name: &str, value: &str) {
+        (**self).set_named(name, value);
+    }
+
+    fn remove_prefix(&mut self, prefix: &str) {
+        (**self).remove_prefix(prefix);
     }
 }
 
@@ -34,6 +53,14 @@ impl<S: BuildHasher> Carrier for HashMap<String, String, S> {
     fn remove(&mut self, name: &str) {
         self.retain(|found, _| !found.eq_ignore_ascii_case(name));
     }
+
+    fn set_named(&mut self, name: &str, value: &str) {
+        self.insert(name.to_owned(), value.to_owned());
+    }
+
+    fn remove_prefix(&mut self, prefix: &str) {
+        self.retain(|found, _| !begins_with(found, prefix));
+    }
 }
 
 impl Carrier for BTreeMap<String, String> {
@@ -43,6 +70,14 @@ impl Carrier for BTreeMap<String, String> {
 
     fn remove(&mut self, name: &str) {
         self.retain(|found, _| !found.eq_ignore_ascii_case(name));
+    }
+
+    fn set_named(&mut self, name: &str, value: &str) {
+        self.insert(name.to_owned(), value.to_owned());
+    }
+
+    fn remove_prefix(&mut self, prefix: &str) {
+        self.retain(|found, _| !begins_with(found, prefix));
     }
 }
 
@@ -55,6 +90,20 @@ impl Carrier for Vec<(String, String)> {
     fn remove(&mut self, name: &str) {
         self.retain(|(found, _)| !found.eq_ignore_ascii_case(name));
     }
+
+    fn set_named(&mut self, name: &str, value: &str) {
+        self.retain(|(found, _)| found != name);
+        self.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn remove_prefix(&mut self, prefix: &str) {
+        self.retain(|(found, _)| !begins_with(found, prefix));
+    }
+}
+
+fn begins_with(name: &str, prefix: &str) -> bool {
+    let start = name.as_bytes().get(..prefix.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 
 #[cfg(feature = "http")]
@@ -68,5 +117,20 @@ impl Carrier for http::HeaderMap {
 
     fn remove(&mut self, name: &str) {
         self.remove(name);
+    }
+
+    fn set_named(&mut self, name: &str, value: &str) {
+        if let (Ok(name), Ok(value)) = (http::HeaderName::try_from(name), http::HeaderValue::try_from(value)) {
+            self.insert(name, value);
+        }
+    }
+
+    fn remove_prefix(&mut self, prefix: &str) {
+        let names: Vec<http::HeaderName> = self
+            .keys()
+            .filter(|name| begins_with(name.as_str(), prefix))
+            .cloned()
+            .collect();
+        names.iter().for_each(|name| drop(self.remove(name)));
     }
 }
