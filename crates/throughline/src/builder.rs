@@ -9,7 +9,7 @@ use throughline_spool::Limits;
 
 #[cfg(feature = "otlp")]
 use crate::check::Check;
-use crate::config::{self, Attribute, Propagators};
+use crate::config::{self, Attribute};
 use crate::destination::Destination;
 use crate::diagnostics::{self, report_once};
 use crate::early;
@@ -232,25 +232,19 @@ impl Builder {
         self
     }
 
-    /// Which formats carry the context over a border, as `OTEL_PROPAGATORS`. Default: all that there are.
+    /// Which formats carry the context over a border, as `OTEL_PROPAGATORS`, in this order; see [`extract`](crate::extract) for what the
+    /// order means. One that is named twice counts once. Default: [`TraceContext`](Propagator::TraceContext) and
+    /// [`Baggage`](Propagator::Baggage). None: the context stays in this process.
     ///
     /// ```no_run
     /// use throughline::Propagator;
     ///
-    /// let without_baggage = throughline::builder("orders").propagators([Propagator::TraceContext]).init();
+    /// let with_zipkin = throughline::builder("orders")
+    ///     .propagators([Propagator::B3, Propagator::TraceContext, Propagator::Baggage])
+    ///     .init();
     /// ```
     pub fn propagators(mut self, propagators: impl IntoIterator<Item = Propagator>) -> Self {
-        let mut chosen = Propagators {
-            trace_context: false,
-            baggage: false,
-        };
-        for propagator in propagators {
-            match propagator {
-                Propagator::TraceContext => chosen.trace_context = true,
-                Propagator::Baggage => chosen.baggage = true,
-            }
-        }
-        self.settings.propagators = Some(chosen);
+        self.settings.propagators = Some(propagators.into_iter().collect());
         self
     }
 
@@ -393,7 +387,7 @@ impl Builder {
         for said in &wrong_settings {
             report_once(format_args!("{said}"));
         }
-        tracer::set_propagators(config.propagators);
+        tracer::set_propagators(config.propagators.clone());
         let mut decides = false;
         let is_on = *IS_ON.get_or_init(|| {
             decides = true;

@@ -70,6 +70,7 @@ pub(crate) use resource::{Attribute, Resource};
 pub(crate) use variables::WrongSetting;
 use variables::{Variables, boolean, count_from_0, milliseconds, positive};
 
+use crate::propagation::{Propagator, Propagators};
 use crate::sampler::Sampler;
 use crate::span_limits::SpanLimits;
 
@@ -138,13 +139,6 @@ pub(crate) struct BatchSettings {
     pub(crate) bytes: usize,
 }
 
-/// Which formats carry the context over a border. `OTEL_PROPAGATORS`, default both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Propagators {
-    pub(crate) trace_context: bool,
-    pub(crate) baggage: bool,
-}
-
 /// The configuration, and what there is to say about settings that could not be used.
 ///
 /// `environment` looks a variable up; `executable` is the program's file name.
@@ -157,7 +151,10 @@ pub(crate) fn read(
     // A switched-off library has nothing to say about its other settings, only about its switch
     // and what still works.
     let switched_on = switched_on(settings, &mut variables);
-    let propagators = settings.propagators.unwrap_or_else(|| propagators(&mut variables));
+    let propagators = settings
+        .propagators
+        .clone()
+        .unwrap_or_else(|| propagators(&mut variables));
     let is_silent = variables
         .first(&["OTEL_LOG_LEVEL"], "using info", log_level)
         .unwrap_or(false);
@@ -319,43 +316,30 @@ fn sampler(settings: &Settings, variables: &mut Variables<'_>) -> Sampler {
     if parent_based { sampler.parent_based() } else { sampler }
 }
 
+/// `OTEL_PROPAGATORS`. "Values MUST be deduplicated in order to register a `Propagator` only once."
 fn propagators(variables: &mut Variables<'_>) -> Propagators {
     const NAME: &str = "OTEL_PROPAGATORS";
-    let all = Propagators {
-        trace_context: true,
-        baggage: true,
+    let Some(text) = variables.text(NAME) else {
+        return Propagators::default();
     };
-    let none = Propagators {
-        trace_context: false,
-        baggage: false,
-    };
-    let Some(text) = variables.text(NAME) else { return all };
-    let mut chosen = none;
-    let mut usable = false;
+    let mut chosen = Vec::new();
+    let mut is_usable = false;
     for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let known = match name.to_ascii_lowercase().as_str() {
-            "tracecontext" => {
-                chosen.trace_context = true;
-                true
-            }
-            "baggage" => {
-                chosen.baggage = true;
-                true
-            }
-            "none" => true,
-            "b3" | "b3multi" | "jaeger" | "xray" | "ottrace" => {
-                variables.say(NAME, name, "is not built yet", "it is ignored");
-                false
-            }
-            _ => {
-                variables.say(NAME, name, "is not a propagator", "it is ignored");
-                false
-            }
-        };
-        usable |= known;
+        let lower = name.to_ascii_lowercase();
+        let propagator = Propagator::named(&lower);
+        if propagator.is_some() || lower == "none" {
+            is_usable = true;
+            chosen.extend(propagator);
+        } else {
+            variables.say(NAME, name, "is not a propagator", "it is ignored");
+        }
     }
     // Where nothing that was named can be used the variable counts as not set.
-    if usable { chosen } else { all }
+    if is_usable {
+        chosen.into_iter().collect()
+    } else {
+        Propagators::default()
+    }
 }
 
 fn resource(settings: &Settings, variables: &mut Variables<'_>, executable: Option<&str>) -> Resource {

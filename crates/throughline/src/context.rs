@@ -107,19 +107,51 @@ impl Context {
     /// The same context with other baggage.
     #[must_use]
     pub fn with_baggage(&self, baggage: &Baggage) -> Self {
-        Self::new(
-            self.0.ids(),
-            Some(Arc::new(Relay::new(self.trace_state(), baggage.to_header()))),
-        )
+        self.with_relay(|relay| relay.with_baggage(baggage.to_header()))
     }
 
     /// The same context with another `tracestate`.
     #[must_use]
     pub fn with_trace_state(&self, trace_state: &TraceState) -> Self {
-        Self::new(
-            self.0.ids(),
-            Some(Arc::new(Relay::new(trace_state.as_str(), self.baggage_header()))),
-        )
+        self.with_relay(|relay| relay.with_trace_state(trace_state.as_str()))
+    }
+
+    /// What is noted in this context under this key; see [`with_value`](Self::with_value).
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.0.relay()?.value(key)
+    }
+
+    /// The same context with a note that travels along, in this process, through all spans below: for a
+    /// [`TextMapPropagator`](crate::TextMapPropagator) whose format knows more than ids, `tracestate` and baggage. With `None` there is
+    /// no such note.
+    ///
+    /// ```
+    /// use throughline::{Context, span};
+    ///
+    /// let context = Context::root().with_value("shop.request-id", Some("r-7"));
+    /// context.in_scope(|| {
+    ///     let _span = span!("order").enter();
+    ///     assert_eq!(Context::current().value("shop.request-id"), Some("r-7"));
+    /// });
+    /// ```
+    #[must_use]
+    pub fn with_value(&self, key: &str, value: Option<&str>) -> Self {
+        self.with_relay(|relay| relay.with_value(key, value))
+    }
+
+    fn with_relay(&self, change: impl FnOnce(Relay) -> Relay) -> Self {
+        let relay = self.relay().map_or_else(Relay::default, |relay| (**relay).clone());
+        Self::new(self.ids(), Some(Arc::new(change(relay))))
+    }
+
+    /// The same context with another span, and the `tracestate` of that.
+    pub(crate) fn with_span(&self, span: SpanContext, trace_state: &str) -> Self {
+        let relay = self
+            .with_relay(|relay| relay.with_trace_state(trace_state))
+            .relay()
+            .cloned();
+        Self::new(Self::of(span).ids(), relay)
     }
 
     /// A context for a child of this one that nobody records: the same trace, a new span id. Of an empty context, a new trace that is
@@ -157,6 +189,20 @@ impl Context {
 
     pub(crate) fn relay(&self) -> Option<&Arc<Relay>> {
         self.0.relay()
+    }
+}
+
+/// For bridges to other APIs that have a current context.
+impl From<throughline_context::Context> for Context {
+    fn from(context: throughline_context::Context) -> Self {
+        Self(context)
+    }
+}
+
+/// For bridges to other APIs that have a current context.
+impl From<Context> for throughline_context::Context {
+    fn from(context: Context) -> Self {
+        context.0
     }
 }
 

@@ -21,7 +21,7 @@
 //! # Context over borders
 //!
 //! [`inject`] writes the current context into headers, a map, or the environment of a child process; [`extract`] reads it there.
-//! W3C Trace Context (Level 2) and Baggage; tracestate and baggage travel through all local spans. [`Context`] is the same as a
+//! W3C Trace Context (Level 2) and Baggage, and where wanted the formats of Zipkin, Jaeger, OpenTracing, AWS X-Ray and of one's own ([`Propagator`]); tracestate and baggage travel through all local spans. [`Context`] is the same as a
 //! value, to hand to a task or a thread; [`carry`] and [`InSpanExt::in_current_context`] do that for closures and futures.
 //!
 //! # Tests
@@ -122,7 +122,7 @@ pub use future::{InContext, InSpan, InSpanExt, SpanHandle};
 pub use guard::Tracing;
 pub use otlp_endpoint::{OtlpEndpoint, otlp_endpoint};
 pub use processor::{BaggageAttributes, Filter, ProcessedSpan, Redact, SpanProcessor, Verdict, redact_keys};
-pub use propagation::{Propagator, extract, inject};
+pub use propagation::{Fields, Propagator, TextMapPropagator, extract, inject, propagation_fields};
 pub use sampler::{Decision, InvalidRatio, ParentBased, Sampler, SamplingInput, SamplingResult, ShouldSample};
 pub use scope::Scope;
 pub use span::{

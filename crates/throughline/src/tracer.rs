@@ -1,15 +1,15 @@
 //! What is decided once a process and read by every span that starts: the sampler, the id generator and the propagators.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{LazyLock, OnceLock};
 
 use throughline_context::Ids;
 use throughline_wire::{SpanId, TraceId};
 
 use crate::caught::caught;
-use crate::config::Propagators;
 use crate::context::span_context;
 use crate::processor::chain;
+use crate::propagation::Propagators;
 use crate::sampler::{Decision, Rule, Sampler, SamplingInput, SamplingResult};
 
 /// What the sampler comes down to, in a byte.
@@ -71,11 +71,15 @@ pub(crate) fn set_propagators(propagators: Propagators) {
     let _first = PROPAGATORS.set(propagators);
 }
 
-pub(crate) fn propagators() -> Propagators {
-    PROPAGATORS.get().copied().unwrap_or(Propagators {
-        trace_context: true,
-        baggage: true,
-    })
+pub(crate) fn propagators() -> &'static Propagators {
+    static DEFAULT: LazyLock<Propagators> = LazyLock::new(Propagators::default);
+    PROPAGATORS.get().unwrap_or(&DEFAULT)
+}
+
+/// Whether this side records a trace whose caller leaves the decision to it. A sampler that has to know more than ids is not asked yet:
+/// then, and where tracing is off, the trace goes on as one that is recorded.
+pub(crate) fn is_new_trace_sampled(trace_id: TraceId) -> bool {
+    !throughline_spool::is_on() || is_sampled_by_ids(Ids::default(), trace_id.to_bytes()).unwrap_or(true)
 }
 
 /// Whether a span is recorded. `None`: processors are to see it, or more than its ids decides; ask

@@ -183,8 +183,8 @@ fn rows() -> Vec<Row> {
         row(
             "OTEL_PROPAGATORS",
             &[],
-            ("baggage,baggage", "(false, true)"),
-            |config| shown((config.propagators.trace_context, config.propagators.baggage)),
+            ("baggage,b3,baggage", "[Baggage, B3]"),
+            |config| shown(&*config.propagators),
             Some(("b4", "b4")),
         ),
         row(

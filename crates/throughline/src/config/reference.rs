@@ -52,7 +52,7 @@ pub(crate) const GROUPS: &[Group] = &[
             Variable {
                 names: &["OTEL_PROPAGATORS"],
                 sets: "the formats that carry context to other processes",
-                values: "list of `tracecontext`, `baggage`, `none`",
+                values: "list of `tracecontext`, `baggage`, `b3`, `b3multi`, `jaeger`, `ottrace`, `xray`, `none`; each once, in this order",
                 default: "`tracecontext,baggage`",
                 code: "propagators(..)",
             },

@@ -33,13 +33,7 @@ fn with_nothing_set_spans_stay_in_the_local_history() {
     assert!(config.destinations.is_empty());
     assert_eq!(config.batch, BatchSettings::default());
     assert_eq!(shown(&config.sampler), shown(&Sampler::default()));
-    assert_eq!(
-        config.propagators,
-        Propagators {
-            trace_context: true,
-            baggage: true
-        }
-    );
+    assert_eq!(config.propagators, Propagators::default());
     assert_eq!(config.resource.service_name(), "unknown_service:app");
     assert_eq!(config.spool_dir, None);
     assert_eq!(wrong_settings, [""; 0]);
@@ -294,8 +288,8 @@ fn unusable_value_is_named_with_what_is_used_instead() {
         ),
         (
             "OTEL_PROPAGATORS",
-            "b3",
-            "OTEL_PROPAGATORS=b3 is not built yet; it is ignored",
+            "b4",
+            "OTEL_PROPAGATORS=b4 is not a propagator; it is ignored",
         ),
         (
             "OTEL_EXPORTER_OTLP_COMPRESSION",
@@ -484,13 +478,7 @@ fn switched_off_leaves_the_propagators_and_complains_of_nothing_else() {
         ("OTEL_TRACES_SAMPLER", "nonsense"),
     ]);
     assert!(!config.enabled);
-    assert_eq!(
-        config.propagators,
-        Propagators {
-            trace_context: false,
-            baggage: true
-        }
-    );
+    assert_eq!(*config.propagators, [Propagator::Baggage]);
     assert_eq!(said, [""; 0]);
 }
 
@@ -617,19 +605,27 @@ fn samplers_are_named_as_the_specification_names_them() {
 }
 
 #[test]
-fn propagators_are_a_list_without_order_or_repetition() {
-    for (text, trace_context, baggage, wrong_settings) in [
-        ("tracecontext", true, false, 0),
-        ("baggage,tracecontext,baggage", true, true, 0),
-        (" TraceContext , BAGGAGE ", true, true, 0),
-        ("none", false, false, 0),
-        ("b3,baggage", false, true, 1),
-        ("b3,xray", true, true, 2),
-        ("pigeon", true, true, 1),
-        (",", true, true, 0),
+fn propagators_are_a_list_in_order_without_repetition() {
+    use Propagator::{B3, B3Multi, Baggage, Jaeger, OtTrace, TraceContext, XRay};
+    let default = [TraceContext, Baggage];
+    for (text, expected, wrong_settings) in [
+        ("tracecontext", &[TraceContext][..], 0),
+        ("baggage,tracecontext,baggage", &[Baggage, TraceContext], 0),
+        (" TraceContext , BAGGAGE ", &default, 0),
+        ("none", &[], 0),
+        ("b3,none", &[B3], 0),
+        (
+            "xray,b3multi,jaeger,ottrace,b3,xray",
+            &[XRay, B3Multi, Jaeger, OtTrace, B3],
+            0,
+        ),
+        ("b4,baggage", &[Baggage], 1),
+        ("b4,x-ray", &default, 2),
+        ("pigeon", &default, 1),
+        (",", &default, 0),
     ] {
         let (config, said) = from_environment(&[("OTEL_PROPAGATORS", text)]);
-        assert_eq!(config.propagators, Propagators { trace_context, baggage }, "{text}");
+        assert_eq!(*config.propagators, *expected, "{text}");
         assert_eq!(said.len(), wrong_settings, "{text}: {said:?}");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::SystemTime;
 
-use throughline_context::Relay;
 use throughline_spool::{OpenSpan, Recording, Start};
 use throughline_wire::{SpanKind, TraceId};
 
@@ -99,9 +98,9 @@ impl Span {
         let Some(mut open) = open else { return Self::none() };
         let relay = match sampled.trace_state {
             None => parent.relay().cloned(),
-            Some(state) => Some(Relay::new(state.as_str(), parent.baggage_header()).into()),
+            Some(state) => parent.with_trace_state(&state).relay().cloned(),
         };
-        inherit_relay(&mut open, relay.filter(|relay| !relay.is_empty()));
+        inherit_relay(&mut open, relay);
         if open.is_recording() {
             let notes = open.notes_mut();
             notes.started = now.counter;
