@@ -122,7 +122,11 @@ pub(crate) fn native(context: &Context) -> throughline_context::Context {
 
 fn relay_of(context: &Context, span: &SpanContext) -> Option<Arc<Relay>> {
     let has_state = span.is_valid() && *span.trace_state() != TraceState::NONE;
-    let state = if has_state { span.trace_state().header() } else { String::new() };
+    let state = if has_state {
+        span.trace_state().header()
+    } else {
+        String::new()
+    };
     if let Some(carried) = Carried::of(context) {
         let relay = carried.relay.as_ref();
         return match relay {
@@ -144,7 +148,11 @@ fn ids_of(span: &SpanContext) -> Ids {
     if !span.is_valid() {
         return Ids::default();
     }
-    let ids = Ids::new(span.trace_id().to_bytes(), span.span_id().to_bytes(), span.trace_flags().to_u8());
+    let ids = Ids::new(
+        span.trace_id().to_bytes(),
+        span.span_id().to_bytes(),
+        span.trace_flags().to_u8(),
+    );
     if span.is_remote() { ids.remote() } else { ids }
 }
 
@@ -155,7 +163,11 @@ pub(crate) fn span_context(native: &throughline_context::Context) -> SpanContext
         return SpanContext::NONE;
     }
     let state = native.relay().map_or("", |relay| relay.trace_state());
-    let state = if state.is_empty() { TraceState::NONE } else { state.parse().unwrap_or_default() };
+    let state = if state.is_empty() {
+        TraceState::NONE
+    } else {
+        state.parse().unwrap_or_default()
+    };
     SpanContext::new(
         TraceId::from_bytes(ids.trace_id()),
         SpanId::from_bytes(ids.span_id()),

@@ -180,7 +180,11 @@ impl Frames {
         let at = self.frames.iter().rposition(|frame| frame.number == number);
         let frame = at.map(|at| self.frames.remove(at));
         let mut inside = Vec::new();
-        while self.frames.last().is_some_and(|top| top.number > number && top.context != *current) {
+        while self
+            .frames
+            .last()
+            .is_some_and(|top| top.number > number && top.context != *current)
+        {
             inside.extend(self.frames.pop());
         }
         (frame, inside)
@@ -199,7 +203,9 @@ fn attach(context: &throughline_context::Context) -> Option<(Identity, ContextGu
 }
 
 fn detach(frame: Frame) {
-    let Some((identity, guard)) = frame.attached else { return };
+    let Some((identity, guard)) = frame.attached else {
+        return;
+    };
     if catch_unwind(AssertUnwindSafe(|| drop(guard))).is_err() {
         let _ = FRAMES.try_with(|frames| frames.borrow_mut().stuck.push(identity));
     }

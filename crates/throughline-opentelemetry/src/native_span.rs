@@ -36,7 +36,9 @@ impl trace::Span for NativeSpan {
         T: Into<Cow<'static, str>>,
     {
         self.with(|span| {
-            with_attributes(&attributes, |attributes| span.event_at(&name.into(), timestamp, attributes));
+            with_attributes(&attributes, |attributes| {
+                span.event_at(&name.into(), timestamp, attributes)
+            });
         });
     }
 

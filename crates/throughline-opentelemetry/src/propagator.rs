@@ -5,10 +5,9 @@ use std::sync::OnceLock;
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry::trace::TraceContextExt;
 use throughline::{Carrier, propagation_fields};
 
-use crate::context::to_opentelemetry;
+use crate::context::{to_opentelemetry, to_throughline, with_rest};
 use crate::current;
 
 /// Carries the context in the formats that `OTEL_PROPAGATORS` or [`Builder::propagators`](throughline::Builder::propagators) say;
@@ -52,34 +51,47 @@ impl TextMapPropagator for Propagator {
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
         let _lent = current::lent();
-        let Some(found) = throughline::extract(headers(extractor)) else {
+        let Some(found) = throughline::extract(self.headers(extractor)) else {
             return cx.clone();
         };
-        let found = match found.span_context() {
-            Some(_) => found,
-            // Baggage alone: the span that is there stays.
-            None => crate::to_throughline(cx).with_baggage(&found.baggage()),
+        // What is not found stays as it is.
+        let found = match found.baggage_header() {
+            "" => found.with_baggage(&to_throughline(cx).baggage()),
+            _ => found,
         };
-        if found.span_context().is_none() && !cx.has_active_span() {
-            return crate::context::with_rest(cx.clone(), &found.into());
+        match found.span_context() {
+            Some(_) => to_opentelemetry(cx, &found),
+            None => with_rest(cx.clone(), &found.into()),
         }
-        to_opentelemetry(cx, &found)
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        let fields = self.fields.get_or_init(|| propagation_fields().into_iter().map(str::to_owned).collect());
-        FieldIter::new(fields)
+        FieldIter::new(self.field_names())
     }
 }
 
-/// All headers that a propagator may be after. `keys` may be written in any case; some carriers find by lower case only.
-fn headers(extractor: &dyn Extractor) -> Vec<(&str, &str)> {
-    let mut headers = Vec::new();
-    for key in extractor.keys() {
-        let values = extractor.get_all(key).unwrap_or_default();
-        headers.extend(values.into_iter().map(|value| (key, value)));
+impl Propagator {
+    fn field_names(&self) -> &[String] {
+        self.fields
+            .get_or_init(|| propagation_fields().into_iter().map(str::to_owned).collect())
     }
-    headers
+
+    /// All that an extractor has: those that it lists, and those that it finds without listing them.
+    fn headers<'a>(&'a self, extractor: &'a dyn Extractor) -> Vec<(&'a str, &'a str)> {
+        let keys = extractor.keys();
+        let is_listed = |field: &str| keys.iter().any(|key| key.eq_ignore_ascii_case(field));
+        let unlisted = self.field_names().iter().filter(|field| !is_listed(field));
+        let mut headers = Vec::new();
+        for key in keys.iter().copied() {
+            let values = extractor.get_all(key).unwrap_or_default();
+            headers.extend(values.into_iter().map(|value| (key, value)));
+        }
+        for field in unlisted {
+            let values = extractor.get_all(field).unwrap_or_default();
+            headers.extend(values.into_iter().map(|value| (field.as_str(), value)));
+        }
+        headers
+    }
 }
 
 struct Injected<'a>(&'a mut dyn Injector);

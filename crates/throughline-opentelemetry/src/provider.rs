@@ -54,7 +54,9 @@ fn native(scope: &InstrumentationScope) -> Scope {
     let version = scope.version().unwrap_or_default().to_owned();
     let mut native = Scope::named(scope.name().to_owned(), version);
     for attribute in scope.attributes() {
-        native = with_value(&attribute.value, |value| native.with_attribute(attribute.key.as_str(), value));
+        native = with_value(&attribute.value, |value| {
+            native.with_attribute(attribute.key.as_str(), value)
+        });
     }
     native.with_schema_url(scope.schema_url().unwrap_or_default().to_owned())
 }

@@ -14,14 +14,14 @@ pub(crate) fn with_value<R>(value: &Value, f: impl FnOnce(throughline::Value<'_>
 }
 
 /// Lends several at once, as events and links want them.
-pub(crate) fn with_attributes<R>(
-    attributes: &[KeyValue],
-    f: impl FnOnce(&[(&str, throughline::Value<'_>)]) -> R,
-) -> R {
+pub(crate) fn with_attributes<R>(attributes: &[KeyValue], f: impl FnOnce(&[(&str, throughline::Value<'_>)]) -> R) -> R {
     if attributes.is_empty() {
         return f(&[]);
     }
-    let arrays: Vec<Vec<&str>> = attributes.iter().filter_map(|attribute| texts(&attribute.value)).collect();
+    let arrays: Vec<Vec<&str>> = attributes
+        .iter()
+        .filter_map(|attribute| texts(&attribute.value))
+        .collect();
     let mut arrays = arrays.iter();
     let lent: Vec<_> = attributes
         .iter()
