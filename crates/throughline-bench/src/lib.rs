@@ -66,16 +66,25 @@ use crate::table::{Row, Table};
 ///
 /// A target that is not met is no failure: the table says so.
 pub fn main() -> ExitCode {
-    command_line::end("hot_path", run(&Options::from_command_line()))
+    command_line::end(
+        "hot_path",
+        run(&Options::from_command_line(), &cases::all().collect::<Vec<_>>()),
+    )
 }
 
-fn run(options: &Options) -> io::Result<()> {
+/// The same for libraries that are instrumented with the OpenTelemetry API: Throughline below it, beside the SDK.
+pub fn opentelemetry() -> ExitCode {
+    let entries: Vec<_> = cases::of_the_api().collect();
+    command_line::end("opentelemetry", run(&Options::from_command_line(), &entries))
+}
+
+fn run(options: &Options, all: &[&'static Entry]) -> io::Result<()> {
     let home = tempfile::tempdir_in(beside_the_program()?)?;
     if let Some(name) = &options.callee {
-        return be_called(name, options, home.path());
+        return be_called(name, options, home.path(), all);
     }
 
-    let entries = chosen(options.wishes.case.as_deref())?;
+    let entries = chosen(options.wishes.case.as_deref(), all)?;
     let mut counter = Counter::new(options, home.path());
     let prepare = |entry: &&Entry| match entry.own_process {
         true => process::elsewhere(entry.name),
@@ -100,22 +109,21 @@ fn run(options: &Options) -> io::Result<()> {
 }
 
 /// The cases whose names contain the wish, and always the yardstick; without a wish, all.
-fn chosen(wish: Option<&str>) -> io::Result<Vec<&'static Entry>> {
+fn chosen(wish: Option<&str>, all: &[&'static Entry]) -> io::Result<Vec<&'static Entry>> {
     let wish = wish.unwrap_or_default();
     let wished = |entry: &&Entry| entry.name.contains(wish);
-    if !cases::all().any(|entry| wished(&entry)) {
-        let known: Vec<_> = cases::all().map(|entry| entry.name).collect();
+    if !all.iter().any(wished) {
+        let known: Vec<_> = all.iter().map(|entry| entry.name).collect();
         let message = format!("no case's name contains {wish:?}; there are:\n  {}", known.join("\n  "));
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
-    Ok(cases::all()
-        .filter(|entry| wished(entry) || entry.name == YARDSTICK)
-        .collect())
+    let chosen = all.iter().filter(|entry| wished(entry) || entry.name == YARDSTICK);
+    Ok(chosen.copied().collect())
 }
 
 /// What a process does that the bench has started, instead of a whole bench.
-fn be_called(name: &str, options: &Options, home: &Path) -> io::Result<()> {
-    let entry = cases::all().find(|entry| entry.name == name);
+fn be_called(name: &str, options: &Options, home: &Path, all: &[&'static Entry]) -> io::Result<()> {
+    let entry = all.iter().find(|entry| entry.name == name);
     let entry = entry.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no such case"))?;
     let mut case = (entry.prepare)(home);
     if options.answer {

@@ -37,7 +37,7 @@ impl trace::Span for NativeSpan {
     {
         self.with(|span| {
             with_attributes(&attributes, |attributes| {
-                span.event_at(&name.into(), timestamp, attributes)
+                span.event_at(&name.into(), timestamp, attributes);
             });
         });
     }

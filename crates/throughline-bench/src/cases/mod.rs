@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::measure::Case;
 
+pub mod api;
 pub mod clock;
 pub mod fastrace;
 pub mod native;
@@ -34,6 +35,12 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
         fastrace::CASES,
     ];
     LIBRARIES.iter().copied().flatten()
+}
+
+/// Those of the bench of the OpenTelemetry API.
+pub fn of_the_api() -> impl Iterator<Item = &'static Entry> {
+    let yardstick = clock::CASES.iter().filter(|entry| entry.name == clock::YARDSTICK);
+    yardstick.chain(api::CASES)
 }
 
 /// The values of the five attributes, which the compiler must not see through.

@@ -161,7 +161,7 @@ fn start(home: &Path, configure: fn(Builder) -> Builder) {
 }
 
 /// Starts tracing with the default sampler: every span is recorded.
-fn record(home: &Path) {
+pub(super) fn record(home: &Path) {
     start(home, |builder| builder);
 }
 

@@ -138,14 +138,13 @@ fn value(view: &AnyValueView<'_>) -> Value {
         AnyValueView::Bool(value) => Value::Bool(*value),
         AnyValueView::I64(value) => Value::I64(*value),
         AnyValueView::F64(value) => Value::F64(*value),
-        AnyValueView::Array(items) => array(items.iter().collect()).unwrap_or_else(|| as_text(view)),
+        AnyValueView::Array(items) => array(&items.iter().collect::<Vec<_>>()).unwrap_or_else(|| as_text(view)),
         AnyValueView::Empty | AnyValueView::Map(_) | AnyValueView::Bytes(_) => as_text(view),
     }
 }
 
 /// `None` where the items are of several types, or of one that the SDK has no array for.
-fn array(items: Vec<AnyValueView<'_>>) -> Option<Value> {
-    let all = &items;
+fn array(items: &[AnyValueView<'_>]) -> Option<Value> {
     let array = match items.first() {
         None => Array::String(Vec::new()),
         Some(AnyValueView::Str(_)) => {
@@ -154,9 +153,9 @@ fn array(items: Vec<AnyValueView<'_>>) -> Option<Value> {
                 .map(|item| item.as_str().map(|text| StringValue::from(text.to_owned())));
             Array::String(texts.collect::<Option<_>>()?)
         }
-        Some(AnyValueView::Bool(_)) => Array::Bool(all.iter().map(AnyValueView::as_bool).collect::<Option<_>>()?),
-        Some(AnyValueView::I64(_)) => Array::I64(all.iter().map(AnyValueView::as_i64).collect::<Option<_>>()?),
-        Some(AnyValueView::F64(_)) => Array::F64(all.iter().map(AnyValueView::as_f64).collect::<Option<_>>()?),
+        Some(AnyValueView::Bool(_)) => Array::Bool(items.iter().map(AnyValueView::as_bool).collect::<Option<_>>()?),
+        Some(AnyValueView::I64(_)) => Array::I64(items.iter().map(AnyValueView::as_i64).collect::<Option<_>>()?),
+        Some(AnyValueView::F64(_)) => Array::F64(items.iter().map(AnyValueView::as_f64).collect::<Option<_>>()?),
         Some(_) => return None,
     };
     Some(Value::Array(array))

@@ -36,7 +36,7 @@ impl Reader {
         }
     }
 
-    /// The caller's span, and the fields of others, to be [written](write) again. `None` if there is none that is valid: one that a
+    /// The caller's span, and the fields of others, to be [written](write()) again. `None` if there is none that is valid: one that a
     /// load balancer wrote names a trace and no span.
     #[must_use]
     pub fn finish(self) -> Option<(Remote, String)> {
