@@ -29,9 +29,13 @@ fn tree(spans: &[Seen]) -> Tree {
 
 /// What a program with an exporter that prints has printed.
 fn before(example: &str) -> Tree {
+    before_with(example, &[])
+}
+
+fn before_with(example: &str, arguments: &[&str]) -> Tree {
     let spool = Spool::new().expect("a private directory");
     let program = Program::example(example, &spool).expect("Cargo builds the examples of this package");
-    let finished = program.run().expect("it runs").expect_success();
+    let finished = program.args(arguments).run().expect("it runs").expect_success();
     let spans: Vec<_> = finished
         .stdout
         .lines()
@@ -85,6 +89,26 @@ fn expect_the_same(recipe: &str, spans: usize) {
 #[test]
 fn program_of_opentelemetry_makes_the_same_trace_after_the_move() {
     expect_the_same("opentelemetry", 5);
+}
+
+#[test]
+fn program_that_keeps_the_api_makes_the_same_trace() {
+    assert_eq!(before("opentelemetry_before"), after("opentelemetry_kept"));
+}
+
+#[test]
+fn library_of_the_api_is_part_of_the_trace() {
+    let expected = [
+        " / place order",
+        "check stock / SELECT stock",
+        "place order / check stock",
+    ];
+    let to_a_backend = after("opentelemetry_library");
+    assert_eq!(
+        to_a_backend.iter().map(|(span, _)| &**span).collect::<Vec<_>>(),
+        expected
+    );
+    assert_eq!(before_with("opentelemetry_library", &["sdk"]), to_a_backend);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use throughline::{
-    BaggageAttributes, BearerToken, Compression, Content, Destination, FileLayout, Filter, ParentBased, Protocol,
-    Redaction, Sampler, SpanLimits, Tracing, Verdict, span,
+    BaggageAttributes, BearerToken, Compression, Content, Destination, FileLayout, Filter, ParentBased, Propagator,
+    Protocol, Redaction, Sampler, SpanLimits, Tracing, Verdict, span,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("limits") => limits(),
         Some("switch") => switch(),
         Some("layers") => layers(),
+        Some("propagators") => propagators(),
         Some(other) => return Err(format!("there is no set-up {other}").into()),
     };
     drop(span!(
@@ -127,4 +128,10 @@ fn finish(tracing: Tracing) {
     if !report.is_complete() {
         eprintln!("{report}");
     }
+}
+
+fn propagators() -> Tracing {
+    throughline::builder("orders")
+        .propagators([Propagator::B3, Propagator::TraceContext, Propagator::Baggage])
+        .init()
 }

@@ -57,7 +57,7 @@
 //!
 //! # What it does not do yet
 //!
-//! Bridges to `tracing` and the OpenTelemetry API; middleware for HTTP.
+//! A bridge to `tracing`; middleware for HTTP. Libraries that use the OpenTelemetry API are the business of `throughline-opentelemetry`.
 #![forbid(unsafe_code)]
 // Flushes, reports and diagnostics are made for delivery, and stay as they are without it.
 #![cfg_attr(not(feature = "otlp"), allow(dead_code))]
