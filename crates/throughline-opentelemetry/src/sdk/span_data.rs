@@ -148,7 +148,7 @@ fn array(items: &[AnyValueView<'_>]) -> Option<Value> {
     let array = match items.first() {
         None => Array::String(Vec::new()),
         Some(AnyValueView::Str(_)) => {
-            let texts = all
+            let texts = items
                 .iter()
                 .map(|item| item.as_str().map(|text| StringValue::from(text.to_owned())));
             Array::String(texts.collect::<Option<_>>()?)
