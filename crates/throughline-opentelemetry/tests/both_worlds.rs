@@ -187,7 +187,7 @@ async fn futures_of_both_hold_their_contexts() {
         async {
             step()
                 .with_context(Context::current_with_span(tracer.start("api in native")))
-                .await
+                .await;
         }
         .in_span(span!("native")),
     );
