@@ -47,6 +47,22 @@ impl JobContext {
     /// How many earlier attempts a record names; of more, the latest.
     pub const MAX_EARLIER: usize = 8;
 
+    /// What a job carries that is created here and now: the current context and the time. Empty where no span is current.
+    ///
+    /// ```
+    /// use throughline_jobs::JobContext;
+    ///
+    /// let capture = throughline::testing::capture();
+    /// let column = throughline::span!("deploy").in_scope(|| JobContext::current().to_string());
+    /// assert_eq!(JobContext::parse(&column).context().span_id(), Some(capture.span("deploy").span_id()));
+    /// ```
+    #[must_use]
+    pub fn current() -> Self {
+        let mut job = Self::default();
+        job.enqueue(&Context::current(), SystemTime::now());
+        job
+    }
+
     /// The context in which the job was created.
     #[must_use]
     pub fn context(&self) -> &Context {

@@ -55,6 +55,7 @@ mod message;
 pub mod nats;
 mod operation;
 mod outcome;
+mod own_trace;
 mod process;
 mod queue;
 #[cfg(feature = "rabbitmq")]
@@ -74,7 +75,7 @@ pub use job_context::JobContext;
 pub use message::Message;
 pub use operation::Operation;
 pub use outcome::{Failure, Outcome};
-pub use process::periodic;
+pub use own_trace::{periodic, reconcile};
 pub use queue::Queue;
 pub use receive::Poll;
 pub use record::Record;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::SystemTime;
 
-use throughline::{Context, Parent, Span, SpanKind, span};
+use throughline::{Context, Parent, Span, SpanKind};
 
 use crate::queue::Details;
 use crate::receive::link_received;
@@ -114,25 +114,6 @@ impl Queue {
         span.link(message.context().context(), []);
         Operation::new(span)
     }
-}
-
-/// Runs a periodic job in a trace of its own. The span that is current here, which set the timer up or asks it, is linked and not
-/// inherited: else all runs would be in one trace without an end.
-///
-/// A periodic job that is kept in a record, and pushed each time it is due, is for a queue with [`Relation::Link`](crate::Relation::Link).
-///
-/// ```
-/// use throughline_jobs::periodic;
-///
-/// let capture = throughline::testing::capture();
-/// throughline::span!("start").in_scope(|| periodic("clean up").run(|| { /* each hour */ }));
-/// capture.assert_tree("start\nclean up");
-/// ```
-pub fn periodic(name: &str) -> Operation {
-    let current = Context::current();
-    let mut span = span!(parent: None, name);
-    span.link(&current, []);
-    Operation::new(span)
 }
 
 /// What a trace of its own begins with: the creator's baggage, but not its span. `None` where the current span has a say.
