@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::header::{FORWARDED, HOST, HeaderName};
+use http::header::{HOST, HeaderName};
 use http::{HeaderMap, Uri};
 
 /// The other end of a connection, for `network.peer.address` and `network.peer.port`.
@@ -102,18 +102,28 @@ pub(crate) struct ForwardedFor<'a> {
 }
 
 impl<'a> ForwardedFor<'a> {
+    /// In one pass: four look-ups, mostly of what is not there, would cost more.
     pub fn of(headers: &'a HeaderMap) -> Self {
-        static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-        static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-        static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-        if let Some(forwarded) = text(headers, &FORWARDED) {
+        let [mut forwarded, mut client_is, mut host_is, mut scheme_is] = [None; 4];
+        for (name, value) in headers {
+            let place = match name.as_str() {
+                "forwarded" => &mut forwarded,
+                "x-forwarded-for" => &mut client_is,
+                "x-forwarded-host" => &mut host_is,
+                "x-forwarded-proto" => &mut scheme_is,
+                _ => continue,
+            };
+            // The first of several.
+            *place = place.or_else(|| std::str::from_utf8(value.as_bytes()).ok());
+        }
+        if let Some(forwarded) = forwarded {
             return Self::parse(forwarded);
         }
-        let first = |name| text(headers, name).and_then(|list| list.split(',').next());
+        let first = |list: Option<&'a str>| list.and_then(|list| list.split(',').next());
         Self {
-            client: first(&FOR).and_then(client),
-            host: first(&HOST).and_then(HostPort::parse),
-            scheme: first(&PROTO).and_then(scheme),
+            client: first(client_is).and_then(client),
+            host: first(host_is).and_then(HostPort::parse),
+            scheme: first(scheme_is).and_then(scheme),
         }
     }
 

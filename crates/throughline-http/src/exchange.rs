@@ -1,7 +1,6 @@
 //! One request and its response: the span around both, and the rules of its end. Servers and clients, HTTP and gRPC share it.
 
 use std::fmt::Display;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -75,25 +74,20 @@ impl Exchange {
     }
 
     /// Runs a part of the exchange: its span is current there. A panic is its end, and goes on.
+    #[inline]
     pub fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        let span = &mut self.span;
-        let ran = catch_unwind(AssertUnwindSafe(|| match self.side {
+        let running = Running { exchange: self };
+        let span = &mut running.exchange.span;
+        let (result, learnt) = match running.exchange.side {
             Side::Server => span.in_scope(|| late::inside(f)),
             Side::Client => (span.in_scope(|| late::outside(f)), None),
-        }));
-        match ran {
-            Ok((result, None)) => result,
-            Ok((result, Some(learnt))) => {
-                self.learn(&learnt);
-                result
-            }
-            Err(panic) => {
-                self.progress = Progress::Over;
-                // The span's status tells the panic's message already.
-                self.span.set("error.type", PANIC);
-                resume_unwind(panic)
-            }
+        };
+        // It did not panic.
+        std::mem::forget(running);
+        if let Some(learnt) = learnt {
+            self.learn(&learnt);
         }
+        result
     }
 
     /// The route or the name turned out while the request was handled.
@@ -147,6 +141,7 @@ impl Exchange {
         }
         match self.side {
             Side::Client => self.options.describe_peer(response, &mut self.span),
+            Side::Server if extensions.is_empty() => {}
             Side::Server => self.learn(&Late {
                 route: extensions.get::<Route>().map(|route| route.0.clone()),
                 name: extensions.get::<SpanName>().map(|name| name.0.clone()),
@@ -277,6 +272,19 @@ impl Exchange {
 
     pub fn side(&self) -> Side {
         self.side
+    }
+}
+
+/// While it lives, a part of an exchange is running: if it is dropped, by a panic.
+struct Running<'a> {
+    exchange: &'a mut Exchange,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.exchange.progress = Progress::Over;
+        // The span's status tells the panic's message already.
+        self.exchange.span.set("error.type", PANIC);
     }
 }
 

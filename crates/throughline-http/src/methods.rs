@@ -5,10 +5,6 @@ use std::sync::OnceLock;
 
 use http::Method;
 
-/// The list of the conventions: RFC 9110, PATCH, and QUERY.
-const KNOWN: [&str; 10] = [
-    "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE",
-];
 /// A comma list that replaces the one above.
 const VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
 
@@ -42,14 +38,24 @@ impl KnownMethods {
     }
 
     pub fn listed<M: AsRef<str>>(methods: impl IntoIterator<Item = M>) -> Self {
-        let trimmed = methods.into_iter().map(|method| Box::from(method.as_ref().trim()));
-        Self::Listed(trimmed.filter(|method: &Box<str>| !method.is_empty()).collect())
+        let mut listed = Vec::new();
+        for method in methods {
+            match method.as_ref().trim() {
+                "" => {}
+                method => listed.push(Box::from(method)),
+            }
+        }
+        Self::Listed(listed)
     }
 
     pub fn shown<'a>(&self, method: &'a Method) -> Shown<'a> {
         let method = method.as_str();
         let is_known = match self {
-            Self::Standard => KNOWN.contains(&method),
+            // The list of the conventions: RFC 9110, PATCH, and QUERY.
+            Self::Standard => matches!(
+                method,
+                "CONNECT" | "DELETE" | "GET" | "HEAD" | "OPTIONS" | "PATCH" | "POST" | "PUT" | "QUERY" | "TRACE"
+            ),
             Self::Listed(known) => known.iter().any(|known| **known == *method),
         };
         match is_known {

@@ -117,7 +117,7 @@ mod tests {
     fn name_can_be_made_while_another_is_lent() {
         with_name("GET", Some("/outer"), |outer| {
             with_name("POST", Some("/inner"), |inner| {
-                assert_eq!((outer, inner), ("GET /outer", "POST /inner"))
+                assert_eq!((outer, inner), ("GET /outer", "POST /inner"));
             });
         });
     }

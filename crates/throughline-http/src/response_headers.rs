@@ -10,10 +10,14 @@ static TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Writes what was asked for: `traceresponse` (Trace Context Level 3, draft) and `Server-Timing`, which a browser shows to scripts.
+#[inline]
 pub(crate) fn insert(options: &Options, span: &Span, headers: &mut HeaderMap) {
-    if !options.traceresponse && !options.server_timing {
-        return;
+    if options.traceresponse || options.server_timing {
+        insert_chosen(options, span, headers);
     }
+}
+
+fn insert_chosen(options: &Options, span: &Span, headers: &mut HeaderMap) {
     let Some(context) = span.context().span_context() else {
         return;
     };

@@ -1,5 +1,7 @@
 //! CLIENT spans of HTTP, over sockets: hyper's client with the layer, and reqwest with the middleware.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use std::convert::Infallible;

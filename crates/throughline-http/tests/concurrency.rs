@@ -1,5 +1,7 @@
 //! 10,000 requests at once, over all workers of a runtime: each span has the parent that its own request brought.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! gRPC over tonic: all four kinds of calls, and the ways in which they fail.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 #[path = "common/shop.rs"]
 mod shop;
@@ -31,7 +33,7 @@ async fn start(layer: ServerLayer) -> SocketAddr {
         server
             .serve_with_incoming(TcpListenerStream::new(listener))
             .await
-            .unwrap()
+            .unwrap();
     });
     address
 }

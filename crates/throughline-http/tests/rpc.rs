@@ -1,5 +1,7 @@
 //! Spans for an RPC of one's own: calls that are awaited, streams, drops and panics.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

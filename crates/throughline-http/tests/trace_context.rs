@@ -1,6 +1,8 @@
 //! What the official W3C trace-context harness asks of a service (strict level 2, specification level 2), as a table: a request with
 //! these headers comes in by axum, and a call goes out by reqwest. The harness itself: docs/http.md.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use std::sync::{Arc, Mutex};

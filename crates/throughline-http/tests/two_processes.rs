@@ -1,5 +1,7 @@
 //! Each adapter between two processes: the examples, whose spans arrive at one receiver as one trace.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::time::Duration;
 
 use throughline_testkit::{Program, ReceivedSpan, Receiver, Running, Spool};

@@ -24,6 +24,8 @@ use crate::cases::opentelemetry;
 pub enum Case {
     /// Without tracing.
     Bare,
+    /// With a layer that does nothing: what axum takes for any.
+    EmptyLayer,
     /// Every request has a span, in the spool.
     Throughline,
     /// The layer is there, and tracing is off.
@@ -34,8 +36,9 @@ pub enum Case {
 
 impl Case {
     /// The first is what the others are compared with.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Bare,
+        Self::EmptyLayer,
         Self::Throughline,
         Self::ThroughlineOff,
         Self::TracingOpentelemetry,
@@ -44,6 +47,7 @@ impl Case {
     pub fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare",
+            Self::EmptyLayer => "empty-layer",
             Self::Throughline => "throughline",
             Self::ThroughlineOff => "throughline-off",
             Self::TracingOpentelemetry => "tracing-opentelemetry",
@@ -141,7 +145,8 @@ impl Drop for Server {
 pub fn serve(case: Case) -> io::Result<()> {
     let app: Router = Router::new().route("/hello/{name}", get(|| async { "hello, world" }));
     match case {
-        Case::Bare => listen(app).map(drop),
+        Case::Bare => listen(app),
+        Case::EmptyLayer => listen(app.layer(tower_layer::Identity::new())),
         Case::Throughline | Case::ThroughlineOff => {
             let tracing = throughline::init("bench");
             listen(app.layer(ServerLayer::new()))?;
