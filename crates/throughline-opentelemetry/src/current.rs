@@ -90,7 +90,7 @@ impl Frames {
 
 impl Drop for Frames {
     fn drop(&mut self) {
-        // The thread ends, and the API's contexts with it.
+        // The thread ends, and the API's contexts with it: maybe they are gone before, on a system with another order.
         self.frames.drain(..).for_each(|frame| std::mem::forget(frame.attached));
     }
 }

@@ -1,6 +1,8 @@
 //! Throughline's sampler decides on spans of the API, and may look around while the API lends its current context.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use opentelemetry::trace::{
@@ -48,6 +50,9 @@ fn sampler_decides_on_spans_of_the_api() {
         .sampler(Sampler::custom(AsTold))
         .init();
     throughline_opentelemetry::install();
+    let panics = Arc::new(AtomicU32::new(0));
+    let counted = panics.clone();
+    std::panic::set_hook(Box::new(move |_| drop(counted.fetch_add(1, Ordering::Relaxed))));
     let tracer = throughline_opentelemetry::TracerProvider::new().tracer("library");
     let linked = SpanContext::new(
         TraceId::from(7),
@@ -75,6 +80,12 @@ fn sampler_decides_on_spans_of_the_api() {
         assert_eq!(throughline::Context::current().trace_state(), "s=1");
     }
     drop(outer);
+    drop(std::panic::take_hook());
+    assert_eq!(
+        panics.load(Ordering::Relaxed),
+        0,
+        "nobody tried to attach a context meanwhile"
+    );
     assert!(!Context::current().has_active_span());
     let report = tracing.flush(Duration::from_secs(20)).wait();
     assert!(report.is_complete(), "{report}");
