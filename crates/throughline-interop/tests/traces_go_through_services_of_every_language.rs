@@ -41,7 +41,7 @@ fn trace_goes_through(language: &str) {
     let receiver = Receiver::start().expect("loopback has a free port");
     let spool = Spool::new().expect("a private directory");
     let own = Hop::start(
-        Command::new(env!("CARGO_BIN_EXE_throughline-interop")),
+        Command::new(env!("CARGO_BIN_EXE_hop")),
         "throughline",
         &receiver,
         &spool,

@@ -41,20 +41,36 @@ fn unindented(code: &str) -> String {
 fn rust_code_of_each_page_is_that_of_an_example() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = package.join("../..");
-    let crates = fs::read_dir(root.join("crates")).expect("the crates can be listed");
-    let examples: Vec<_> = crates
-        .map(|entry| entry.expect("it can be listed").path().join("examples"))
+    let folders = |below: &str| {
+        let entries = fs::read_dir(root.join(below)).expect("it can be listed");
+        entries
+            .map(|entry| entry.expect("it can be listed").path())
+            .collect::<Vec<_>>()
+    };
+    let of_crates = folders("crates").into_iter().map(|path| path.join("examples"));
+    let of_services = folders("examples").into_iter().map(|path| path.join("src/bin"));
+    let examples: Vec<_> = of_crates
+        .chain(of_services)
         .filter(|directory| directory.is_dir())
         .flat_map(|directory| files(&directory, "rs"))
         .map(|path| unindented(&read(&path)))
         .collect();
     let mut found = 0;
+    let libraries: String = folders("crates")
+        .iter()
+        .filter_map(|path| fs::read_to_string(path.join("src/lib.rs")).ok())
+        .collect();
     for page in files(&root, "md").into_iter().chain(files(&root.join("docs"), "md")) {
+        // One that is the documentation of an item is compiled as it stands.
+        let name = page.file_name().unwrap_or_default().to_string_lossy();
+        if libraries.contains(&format!("include_str!(\"../../../docs/{name}\")")) {
+            continue;
+        }
         for code in rust_code(&read(&page)) {
             let code = unindented(&code);
             assert!(
                 examples.iter().any(|example| example.contains(&code)),
-                "{} has code that no program in crates/*/examples has: let one have it, word for word\n{code}",
+                "{} has code that no program in crates/*/examples or examples/*/src/bin has: let one have it, word for word\n{code}",
                 page.display()
             );
             found += 1;

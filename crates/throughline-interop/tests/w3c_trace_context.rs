@@ -1,19 +1,16 @@
 //! What the official W3C trace-context harness asks of a service (strict level 2, specification level 2), as a table: a request with
-//! these headers comes in by axum, and a call goes out by reqwest. The harness itself: docs/http.md.
+//! these headers comes in, and a call goes out, through each of the seams. The harness itself: docs/http.md.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod common;
 
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::post;
-use common::serve;
 use throughline_testkit::{Program, Spool};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 const TRACE: &str = "12345678901234567890123456789012";
 const PARENT: &str = "traceparent: 00-12345678901234567890123456789012-1234567890123456-01";
@@ -109,21 +106,30 @@ async fn exchange(service: &str, callback: &str, headers: &str) {
 }
 
 #[tokio::test]
-async fn trace_goes_on_or_begins_as_the_w3c_harness_asks() {
+async fn trace_goes_on_as_the_harness_asks_through_http_layers() {
+    trace_goes_on_or_begins("http").await;
+}
+
+#[tokio::test]
+async fn trace_goes_on_as_the_harness_asks_through_the_opentelemetry_api() {
+    trace_goes_on_or_begins("opentelemetry").await;
+}
+
+async fn trace_goes_on_or_begins(seam: &str) {
     let called: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
     let calls = called.clone();
     let callback = post(move |headers: HeaderMap| async move { calls.lock().unwrap().push(headers) });
-    let callback = format!("http://{}/", serve(Router::new().route("/", callback)).await);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let callback_url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/", callback)).await });
     let spool = Spool::new().unwrap();
-    let service = Program::example("program_trace_context", &spool)
-        .unwrap()
-        .spawn()
-        .unwrap();
+    let service = Program::at(env!("CARGO_BIN_EXE_trace_context"), &spool);
+    let service = service.arg(seam).spawn().unwrap();
     service.wait_for_stdout("/test").unwrap();
     let stdout = service.stdout();
     let address = stdout.trim().trim_start_matches("http://").trim_end_matches("/test");
     for (headers, goes_on, state) in cases() {
-        exchange(address, &callback, &headers).await;
+        exchange(address, &callback_url, &headers).await;
         let mut called = std::mem::take(&mut *called.lock().unwrap());
         assert_eq!(called.len(), 1, "{headers}");
         let called = called.remove(0);
