@@ -65,6 +65,9 @@ pub(crate) fn shown(base: &Context, native: &throughline_context::Context) -> Co
 /// lost that this API has no place for.
 struct Carried {
     relay: Option<Arc<Relay>>,
+    /// The trace whose `tracestate` this API does not take, although Trace Context Level 2 allows it: there a key may have `@` anywhere
+    /// but first, and 256 characters. Zero: there is none.
+    unreadable_in: [u8; 16],
     /// The context whose baggage was made from `relay`. While it lives no other baggage has the same address.
     baggage: Context,
 }
@@ -90,8 +93,11 @@ pub(crate) fn with_rest(mut context: Context, native: &throughline_context::Cont
         if !header.is_empty() || !context.baggage().is_empty() {
             context = context.with_baggage(baggage_of(header));
         }
+        let state = relay.map_or("", |relay| relay.trace_state());
+        let is_readable = state.is_empty() || state.parse::<TraceState>().is_ok();
         context = context.with_value(Carried {
             relay: relay.cloned(),
+            unreadable_in: if is_readable { [0; 16] } else { native.ids().trace_id() },
             baggage: context.clone(),
         });
     }
@@ -129,7 +135,9 @@ fn relay_of(context: &Context, span: &SpanContext) -> Option<Arc<Relay>> {
     };
     if let Some(carried) = Carried::of(context) {
         let relay = carried.relay.as_ref();
+        let is_kept = state.is_empty() && carried.unreadable_in == span.trace_id().to_bytes();
         return match relay {
+            Some(relay) if is_kept && span.is_valid() => Some(relay.clone()),
             Some(relay) if relay.trace_state() != state => Some((**relay).clone().with_trace_state(state).into()),
             None if !state.is_empty() => Some(Relay::new(state, "").into()),
             _ => relay.cloned(),

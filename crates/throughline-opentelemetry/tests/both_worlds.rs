@@ -394,7 +394,7 @@ enum Guard {
 }
 
 proptest! {
-    #[test]
+#[test]
     fn any_nesting_yields_the_right_parents(steps in proptest::collection::vec(step(), 0..40)) {
         let capture = testing::capture();
         let tracer = tracer();
@@ -450,4 +450,32 @@ proptest! {
             prop_assert_eq!(span.view().parent_span_id().map(|id| id.to_string()), parent, "{}", name);
         }
     }
+}
+
+#[test]
+fn tracestate_that_the_api_cannot_hold_goes_on_in_its_trace_only() {
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let _capture = testing::capture();
+    throughline_opentelemetry::install();
+    let propagator = throughline_opentelemetry::Propagator::new();
+    let headers = HashMap::from([
+        ("traceparent".to_owned(), PARENT.to_owned()),
+        // The grammar of Level 2; the API's is that of Level 1.
+        ("tracestate".to_owned(), "foo@@bar=1".to_owned()),
+    ]);
+    let incoming = propagator.extract(&headers);
+    assert_eq!(incoming.span().span_context().trace_state().header(), "");
+    let tracer = global::tracer("test");
+    let child = incoming.with_span(tracer.start_with_context("child", &incoming));
+    for context in [&incoming, &child] {
+        let mut sent = HashMap::new();
+        propagator.inject_context(context, &mut sent);
+        assert_eq!(sent["tracestate"], "foo@@bar=1");
+    }
+    let other = "00-11111111111111111111111111111111-2222222222222222-01";
+    let other = propagator.extract(&HashMap::from([("traceparent".to_owned(), other.to_owned())]));
+    let moved = child.with_remote_span_context(other.span().span_context().clone());
+    let mut sent = HashMap::new();
+    propagator.inject_context(&moved, &mut sent);
+    assert!(!sent.contains_key("tracestate"), "it is that of another trace");
 }
