@@ -101,6 +101,8 @@ fn write_build(workspace: &Path, build: &Path) -> io::Result<()> {
     // Of the root's manifest the copies need what they inherit; their version is another.
     let root = fs::read_to_string(workspace.join("Cargo.toml"))?;
     let (_, inherited) = root.split_once("[workspace.package]").unwrap_or(("", ""));
+    // It has a profile of its own.
+    let (inherited, _profiles) = inherited.split_once("[profile.").unwrap_or((inherited, ""));
     let context = workspace.join("crates/throughline-context");
     let inherited = inherited
         .replacen("version = \"0.1.0\"", "version = \"0.2.0\"", 1)
