@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{self, SpanBuilder};
-use throughline::__private::{ParentRef, wants_all};
+use throughline::__private::{ParentRef, key_bit, wants_all};
 use throughline::{Scope, SpanKind};
 
 use crate::context::span_context;
@@ -72,10 +72,13 @@ impl Tracer {
     fn start(&self, builder: &SpanBuilder, parent: &throughline::Context) -> throughline::Span {
         let parent = ParentRef::Of(parent);
         let mut span = throughline::Span::start(&builder.name, &self.scope, kind(builder), parent);
-        if span.is_recording() {
-            for attribute in builder.attributes.iter().flatten() {
-                with_value(&attribute.value, |value| span.set(attribute.key.as_str(), value));
+        let attributes = builder.attributes.iter().flatten();
+        if let Some(mut batch) = span.batch() {
+            for attribute in attributes {
+                let key = attribute.key.as_str();
+                with_value(&attribute.value, |value| batch.put_slowly(key, key_bit(key), &value));
             }
+            batch.finish();
         }
         span
     }
