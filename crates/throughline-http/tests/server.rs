@@ -55,6 +55,21 @@ impl hyper::body::Body for PanickingBody {
     }
 }
 
+/// Four bytes, and no word of an end: hyper does not look behind the length that was announced.
+struct EndlessFour(bool);
+
+impl hyper::body::Body for EndlessFour {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match std::mem::replace(&mut self.0, true) {
+            false => Poll::Ready(Some(Ok(Frame::data(Bytes::from("four"))))),
+            true => Poll::Pending,
+        }
+    }
+}
+
 async fn ends_in_fallback() -> &'static str {
     set_route("/files/{*path}");
     span!("read file").end();
@@ -76,6 +91,10 @@ fn app() -> Router {
         .route("/fail", get(|| async { (StatusCode::SERVICE_UNAVAILABLE, "later") }))
         .route("/stream", get(|| async { chunks() }))
         .route("/trailers", get(|| async { trailers() }))
+        .route(
+            "/announced",
+            get(|| async { ([("content-length", "4")], Body::new(EndlessFour(false))) }),
+        )
         .route("/broken", get(|| async { broken() }))
         .route(
             "/panic",
@@ -129,6 +148,7 @@ async fn span_has_the_route_and_lasts_until_the_body_ends() {
         ("GET /bad HTTP/1.1", "GET /bad {http.response.status_code=400, ..}"),
         ("GET /fail HTTP/1.1", "GET /fail ! {http.response.status_code=503, error.type=\"503\", ..}"),
         ("GET /stream HTTP/1.1", "GET /stream {http.response.status_code=200, ..}"),
+        ("GET /announced HTTP/1.1", "GET /announced {http.response.status_code=200, ..}"),
         ("GET /trailers HTTP/1.1\nTE: trailers", "GET /trailers {http.response.status_code=200, ..}"),
         ("GET /broken HTTP/1.1", "GET /broken ! {http.response.status_code=200, error.type=axum_core::error::Error, ..}"),
         ("GET /panic HTTP/1.1", "GET /panic ! {error.type=panic, ..}"),
