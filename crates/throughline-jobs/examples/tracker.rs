@@ -78,13 +78,13 @@ fn route_to(endpoint: &Endpoint, key: RequestKey, route: &str, data: &str) -> Re
     }
 }
 
-/// `hang` hangs in its first attempt; `broken` fails until it is reprocessed.
+/// `hang` hangs in its first attempt, `poison` in each; `broken` fails until it is reprocessed.
 fn work(endpoint: &Endpoint) {
     loop {
         let worked = endpoint.process_next(|entry| {
             let attempts = entry.context().attempts();
             match entry.data() {
-                b"hang" if attempts == 0 => {
+                data if data == b"poison" || data == b"hang" && attempts == 0 => {
                     say("hanging");
                     loop {
                         thread::park();

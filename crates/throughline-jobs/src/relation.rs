@@ -10,7 +10,8 @@ use crate::JobContext;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Relation {
-    /// A trace of its own, which a link leads to. For jobs that run long after they were created, and for periodic ones.
+    /// A trace of its own, or that of the span that is current in the worker; with a link to the creator. For jobs that run long after
+    /// they were created, and for periodic ones.
     Link,
     /// The creator's child, however late. For queues whose jobs belong to a request.
     Parent,

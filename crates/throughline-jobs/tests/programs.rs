@@ -1,6 +1,7 @@
 //! Programs of the examples as processes of their own: commands over a pipe, a controller, a server with a durable endpoint.
 #![cfg(all(feature = "endpoint", feature = "serde"))]
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -36,16 +37,24 @@ impl Stage {
     fn wait_for(&self, is_there: impl Fn(&[ReceivedSpan]) -> bool) -> Vec<ReceivedSpan> {
         let mut count = 1;
         loop {
-            let spans = self
+            let received = self
                 .receiver
                 .wait_for(count, Duration::from_secs(60))
                 .expect("spans come");
+            count = received.len() + 1;
+            let spans = each_once(received);
             if is_there(&spans) {
                 return spans;
             }
-            count = spans.len() + 1;
         }
     }
+}
+
+/// What a process has sent just before it was killed may come again.
+fn each_once(mut spans: Vec<ReceivedSpan>) -> Vec<ReceivedSpan> {
+    let mut seen = HashSet::new();
+    spans.retain(|span| seen.insert(span.span_id()));
+    spans
 }
 
 fn named<'s>(spans: &'s [ReceivedSpan], name: &str) -> Vec<&'s ReceivedSpan> {
@@ -289,4 +298,26 @@ fn durable_endpoint_survives_kill_9_with_context_and_error_queue() {
         span.attribute("throughline.job.queue_wait"),
         Some(Value::DoubleValue(_))
     )));
+}
+
+#[test]
+fn entry_that_kills_each_process_ends_in_the_error_queue() {
+    let stage = Stage::new();
+    let server = Server::start(&stage);
+    assert_eq!(server.ask(&format!("{KEY} report.create poison")), "queued 1");
+    server.running.wait_for_stdout("hanging").expect("it is at work");
+    server.running.kill9().expect("it can be killed");
+    drop(server);
+    let server = Server::start(&stage);
+    server
+        .running
+        .wait_for_stdout("hanging")
+        .expect("the second attempt hangs too");
+    server.running.kill9().expect("it can be killed");
+    drop(server);
+    let server = Server::start(&stage);
+    server.running.wait_for_stdout("errors: 1").expect("there is no third");
+    assert_eq!(server.ask(&format!("{KEY} errors.inspect")), "poison tenant=acme");
+    let spans = stage.wait_for(|spans| named(spans, "process report.create").len() == 2);
+    assert!(named(&spans, "process report.create").iter().all(|span| is_error(span)));
 }
