@@ -83,6 +83,12 @@ impl Encoded {
         }
     }
 
+    /// Of a span's: one that is encoded already, tag included.
+    pub(crate) fn put_field(&mut self, key: &str, field: &[u8]) {
+        self.bytes.extend_from_slice(field);
+        self.keys.push((key.into(), self.bytes.len()));
+    }
+
     fn append(&mut self, key: &str, value: &Value<'_>) {
         if let Some(field) = limits().values.shortened(self.of.tag(), key, value) {
             return self.bytes.extend_from_slice(&field);

@@ -96,6 +96,8 @@ mod random;
 mod recording;
 mod sampler;
 mod scope;
+#[doc(hidden)]
+pub mod seam;
 mod span;
 mod span_limits;
 mod spool_dir;

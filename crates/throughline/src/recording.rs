@@ -331,7 +331,7 @@ pub(crate) fn event(span: &mut Recording<'_>, name: &str, time_unix_nano: Option
 }
 
 /// Its end, where it has ended already: processors may still add something.
-fn now(span: &Recording<'_>) -> u64 {
+pub(crate) fn now(span: &Recording<'_>) -> u64 {
     match span.notes().rare() {
         Some(rare) if rare.ended_unix_nano != 0 => rare.ended_unix_nano,
         _ => clock::end(span.start_unix_nano(), span.notes().started, span.notes().clock),
@@ -383,19 +383,22 @@ pub(crate) fn status(span: &mut Recording<'_>, code: StatusCode, message: &str) 
 }
 
 /// What an error says, before any span is touched: its `Display` is somebody else's code.
-pub(crate) struct ErrorText {
+#[derive(Debug)]
+pub struct ErrorText {
     /// `None` where it cannot be known.
-    kind: Option<Cow<'static, str>>,
-    message: String,
+    pub kind: Option<Cow<'static, str>>,
+    /// What the error says itself.
+    pub message: String,
     /// The messages of the error and all its sources; empty when it has none.
-    chain: String,
+    pub chain: String,
 }
 
 impl ErrorText {
     /// At most this many sources are followed: a chain may be a circle.
     const SOURCES: usize = 32;
 
-    pub(crate) fn of<E: Error + ?Sized>(error: &E) -> Self {
+    /// Asks an error.
+    pub fn of<E: Error + ?Sized>(error: &E) -> Self {
         let message = text(error);
         let mut chain = String::new();
         let mut source = error.source();
@@ -610,6 +613,35 @@ fn fields(bytes: &[u8]) -> impl Iterator<Item = (u8, std::ops::Range<usize>)> + 
 
 fn is_delimited(tag: u8) -> bool {
     tag & 7 == 2
+}
+
+/// Each attribute of a span's fields: its key, and its field, tag included.
+pub(crate) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
+    let keys = SpanView::new(bytes).attributes().map(|(key, _)| key);
+    let encoded = fields(bytes).filter(|(tag, _)| *tag == tag::ATTRIBUTE);
+    keys.zip(encoded.map(|(_, range)| &bytes[range]))
+}
+
+/// Gives a span what another one holds besides its attributes: its clock, its events and links, its status.
+pub(crate) fn copy_progress(from: &OpenSpan, to: &mut Recording<'_>) {
+    let notes = to.notes_mut();
+    notes.started = from.notes().started;
+    notes.clock = from.notes().clock;
+    notes.status = from.notes().status;
+    let Some(old) = from.notes().rare() else { return };
+    let bytes = from.fields();
+    for (tag, range) in fields(bytes) {
+        if tag == tag::EVENT || tag == tag::LINK {
+            append(to, range.len(), |out| out.copy_from_slice(&bytes[range]));
+        }
+    }
+    let new = to.rare_mut();
+    new.message.clone_from(&old.message);
+    new.events += old.events;
+    new.links += old.links;
+    new.dropped_attributes += old.dropped_attributes;
+    new.dropped_events += old.dropped_events;
+    new.dropped_links += old.dropped_links;
 }
 
 fn find_attribute(bytes: &[u8], key: &str) -> Option<std::ops::Range<usize>> {

@@ -1,11 +1,14 @@
 //! Spans: starting, writing, ending.
 
+mod bridged;
 mod builder;
 mod current;
 mod entered;
 pub(crate) mod request;
+mod restart;
 mod shared;
 
+pub use bridged::{CurrentSpans, set_bridge};
 pub use builder::{LinkAttributes, SpanBuilder, StartAttributes};
 pub use current::{Current, current};
 pub use entered::Entered;
@@ -327,7 +330,7 @@ impl Span {
     }
 
     #[inline(always)]
-    fn with(&mut self, f: impl FnOnce(&mut Recording<'_>)) {
+    pub(crate) fn with(&mut self, f: impl FnOnce(&mut Recording<'_>)) {
         if let Some(open) = &mut self.open {
             f(&mut open.recording());
         }

@@ -252,6 +252,11 @@ pub(crate) fn ended(span: &SpanView<'_>, verdict: Verdict) {
     }
 }
 
+/// A span was replaced by another, which starts anew.
+pub(crate) fn replaced(span: &SpanView<'_>) {
+    registry::remove(span);
+}
+
 /// Switches tracing on, if nobody has. `false`: it was switched on or off by somebody who does not capture.
 fn switched_on() -> bool {
     static FIRST: Once = Once::new();

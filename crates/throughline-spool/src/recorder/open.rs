@@ -178,6 +178,12 @@ impl OpenSpan {
         thread::end(this.0);
     }
 
+    /// Gives up a recorded span in whose place the caller has just started another one, on this thread: the two count as one.
+    #[cold]
+    pub fn replace(self) {
+        thread::replace(std::mem::ManuallyDrop::new(self).0);
+    }
+
     #[inline]
     fn state(&self) -> &State {
         // SAFETY: the handle owns the span, and `&self` excludes writers.

@@ -76,6 +76,13 @@ pub(crate) fn give_up(open: NonNull<Open>) {
     }
 }
 
+/// Frees the slot of a span in whose place this thread has just started another: neither leaves a trace of the exchange.
+pub(crate) fn replace(open: NonNull<Open>) {
+    if THREAD.try_with(|thread| thread.replace(open)).is_err() {
+        give_up_without_thread(open);
+    }
+}
+
 /// The span that is entered on this thread.
 #[inline]
 pub(crate) fn entered() -> Option<NonNull<Open>> {
@@ -254,6 +261,20 @@ impl Thread {
             }
             count(&self.counters.get().ended);
         }
+        self.give(open);
+    }
+
+    fn replace(&self, open: NonNull<Open>) {
+        // SAFETY: `open` is owned by the `OpenSpan` that is being replaced.
+        let this = unsafe { Open::state(open) };
+        let started = &self.counters.get().started;
+        let count = started.load(Ordering::Relaxed);
+        if !this.is_ours() || !this.is_recording() || count == 0 {
+            return self.give_up(open);
+        }
+        this.slot.free();
+        // The other has counted here.
+        started.store(count - 1, Ordering::Relaxed);
         self.give(open);
     }
 

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use throughline_spool::{EnteredHandle, Recording};
 use throughline_wire::{StatusCode, Value};
 
+use super::bridged::Bridged;
 use super::{SharedSpan, context_of_recording, is_formatted, recording_methods, set_value, shared};
 use crate::attributes::{Encoded, Of};
 use crate::clock;
@@ -28,7 +29,10 @@ pub fn current<R>(f: impl FnOnce(&mut Current) -> R) -> Option<R> {
     let entered = EnteredHandle::find(span_id, |span| span.is_recording());
     let span = match entered {
         Some((entered, is_recording)) => is_recording.then_some(Target::Entered(entered))?,
-        None => Target::Shared(shared::entered(span_id).filter(SharedSpan::is_recording)?),
+        None => match shared::entered(span_id) {
+            Some(shared) => Target::Shared(shared.is_recording().then_some(shared)?),
+            None => Target::Bridged(Bridged::find(span_id)?),
+        },
     };
     Some(f(&mut Current { span }))
 }
@@ -46,6 +50,7 @@ pub struct Current {
 enum Target {
     Entered(EnteredHandle),
     Shared(SharedSpan),
+    Bridged(Bridged),
 }
 
 impl Current {
@@ -55,6 +60,11 @@ impl Current {
         match &self.span {
             Target::Entered(entered) => entered.with(|span| context_of_recording(&span)).unwrap_or_default(),
             Target::Shared(shared) => shared.context(),
+            Target::Bridged(bridged) => {
+                let mut context = Context::default();
+                bridged.with(|span| context = span.context());
+                context
+            }
         }
     }
 
@@ -64,6 +74,11 @@ impl Current {
         match &self.span {
             Target::Entered(entered) => entered.with(|span| span.is_recording()).unwrap_or(false),
             Target::Shared(shared) => shared.is_recording(),
+            Target::Bridged(bridged) => {
+                let mut is_recording = false;
+                bridged.with(|span| is_recording = span.is_recording());
+                is_recording
+            }
         }
     }
 
@@ -74,6 +89,7 @@ impl Current {
                 entered.with(|mut span| f(&mut span));
             }
             Target::Shared(shared) => shared.with(f),
+            Target::Bridged(bridged) => bridged.with(|span| span.with(f)),
         }
     }
 }
