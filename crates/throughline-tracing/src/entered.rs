@@ -1,0 +1,154 @@
+//! The spans that are entered on this thread, in the order in which they were.
+
+use std::cell::RefCell;
+
+use throughline::{Span, seam};
+use throughline_context::{Entered, Ids};
+
+use crate::slot::Handle;
+
+thread_local! {
+    static ENTERED: RefCell<Here> = const { RefCell::new(Here { last_number: 0, frames: Vec::new(), contexts: Vec::new() }) };
+}
+
+struct Here {
+    last_number: u64,
+    frames: Vec<Frame>,
+    /// What some of the frames have made current, by their numbers, in the same order. Apart, since a frame is quicker to move
+    /// without.
+    contexts: Vec<(u64, Entered)>,
+}
+
+/// One span that was entered; several times if that was often.
+struct Frame {
+    /// Whose id it is: the key of a table.
+    owner: usize,
+    id: u64,
+    span_id: [u8; 8],
+    handle: Handle,
+    /// Its number among the contexts; 0 where the span was current already.
+    context: u64,
+    /// Whether the handle is of the span itself, not of an ancestor that stands for it.
+    is_own: bool,
+}
+
+/// Makes a span current on this thread: its own context, or that of the nearest ancestor that has one.
+#[inline]
+pub(crate) fn enter(owner: usize, id: u64, handle: Handle, is_own: bool) {
+    let Some((ids, relay)) = handle.see() else { return };
+    let changes = ids.is_sampled() || relay.is_some() || ids.is_span() && !is_current(ids);
+    // Entered before anything is borrowed: hooks are called.
+    let context = changes.then(|| throughline_context::enter(ids, relay));
+    let _ = ENTERED.try_with(|here| {
+        // It is borrowed by nobody else but where an allocator traces: such a span is not entered.
+        let Ok(mut here) = here.try_borrow_mut() else { return };
+        let mut number = 0;
+        if let Some(context) = context {
+            here.last_number += 1;
+            number = here.last_number;
+            here.contexts.push((number, context));
+        }
+        here.frames.push(Frame {
+            owner,
+            id,
+            span_id: ids.span_id(),
+            handle,
+            context: number,
+            is_own,
+        });
+    });
+}
+
+/// Takes back the youngest entry of a span, wherever it stands.
+#[inline]
+pub(crate) fn exit(owner: usize, id: u64) {
+    let left = ENTERED.try_with(|here| {
+        let mut here = here.try_borrow_mut().ok()?;
+        let at = here
+            .frames
+            .iter()
+            .rposition(|frame| frame.id == id && frame.owner == owner)?;
+        let frame = here.frames.remove(at);
+        let context = match frame.context {
+            0 => None,
+            wanted => {
+                let at = here.contexts.iter().rposition(|(number, _)| *number == wanted)?;
+                Some(here.contexts.remove(at))
+            }
+        };
+        Some((frame.is_own.then_some(frame.handle), context))
+    });
+    if let Ok(Some((own, context))) = left {
+        if let Some(handle) = own {
+            handle.note_left();
+        }
+        // Left when nothing is borrowed any more: hooks are called.
+        drop(context);
+    }
+}
+
+/// Whether this is what is current, so that to enter it changes nothing.
+fn is_current(ids: Ids) -> bool {
+    let current = throughline_context::ids();
+    current.span_id() == ids.span_id() && current.trace_id() == ids.trace_id()
+}
+
+/// The span of this id, if it is entered on this thread; the newest entry first.
+#[inline]
+pub(crate) fn find(span_id: [u8; 8]) -> Option<Handle> {
+    let found = ENTERED.try_with(|here| {
+        let here = here.try_borrow().ok()?;
+        let frame = here.frames.iter().rev().find(|frame| frame.span_id == span_id)?;
+        Some(frame.handle)
+    });
+    found.ok().flatten()
+}
+
+/// Notes that a span is about to start below the current one.
+#[inline]
+pub(crate) fn note_child(span_id: [u8; 8]) {
+    let _ = ENTERED.try_with(|here| {
+        let Ok(here) = here.try_borrow() else { return };
+        if let Some(top) = here.frames.last().filter(|frame| frame.span_id == span_id) {
+            top.handle.note_child();
+        }
+    });
+}
+
+/// The span that was entered last on this thread, if it is one of this owner and has this span id.
+#[inline]
+pub(crate) fn top_of(owner: usize, span_id: [u8; 8]) -> Option<Handle> {
+    let top = ENTERED.try_with(|here| {
+        let here = here.try_borrow().ok()?;
+        let top = here.frames.last()?;
+        (top.span_id == span_id && top.owner == owner).then_some(top.handle)
+    });
+    top.ok().flatten()
+}
+
+/// The span of this owner that was entered last on this thread.
+pub(crate) fn newest_of(owner: usize) -> Option<Handle> {
+    let newest = ENTERED.try_with(|here| {
+        let here = here.try_borrow().ok()?;
+        let newest = here.frames.iter().rev().find(|frame| frame.owner == owner)?;
+        Some(newest.handle)
+    });
+    newest.ok().flatten()
+}
+
+/// Lets `throughline::current` reach these spans.
+pub(crate) struct Bridge;
+
+impl seam::CurrentSpans for Bridge {
+    fn with(&self, span_id: [u8; 8], write: &mut dyn FnMut(&mut Span)) -> bool {
+        let Some(handle) = find(span_id).filter(|handle| handle.is_recording()) else {
+            return false;
+        };
+        let mut was_written = false;
+        handle.write(|span| {
+            write(span);
+            was_written = true;
+        });
+        was_written
+    }
+}

@@ -1,0 +1,446 @@
+//! Where the spans that were started here are kept until they end: numbered slots, which are reused and never freed.
+//!
+//! What a thread needs to enter a span is read without a lock. Each slot has a lock of its own for all the rest; it is held
+//! while a span is written to, never while code of the user's runs.
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, UNIX_EPOCH};
+
+use throughline::{Context, Span, seam};
+use throughline_context::{Ids, Relay};
+use tracing_core::Metadata;
+
+use crate::callsite::Callsite;
+use crate::fields::Fields;
+use crate::locks::lock;
+
+const CHUNK: usize = 256;
+/// A million spans are open at once, at most; more are not recorded.
+const CHUNKS: usize = 4096;
+
+static SLOTS: [OnceLock<Box<[Slot; CHUNK]>>; CHUNKS] = [const { OnceLock::new() }; CHUNKS];
+/// Slots that were in use once or more: `0 <= USED <= CHUNK * CHUNKS`, but for attempts to go beyond.
+static USED: AtomicU32 = AtomicU32::new(0);
+/// Free slots that no thread holds.
+static FREE: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static NEAR: RefCell<Magazine> = const { RefCell::new(Magazine(Vec::new())) };
+}
+
+/// Free slots at hand.
+struct Magazine(Vec<u32>);
+
+/// More are handed on.
+const MAGAZINE: usize = 64;
+
+/// The parent of a span that has one of these may still be set.
+const FRESH: u8 = 0;
+/// Somebody has seen the span's ids.
+const SEEN: u8 = 1;
+/// The parent is being set.
+const CHANGING: u8 = 2;
+
+/// Bits of `Slot::bits` above the W3C flags.
+const REMOTE: u32 = 1 << 8;
+const RELAYS: u32 = 1 << 9;
+const RECORDING: u32 = 1 << 10;
+const HOLDS: u32 = 1 << 11;
+
+/// A span, or the ids that stand for one.
+#[derive(Default)]
+pub(crate) struct Slot {
+    /// Counts the spans of the slot.
+    uses: AtomicU32,
+    state: AtomicU8,
+    /// Whether a span is known to have this one as its parent.
+    has_child: AtomicBool,
+    /// The number of the span's callsite.
+    callsite: AtomicU32,
+    /// Handles of the span, where nobody else counts them.
+    handles: AtomicU32,
+    bits: AtomicU32,
+    trace_id: [AtomicU64; 2],
+    span_id: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    span: Option<Span>,
+    relay: Option<Arc<Relay>>,
+    /// When the span was last left, if it has children; nanoseconds since the Unix epoch.
+    left_unix_nano: u64,
+    /// What the last exception said, as a hash.
+    exception: u64,
+    /// Whether `held` counts.
+    holds: bool,
+    /// The fields of a root that is not recorded, in case that a parent is set which is. Kept for the slot's next root.
+    held: Option<Box<Fields>>,
+}
+
+/// A slot and its use: it reaches one span, and nothing when that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Handle {
+    slot: u32,
+    uses: u32,
+}
+
+#[inline]
+fn slot(number: u32) -> Option<&'static Slot> {
+    let number = number as usize;
+    Some(&SLOTS.get(number / CHUNK)?.get()?[number % CHUNK])
+}
+
+/// Keeps a span; its ids are `context`'s. `None`: there are too many.
+#[inline]
+pub(crate) fn keep(span: Span, context: &Context, callsite: &Callsite) -> Option<u32> {
+    let number = take()?;
+    let slot = slot(number)?;
+    let ids = seam::ids(context);
+    slot.state.store(FRESH, Ordering::Relaxed);
+    slot.has_child.store(false, Ordering::Relaxed);
+    slot.callsite.store(callsite.number, Ordering::Relaxed);
+    slot.handles.store(1, Ordering::Relaxed);
+    let is_recording = span.is_recording();
+    slot.set_ids(ids, is_recording);
+    if is_recording || ids.has_relay() {
+        // A free slot holds nothing.
+        let mut inner = lock(&slot.inner)?;
+        inner.relay = seam::relay(context).cloned();
+        // What is not recorded is over: its ids are all that is needed.
+        inner.span = is_recording.then_some(span);
+    }
+    Some(number)
+}
+
+/// Ends the span of a slot, when it was left last if it has been held open by its children since, and frees the slot.
+#[inline]
+pub(crate) fn end(number: u32) {
+    let Some(slot) = slot(number) else { return };
+    let uses = slot.uses.load(Ordering::Relaxed).wrapping_add(1);
+    if slot.bits.load(Ordering::Relaxed) & (RECORDING | RELAYS | HOLDS) == 0 {
+        slot.uses.store(uses, Ordering::Release);
+        return give(number);
+    }
+    let (span, left, relay) = {
+        let Some(mut inner) = lock(&slot.inner) else { return };
+        slot.uses.store(uses, Ordering::Release);
+        inner.holds = false;
+        inner.exception = 0;
+        let left = std::mem::take(&mut inner.left_unix_nano);
+        (inner.span.take(), left, inner.relay.take())
+    };
+    give(number);
+    drop(relay);
+    match span {
+        Some(span) if left != 0 => span.end_at(UNIX_EPOCH + Duration::from_nanos(left)),
+        span => drop(span),
+    }
+}
+
+thread_local! {
+    /// The span that was closed last on this thread: what a formatter says of its end comes after it.
+    static CLOSED: Cell<(u64, Ids)> = const { Cell::new((0, Ids::new([0; 16], [0; 8], 0))) };
+}
+
+/// Ends the span of this id; see [`end`].
+#[inline]
+pub(crate) fn close(id: u64, number: u32) {
+    if let Some(slot) = slot(number) {
+        let _ = CLOSED.try_with(|closed| closed.set((id, slot.ids().0)));
+    }
+    end(number);
+}
+
+/// The ids of the span that was closed last on this thread, if that was its id.
+pub(crate) fn closed(id: u64) -> Option<Ids> {
+    let (closed, ids) = CLOSED.try_with(Cell::get).ok()?;
+    (closed == id).then_some(ids)
+}
+
+/// Why the parent of a span cannot be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Ended,
+    Seen,
+}
+
+impl Handle {
+    #[inline]
+    pub fn of(number: u32) -> Option<Self> {
+        let uses = slot(number)?.uses.load(Ordering::Acquire);
+        Some(Self { slot: number, uses })
+    }
+
+    #[inline]
+    fn slot(self) -> Option<&'static Slot> {
+        let slot = slot(self.slot)?;
+        (slot.uses.load(Ordering::Acquire) == self.uses).then_some(slot)
+    }
+
+    /// The span of an id that [`id`](Self::id) gave.
+    #[inline]
+    pub fn from_id(id: u64) -> Self {
+        Self {
+            slot: (id as u32).wrapping_sub(1),
+            uses: (id >> 32) as u32,
+        }
+    }
+
+    /// An id for the span, unlike that of any other span that lives; not 0.
+    #[inline]
+    pub fn id(self) -> u64 {
+        u64::from(self.slot + 1) | u64::from(self.uses) << 32
+    }
+
+    /// One handle more. `false`: the span has ended.
+    #[inline]
+    pub fn add_handle(self) -> bool {
+        let slot = self.slot();
+        slot.map(|slot| slot.handles.fetch_add(1, Ordering::Relaxed)).is_some()
+    }
+
+    /// One handle less. With the last one the span ends.
+    #[inline]
+    pub fn drop_handle(self) -> bool {
+        let Some(slot) = self.slot() else { return false };
+        let was_last = slot.handles.fetch_sub(1, Ordering::AcqRel) == 1;
+        if was_last {
+            end(self.slot);
+        }
+        was_last
+    }
+
+    pub fn metadata(self) -> Option<&'static Metadata<'static>> {
+        Callsite::metadata_of(self.slot()?.callsite.load(Ordering::Relaxed))
+    }
+
+    /// Whether the span has this metadata.
+    pub fn is_made_at(self, metadata: &'static Metadata<'static>) -> bool {
+        self.metadata().is_some_and(|own| std::ptr::eq(own, metadata))
+    }
+
+    /// Whether what is written is kept.
+    #[inline]
+    pub fn is_recording(self) -> bool {
+        self.slot()
+            .is_some_and(|slot| slot.bits.load(Ordering::Relaxed) & RECORDING != 0)
+    }
+
+    /// The span's ids, and what travels along. From now on its parent stands.
+    #[inline]
+    pub fn see(self) -> Option<(Ids, Option<Arc<Relay>>)> {
+        let slot = self.slot()?;
+        slot.see();
+        let (ids, has_relay) = slot.ids();
+        let relay = match has_relay {
+            false => None,
+            true => lock(&slot.inner)?.relay.clone(),
+        };
+        Some((ids, relay))
+    }
+
+    /// The same, as the parent of a new span.
+    pub fn context_for_child(self) -> Option<Context> {
+        self.note_child();
+        let (ids, relay) = self.see()?;
+        Some(seam::context(ids, relay))
+    }
+
+    #[inline]
+    pub fn note_child(self) {
+        if let Some(slot) = self.slot() {
+            slot.has_child.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The span was left: where children may hold it open, that is when it ends unless it is entered again.
+    #[inline]
+    pub fn note_left(self) {
+        if self.slot().is_some_and(|slot| slot.has_child.load(Ordering::Relaxed)) {
+            self.with(|inner| {
+                if let Some(span) = &mut inner.span {
+                    inner.left_unix_nano = seam::now(span);
+                }
+            });
+        }
+    }
+
+    /// Writes to the span, if it is recorded. `write` runs under its lock.
+    #[inline]
+    pub fn write(self, write: impl FnOnce(&mut Span)) {
+        self.with(|inner| inner.span.as_mut().map(write));
+    }
+
+    /// The same, for one exception of this hash: not when it was the last one already.
+    pub fn write_exception(self, hash: u64, write: impl FnOnce(&mut Span, bool)) {
+        self.with(|inner| {
+            let is_new = std::mem::replace(&mut inner.exception, hash) != hash;
+            if let Some(span) = &mut inner.span {
+                write(span, is_new);
+            }
+        });
+    }
+
+    /// Whether fields are held for it.
+    pub fn is_held(self) -> bool {
+        self.with(|inner| inner.holds).unwrap_or(false)
+    }
+
+    /// Adds to the fields that are held for it.
+    pub fn hold(self, fields: &mut Fields) {
+        let Some(slot) = self.slot() else { return };
+        self.with(|inner| {
+            slot.bits.fetch_or(HOLDS, Ordering::Relaxed);
+            let held = inner.held.get_or_insert_default();
+            if !std::mem::replace(&mut inner.holds, true) {
+                held.clear();
+            }
+            held.extend(fields);
+        });
+    }
+
+    #[inline]
+    fn with<R>(self, f: impl FnOnce(&mut Inner) -> R) -> Option<R> {
+        let slot = self.slot()?;
+        let mut inner = lock(&slot.inner)?;
+        // It may have ended before the lock was there.
+        (slot.uses.load(Ordering::Relaxed) == self.uses).then(|| f(&mut inner))
+    }
+
+    /// Lets `restart` exchange the span for one that has another parent. It is called under no lock.
+    pub fn set_parent(self, restart: impl FnOnce(&mut Span, &Fields) -> Context) -> Result<(), Refused> {
+        let slot = self.slot().ok_or(Refused::Ended)?;
+        let taken = self.with(|inner| {
+            let is_fresh = slot
+                .state
+                .compare_exchange(FRESH, CHANGING, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok();
+            let held = inner.held.take_if(|_| inner.holds);
+            is_fresh.then(|| (inner.span.take(), held))
+        });
+        let (span, held) = taken.ok_or(Refused::Ended)?.ok_or(Refused::Seen)?;
+        let (mut span, held) = (span.unwrap_or(Span::none()), held.unwrap_or_default());
+        let context = restart(&mut span, &held);
+        let is_done = self.with(|inner| {
+            let is_recording = span.is_recording();
+            slot.set_ids(seam::ids(&context), is_recording);
+            inner.span = is_recording.then_some(span);
+            inner.relay = seam::relay(&context).cloned();
+            inner.held = Some(held);
+            slot.state
+                .compare_exchange(CHANGING, FRESH, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+        });
+        match is_done {
+            Some(true) => Ok(()),
+            // Somebody has entered it meanwhile on another thread.
+            Some(false) => Err(Refused::Seen),
+            None => Err(Refused::Ended),
+        }
+    }
+}
+
+impl Slot {
+    #[inline]
+    fn set_ids(&self, ids: Ids, is_recording: bool) {
+        let trace_id = ids.trace_id();
+        let half = |at: usize| {
+            let mut half = [0; 8];
+            half.copy_from_slice(&trace_id[at..at + 8]);
+            u64::from_ne_bytes(half)
+        };
+        self.trace_id[0].store(half(0), Ordering::Relaxed);
+        self.trace_id[1].store(half(8), Ordering::Relaxed);
+        self.span_id.store(u64::from_ne_bytes(ids.span_id()), Ordering::Relaxed);
+        let bit = |is_set: bool, bit: u32| if is_set { bit } else { 0 };
+        let bits = u32::from(ids.flags())
+            | bit(ids.is_remote(), REMOTE)
+            | bit(ids.has_relay(), RELAYS)
+            | bit(is_recording, RECORDING);
+        self.bits.store(bits, Ordering::Release);
+    }
+
+    /// The ids, and whether something travels along.
+    #[inline]
+    fn ids(&self) -> (Ids, bool) {
+        let bits = self.bits.load(Ordering::Acquire);
+        let mut trace_id = [0; 16];
+        trace_id[..8].copy_from_slice(&self.trace_id[0].load(Ordering::Relaxed).to_ne_bytes());
+        trace_id[8..].copy_from_slice(&self.trace_id[1].load(Ordering::Relaxed).to_ne_bytes());
+        let ids = Ids::new(trace_id, self.span_id.load(Ordering::Relaxed).to_ne_bytes(), bits as u8);
+        let ids = if bits & REMOTE != 0 { ids.remote() } else { ids };
+        (ids, bits & RELAYS != 0)
+    }
+
+    #[inline]
+    fn see(&self) {
+        if self.state.load(Ordering::Acquire) == SEEN {
+            return;
+        }
+        if self.state.swap(SEEN, Ordering::AcqRel) == CHANGING {
+            // The ids are written under the lock: they are whole once it was free.
+            drop(lock(&self.inner));
+        }
+    }
+}
+
+#[inline]
+fn take() -> Option<u32> {
+    let near = NEAR.try_with(|near| near.try_borrow_mut().ok()?.0.pop());
+    near.ok().flatten().or_else(take_slowly)
+}
+
+#[cold]
+fn take_slowly() -> Option<u32> {
+    if let Some(mut free) = lock(&FREE) {
+        let at = free.len().saturating_sub(MAGAZINE / 2);
+        let _ = NEAR.try_with(|near| near.try_borrow_mut().map(|mut near| near.0.extend(free.drain(at..))));
+        if let Some(number) = free
+            .pop()
+            .or_else(|| NEAR.try_with(|near| near.try_borrow_mut().ok()?.0.pop()).ok()?)
+        {
+            return Some(number);
+        }
+    }
+    let number = USED.fetch_add(1, Ordering::Relaxed);
+    let Some(chunk) = SLOTS.get(number as usize / CHUNK) else {
+        USED.fetch_sub(1, Ordering::Relaxed);
+        return None;
+    };
+    chunk.get_or_init(|| Box::new(std::array::from_fn(|_| Slot::default())));
+    Some(number)
+}
+
+#[inline]
+fn give(number: u32) {
+    let near = NEAR.try_with(|near| {
+        let Ok(mut near) = near.try_borrow_mut() else {
+            return false;
+        };
+        if near.0.len() >= MAGAZINE {
+            hand_on(&mut near.0, MAGAZINE / 2);
+        }
+        near.0.push(number);
+        true
+    });
+    if near != Ok(true) {
+        hand_on(&mut vec![number], 0);
+    }
+}
+
+#[cold]
+fn hand_on(from: &mut Vec<u32>, kept: usize) {
+    if let Some(mut free) = lock(&FREE) {
+        free.extend(from.drain(kept..));
+    }
+}
+
+impl Drop for Magazine {
+    fn drop(&mut self) {
+        hand_on(&mut self.0, 0);
+    }
+}

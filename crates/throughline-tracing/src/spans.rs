@@ -1,0 +1,224 @@
+//! What a span of `tracing` means here: starting it, recording fields, setting its parent.
+
+use throughline::__private::{self as core, ParentRef};
+use throughline::seam::{self, ErrorText};
+use throughline::{Context, Span, SpanKind, Value};
+use tracing_core::{Metadata, span};
+
+use crate::callsite::Callsite;
+use crate::fields::{Fields, Sink, Special, Status, Visitor};
+use crate::settings::Settings;
+use crate::slot::{self, Handle};
+
+/// Starts a span and keeps it. `None` where there is nothing to keep: tracing is off and nothing came in, or is suppressed.
+pub(crate) fn start(attributes: &span::Attributes<'_>, parent: ParentRef<'_>, settings: &Settings) -> Option<u32> {
+    let metadata = attributes.metadata();
+    let callsite = Callsite::of(metadata);
+    if callsite.names_itself || core::wants_all() {
+        return start_by_its_fields(attributes, callsite, parent, settings);
+    }
+    let mut span = Span::start(metadata.name(), callsite.scope, SpanKind::Internal, parent);
+    let is_recording = span.is_recording();
+    if is_recording {
+        write_first(attributes, &mut span, settings);
+        settings.describe(metadata, &mut span);
+    }
+    let kept = keep(span, callsite)?;
+    if !is_recording && is_held(attributes, parent) {
+        Fields::with(
+            |fields| attributes.record(&mut Visitor(fields)),
+            |fields| hold(kept, fields),
+        );
+    }
+    Some(kept)
+}
+
+/// The same, where the fields have to be known before: they name the span, or a sampler looks at them.
+#[cold]
+fn start_by_its_fields(
+    attributes: &span::Attributes<'_>,
+    callsite: &Callsite,
+    parent: ParentRef<'_>,
+    settings: &Settings,
+) -> Option<u32> {
+    let metadata = attributes.metadata();
+    let is_held = is_held(attributes, parent);
+    Fields::with(
+        |fields| attributes.record(&mut Visitor(fields)),
+        |fields| {
+            let mut span = start_with(metadata, callsite, parent, fields);
+            let is_recording = span.is_recording();
+            if is_recording {
+                write(fields, &mut span, settings);
+                settings.describe(metadata, &mut span);
+            }
+            let kept = keep(span, callsite)?;
+            if !is_recording && is_held {
+                hold(kept, fields);
+            }
+            Some(kept)
+        },
+    )
+}
+
+fn start_with(
+    metadata: &'static Metadata<'static>,
+    callsite: &Callsite,
+    parent: ParentRef<'_>,
+    fields: &Fields,
+) -> Span {
+    let special = fields.special();
+    let name = special.name.as_deref().unwrap_or(metadata.name());
+    let kind = special.kind.unwrap_or(SpanKind::Internal);
+    if !core::wants_all() {
+        return Span::start(name, callsite.scope, kind, parent);
+    }
+    core::start_with_attributes(name, callsite.scope, kind, parent, |encoded| {
+        fields.for_each(|key, value| encoded.put(key, 0, value));
+    })
+}
+
+/// Whether the fields of a span that is not recorded are worth keeping: it begins a trace here, and its parent may yet be set.
+fn is_held(attributes: &span::Attributes<'_>, parent: ParentRef<'_>) -> bool {
+    let is_root = match parent {
+        ParentRef::Current => !throughline_context::ids().is_span(),
+        ParentRef::Of(context) => context.span_context().is_none(),
+    };
+    is_root && !attributes.fields().is_empty() && seam::may_record()
+}
+
+fn hold(kept: u32, fields: &mut Fields) {
+    if let Some(handle) = Handle::of(kept) {
+        handle.hold(fields);
+    }
+}
+
+#[inline]
+fn keep(span: Span, callsite: &Callsite) -> Option<u32> {
+    let context = span.context();
+    if context.is_empty() {
+        return None;
+    }
+    slot::keep(span, &context, callsite)
+}
+
+/// Records fields that come late.
+pub(crate) fn record(handle: Handle, values: &span::Record<'_>, settings: &Settings) {
+    let is_recording = handle.is_recording();
+    if !is_recording && !handle.is_held() {
+        return;
+    }
+    Fields::with(
+        |fields| values.record(&mut Visitor(fields)),
+        |fields| match is_recording {
+            true => handle.write(|span| write(fields, span, settings)),
+            false => handle.hold(fields),
+        },
+    );
+}
+
+/// The new span, if its parent may still be set; see [`Handle::set_parent`].
+pub(crate) fn restart(
+    span: &mut Span,
+    held: &Fields,
+    metadata: &'static Metadata<'static>,
+    parent: ParentRef<'_>,
+    settings: &Settings,
+) -> Context {
+    let callsite = Callsite::of(metadata);
+    match span.is_recording() {
+        true => span.restart(callsite.scope, parent),
+        false => {
+            *span = start_with(metadata, callsite, parent, held);
+            if span.is_recording() {
+                write(held, span, settings);
+                settings.describe(metadata, span);
+            }
+        }
+    }
+    span.context()
+}
+
+/// Writes fields to a span. It runs no code of the user's.
+fn write(fields: &Fields, span: &mut Span, settings: &Settings) {
+    fields.for_each(|key, value| span.set(key, *value));
+    if let Some((_, error)) = fields.error() {
+        write_error(span, error, settings);
+    }
+    write_special(fields.special(), span);
+}
+
+fn write_special(special: &Special, span: &mut Span) {
+    if let Some(name) = &special.name {
+        span.rename(name);
+    }
+    let description = special.description.as_deref();
+    match special.status {
+        Some(Status::Ok) => span.status_ok(),
+        Some(Status::Error) => span.status_error(description.unwrap_or_default()),
+        None => description.into_iter().for_each(|text| span.status_error(text)),
+    }
+}
+
+fn write_error(span: &mut Span, error: &ErrorText, settings: &Settings) {
+    span.event("exception", exception(error));
+    if settings.error_status {
+        span.status_error(&error.message);
+    }
+}
+
+/// The attributes of an exception (OpenTelemetry semantic conventions, "Exceptions on spans").
+pub(crate) fn exception(error: &ErrorText) -> Vec<(&'static str, Value<'_>)> {
+    let kind = error.kind.as_deref().map(|kind| ("exception.type", Value::Str(kind)));
+    let chain = (!error.chain.is_empty()).then_some(("exception.stacktrace", Value::Str(&error.chain)));
+    let message = ("exception.message", Value::Str(&error.message));
+    kind.into_iter().chain([message]).chain(chain).collect()
+}
+
+/// Writes fields straight into a span that nobody else knows yet.
+struct Writer<'a> {
+    batch: seam::Batch<'a>,
+    late: Option<Box<Late>>,
+}
+
+/// What waits until the attributes are written.
+#[derive(Default)]
+struct Late {
+    error: Option<ErrorText>,
+    special: Special,
+}
+
+impl Sink for Writer<'_> {
+    // Into each of the visitor's methods, where the kind of value is known.
+    #[inline(always)]
+    fn attribute(&mut self, key: &'static str, value: &Value<'_>) {
+        if key.starts_with("otel.") {
+            if let Value::Str(text) = value {
+                if self.late.get_or_insert_default().special.take(key, text) {
+                    return;
+                }
+            }
+        }
+        self.batch.put(key, seam::key_bit(key), value);
+    }
+
+    fn error(&mut self, _: &'static str, error: ErrorText) {
+        self.late.get_or_insert_default().error = Some(error);
+    }
+}
+
+/// Writes the fields of a span that has just started; they run code of the user's, while nobody else knows the span.
+#[inline]
+fn write_first(attributes: &span::Attributes<'_>, span: &mut Span, settings: &Settings) {
+    let Some(batch) = span.batch() else { return };
+    let mut writer = Writer { batch, late: None };
+    attributes.record(&mut Visitor(&mut writer));
+    let Writer { batch, late } = writer;
+    batch.finish();
+    if let Some(late) = late {
+        if let Some(error) = &late.error {
+            write_error(span, error, settings);
+        }
+        write_special(&late.special, span);
+    }
+}

@@ -1,0 +1,131 @@
+//! Where the spans of one registry are, by the ids that `tracing` gives them.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use crate::locks::lock;
+use crate::slot;
+
+const BITS: u32 = 12;
+/// No id: those of `tracing` are not zero.
+const FREE: u64 = 0;
+/// An id that a registry cannot reach.
+const BUSY: u64 = u64::MAX;
+
+/// The slots of spans by their ids: a lookup is one load while fewer are open than there are places.
+pub(crate) struct Table {
+    places: Box<[Place]>,
+    /// Those whose place was taken.
+    crowd: Mutex<HashMap<u64, u32>>,
+    crowd_len: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Place {
+    id: AtomicU64,
+    slot: AtomicU32,
+}
+
+impl Table {
+    pub fn new() -> Self {
+        Self {
+            places: (0..1 << BITS).map(|_| Place::default()).collect(),
+            crowd: Mutex::default(),
+            crowd_len: AtomicUsize::new(0),
+        }
+    }
+
+    /// What tells this table from others while it lives.
+    #[inline]
+    pub fn key(&self) -> usize {
+        self.places.as_ptr() as usize
+    }
+
+    /// The slot of a span. Neighbouring ids have places of their own.
+    #[inline]
+    pub fn find(&self, id: u64) -> Option<u32> {
+        let place = self.place(id);
+        if place.id.load(Ordering::Acquire) == id {
+            let slot = place.slot.load(Ordering::Acquire);
+            // Of a span that has closed, the place may have become another's meanwhile.
+            return (place.id.load(Ordering::Relaxed) == id).then_some(slot);
+        }
+        match self.crowd_len.load(Ordering::Acquire) {
+            0 => None,
+            _ => lock(&self.crowd)?.get(&id).copied(),
+        }
+    }
+
+    /// Notes a span. `false`, and nothing is changed, where the id is there already.
+    #[inline]
+    pub fn insert(&self, id: u64, slot: u32) -> bool {
+        let place = self.place(id);
+        let taken = place
+            .id
+            .compare_exchange(FREE, BUSY, Ordering::AcqRel, Ordering::Relaxed);
+        match taken {
+            Ok(_) => {
+                place.slot.store(slot, Ordering::Release);
+                place.id.store(id, Ordering::Release);
+                true
+            }
+            Err(other) => other != id && self.insert_in_crowd(id, slot),
+        }
+    }
+
+    #[cold]
+    fn insert_in_crowd(&self, id: u64, slot: u32) -> bool {
+        let Some(mut crowd) = lock(&self.crowd) else {
+            return false;
+        };
+        if crowd.contains_key(&id) {
+            return false;
+        }
+        crowd.insert(id, slot);
+        self.crowd_len.store(crowd.len(), Ordering::Release);
+        true
+    }
+
+    #[inline]
+    pub fn remove(&self, id: u64) -> Option<u32> {
+        let place = self.place(id);
+        if place.id.load(Ordering::Acquire) == id {
+            let slot = place.slot.load(Ordering::Acquire);
+            place.id.store(FREE, Ordering::Release);
+            return Some(slot);
+        }
+        match self.crowd_len.load(Ordering::Acquire) {
+            0 => None,
+            _ => self.remove_from_crowd(id),
+        }
+    }
+
+    #[cold]
+    fn remove_from_crowd(&self, id: u64) -> Option<u32> {
+        let mut crowd = lock(&self.crowd)?;
+        let slot = crowd.remove(&id);
+        self.crowd_len.store(crowd.len(), Ordering::Release);
+        slot
+    }
+
+    #[inline]
+    fn place(&self, id: u64) -> &Place {
+        // Fibonacci hashing spreads ids that count up.
+        let hash = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - BITS);
+        &self.places[hash as usize]
+    }
+}
+
+impl Drop for Table {
+    /// Spans whose registry has gone have ended.
+    fn drop(&mut self) {
+        let crowd = lock(&self.crowd).map(|mut crowd| std::mem::take(&mut *crowd));
+        let near = self
+            .places
+            .iter()
+            .filter(|place| place.id.load(Ordering::Acquire) != FREE);
+        let near = near.map(|place| place.slot.load(Ordering::Acquire));
+        near.chain(crowd.unwrap_or_default().into_values()).for_each(slot::end);
+    }
+}
