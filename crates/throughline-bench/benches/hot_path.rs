@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    throughline_bench::main()
+    throughline_bench::main(&throughline_bench::HOT_PATH)
 }

@@ -24,7 +24,9 @@ use throughline_jobs::{JobContext, Message, Queue, Record, Relation};
 static ORDERS: Queue = Queue::new("bench", "orders").relation(Relation::Parent);
 static LINKED: Queue = Queue::new("bench", "orders").relation(Relation::Link);
 
-const CASES: &[(&str, fn() -> Case)] = &[
+type Prepare = fn() -> Case;
+
+const CASES: &[(&str, Prepare)] = &[
     ("no trace: a map of headers", || each(|| drop(black_box(headers())))),
     ("send, into a map of headers", || {
         each(|| drop(black_box(sent(headers()))))

@@ -61,30 +61,59 @@ use crate::cases::clock::YARDSTICK;
 use crate::instructions::Counter;
 use crate::options::Options;
 use crate::table::{Row, Table};
+use crate::verdict::Verdict;
 
-/// The bench's entry point: reads the command line, measures, prints, and says whether it worked.
+/// A bench: what it measures and what is expected of it.
+#[derive(Debug)]
+pub struct Bench {
+    /// As Cargo knows it.
+    pub name: &'static str,
+    /// Every case, in the order of the table.
+    pub cases: fn() -> Vec<&'static Entry>,
+    /// The case that all are compared with, and what that is called for short.
+    pub yardstick: (&'static str, &'static str),
+    /// What is judged.
+    pub verdicts: fn(&Table) -> Vec<Verdict>,
+}
+
+/// Spans in Throughline and its peers.
+pub static HOT_PATH: Bench = Bench {
+    name: "hot_path",
+    cases: || cases::all().collect(),
+    yardstick: (YARDSTICK, "/2 clock"),
+    verdicts: targets::verdicts,
+};
+
+/// Spans of `tracing`, by several subscribers.
+pub static TRACING: Bench = Bench {
+    name: "tracing",
+    cases: || cases::tracing::CASES.iter().collect(),
+    yardstick: (cases::tracing::BASELINE, "/base"),
+    verdicts: targets::of_tracing,
+};
+
+/// Spans of libraries that are instrumented with the OpenTelemetry API: Throughline below it, beside the SDK.
+pub static OPENTELEMETRY: Bench = Bench {
+    name: "opentelemetry",
+    cases: || cases::of_the_api().collect(),
+    yardstick: (YARDSTICK, "/2 clock"),
+    verdicts: targets::verdicts,
+};
+
+/// The entry point of a bench: reads the command line, measures, prints, and says whether it worked.
 ///
 /// A target that is not met is no failure: the table says so.
-pub fn main() -> ExitCode {
-    command_line::end(
-        "hot_path",
-        run(&Options::from_command_line(), &cases::all().collect::<Vec<_>>()),
-    )
+pub fn main(bench: &'static Bench) -> ExitCode {
+    command_line::end(bench.name, run(bench, &Options::from_command_line()))
 }
 
-/// The same for libraries that are instrumented with the OpenTelemetry API: Throughline below it, beside the SDK.
-pub fn opentelemetry() -> ExitCode {
-    let entries: Vec<_> = cases::of_the_api().collect();
-    command_line::end("opentelemetry", run(&Options::from_command_line(), &entries))
-}
-
-fn run(options: &Options, all: &[&'static Entry]) -> io::Result<()> {
+fn run(bench: &'static Bench, options: &Options) -> io::Result<()> {
     let home = tempfile::tempdir_in(beside_the_program()?)?;
     if let Some(name) = &options.callee {
-        return be_called(name, options, home.path(), all);
+        return be_called(bench, name, options, home.path());
     }
 
-    let entries = chosen(options.wishes.case.as_deref(), all)?;
+    let entries = chosen(bench, options.wishes.case.as_deref())?;
     let mut counter = Counter::new(options, home.path());
     let prepare = |entry: &&Entry| match entry.own_process {
         true => process::elsewhere(entry.name),
@@ -103,27 +132,28 @@ fn run(options: &Options, all: &[&'static Entry]) -> io::Result<()> {
             allocations: allocations::per_span(case),
             instructions: case.alone.then(|| counter.per_span(entry.name)).flatten(),
         });
-    let table = Table::new(rows.collect(), counter.complaint());
+    let table = Table::new(bench, rows.collect(), counter.complaint());
 
     options.wishes.show(&table, || table.json())
 }
 
 /// The cases whose names contain the wish, and always the yardstick; without a wish, all.
-fn chosen(wish: Option<&str>, all: &[&'static Entry]) -> io::Result<Vec<&'static Entry>> {
+fn chosen(bench: &Bench, wish: Option<&str>) -> io::Result<Vec<&'static Entry>> {
     let wish = wish.unwrap_or_default();
     let wished = |entry: &&Entry| entry.name.contains(wish);
+    let all = (bench.cases)();
     if !all.iter().any(wished) {
         let known: Vec<_> = all.iter().map(|entry| entry.name).collect();
         let message = format!("no case's name contains {wish:?}; there are:\n  {}", known.join("\n  "));
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
-    let chosen = all.iter().filter(|entry| wished(entry) || entry.name == YARDSTICK);
-    Ok(chosen.copied().collect())
+    let is_chosen = |entry: &&Entry| wished(entry) || entry.name == bench.yardstick.0;
+    Ok(all.into_iter().filter(is_chosen).collect())
 }
 
 /// What a process does that the bench has started, instead of a whole bench.
-fn be_called(name: &str, options: &Options, home: &Path, all: &[&'static Entry]) -> io::Result<()> {
-    let entry = all.iter().find(|entry| entry.name == name);
+fn be_called(bench: &Bench, name: &str, options: &Options, home: &Path) -> io::Result<()> {
+    let entry = (bench.cases)().into_iter().find(|entry| entry.name == name);
     let entry = entry.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no such case"))?;
     let mut case = (entry.prepare)(home);
     if options.answer {

@@ -4,10 +4,9 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::cases::clock::YARDSTICK;
+use crate::Bench;
 use crate::machine::machine;
 use crate::measure::Time;
-use crate::targets;
 use crate::verdict::{self, Verdict};
 
 /// What was measured of one case. All figures are per span.
@@ -28,15 +27,16 @@ pub struct Row {
 /// All results of a run.
 #[derive(Clone, Debug)]
 pub struct Table {
+    bench: &'static Bench,
     rows: Vec<Row>,
     complaint: Option<String>,
 }
 
 impl Table {
-    /// A table of these rows; `complaint` says why instructions are missing.
+    /// A bench's table of these rows; `complaint` says why instructions are missing.
     #[must_use]
-    pub fn new(rows: Vec<Row>, complaint: Option<String>) -> Self {
-        Self { rows, complaint }
+    pub fn new(bench: &'static Bench, rows: Vec<Row>, complaint: Option<String>) -> Self {
+        Self { bench, rows, complaint }
     }
 
     /// The row of that name, if the case was run.
@@ -68,11 +68,11 @@ impl Table {
                 "samples_taken": row.time.taken,
                 "allocations": row.allocations,
                 "instructions": row.instructions,
-                "over_two_clock_reads": self.ratio(row.name, YARDSTICK),
+                "over_yardstick": self.ratio(row.name, self.bench.yardstick.0),
                 "native_over_this": self.native_over(row),
             })
         });
-        let targets = targets::verdicts(self);
+        let targets = (self.bench.verdicts)(self);
         let document = json!({
             "machine": machine(),
             "cases": cases.collect::<Vec<Value>>(),
@@ -97,7 +97,7 @@ impl fmt::Display for Table {
         writeln!(
             f,
             "{:<34} {:>9} {:>9} {:>9} {:>7} {:>7} {:>9}",
-            "", "ns", "/2 clock", "native/it", "allocs", "instrs", "samples"
+            "", "ns", self.bench.yardstick.1, "native/it", "allocs", "instrs", "samples"
         )?;
         for row in &self.rows {
             writeln!(
@@ -105,7 +105,7 @@ impl fmt::Display for Table {
                 "{:<34} {:>9} {:>9} {:>9} {:>7.2} {:>7} {:>9}",
                 row.name,
                 figure(row.time.nanoseconds, 1),
-                figure(self.ratio(row.name, YARDSTICK), 2),
+                figure(self.ratio(row.name, self.bench.yardstick.0), 2),
                 figure(self.native_over(row), 2),
                 row.allocations,
                 figure(row.instructions, 0),
@@ -116,7 +116,7 @@ impl fmt::Display for Table {
             writeln!(f, "{complaint}")?;
         }
 
-        verdict::write_all(f, &targets::verdicts(self))
+        verdict::write_all(f, &(self.bench.verdicts)(self))
     }
 }
 
@@ -128,6 +128,8 @@ pub(crate) fn figure(value: Option<f64>, decimals: usize) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::HOT_PATH;
+    use crate::cases::clock::YARDSTICK;
 
     /// A table of these times, in nanoseconds.
     pub(crate) fn table(times: &[(&'static str, f64)]) -> Table {
@@ -142,7 +144,7 @@ pub(crate) mod tests {
             allocations: 0.0,
             instructions: None,
         };
-        Table::new(times.iter().map(row).collect(), None)
+        Table::new(&HOT_PATH, times.iter().map(row).collect(), None)
     }
 
     #[test]
@@ -171,7 +173,7 @@ pub(crate) mod tests {
         let document: Value = serde_json::from_str(&table.json()).expect("valid JSON");
         let peer = &document["cases"][2];
         assert_eq!(peer["native_over_this"], 0.125);
-        assert_eq!(peer["over_two_clock_reads"], 10.0);
+        assert_eq!(peer["over_yardstick"], 10.0);
         assert_eq!(peer["instructions"], Value::Null);
         assert_eq!(document["targets"][0]["met"], true);
     }

@@ -1,6 +1,7 @@
 //! What the figures should be.
 
 use crate::cases::clock::YARDSTICK;
+use crate::cases::tracing::BASELINE;
 use crate::table::Table;
 use crate::verdict::Verdict;
 
@@ -37,6 +38,47 @@ pub fn verdicts(table: &Table) -> Vec<Verdict> {
     );
     verdicts
 }
+
+/// The verdicts on the bench `tracing`.
+#[must_use]
+pub fn of_tracing(table: &Table) -> Vec<Verdict> {
+    let ratio = |&(ours, other, limit): &(&str, &str, f64)| {
+        Some(Verdict {
+            what: format!("{ours} / {other}"),
+            limit,
+            measured: table.ratio(ours, other)?,
+            at_least: false,
+        })
+    };
+    let allocations = |&ours: &&str| {
+        Some(Verdict {
+            what: format!("{ours}, allocations"),
+            limit: 0.0,
+            measured: table.row(ours)?.allocations,
+            at_least: false,
+        })
+    };
+    let ratios = RATIOS_OF_TRACING.iter().filter_map(ratio);
+    ratios
+        .chain(WITHOUT_ALLOCATION_IN_TRACING.iter().filter_map(allocations))
+        .collect()
+}
+
+const RATIOS_OF_TRACING: &[(&str, &str, f64)] = &[
+    ("layer, unsampled", BASELINE, 1.2),
+    ("layer, sampled", "tracing-opentelemetry, sampled", 0.25),
+    ("layer, sampled", "tracing-opentelemetry, leanest", 0.4),
+    ("subscriber, sampled", BASELINE, 0.8),
+    ("subscriber, unsampled", BASELINE, 0.3),
+];
+
+const WITHOUT_ALLOCATION_IN_TRACING: &[&str] = &[
+    "layer, sampled",
+    "layer, unsampled",
+    "layer, unsampled roots",
+    "subscriber, sampled",
+    "subscriber, unsampled",
+];
 
 /// Appended to the name of a case for the same on two threads at once.
 pub const ON_TWO_THREADS: &str = ", two threads";

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod fastrace;
 pub mod native;
 pub mod opentelemetry;
+pub mod tracing;
 pub mod tracing_opentelemetry;
 
 /// A case in the list, not yet prepared.
