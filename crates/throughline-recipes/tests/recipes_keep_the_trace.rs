@@ -80,7 +80,11 @@ fn after(example: &str) -> Tree {
 }
 
 fn expect_the_same(recipe: &str, spans: usize) {
-    let (before, after) = (before(&format!("{recipe}_before")), after(&format!("{recipe}_after")));
+    expect_the_same_by(recipe, &format!("{recipe}_after"), spans);
+}
+
+fn expect_the_same_by(recipe: &str, program: &str, spans: usize) {
+    let (before, after) = (before(&format!("{recipe}_before")), after(program));
     assert_eq!(before, after, "{recipe}");
     assert_eq!(after.len(), spans, "{recipe}");
     assert_eq!(after.iter().filter(|(_, is_error)| *is_error).count(), 1, "{recipe}");
@@ -114,6 +118,19 @@ fn library_of_the_api_is_part_of_the_trace() {
 #[test]
 fn program_of_tracing_opentelemetry_makes_the_same_trace_after_the_move() {
     expect_the_same("tracing", 6);
+}
+
+#[test]
+fn program_that_changes_only_its_layer_makes_the_same_trace() {
+    expect_the_same_by("tracing", "tracing_kept", 6);
+}
+
+#[test]
+fn program_of_the_page_about_tracing_makes_its_tree() {
+    let spool = Spool::new().expect("a private directory");
+    let program = Program::example("tracing_layer", &spool).expect("Cargo builds the examples of this package");
+    let finished = program.run().expect("it runs").expect_success();
+    assert!(finished.stdout.starts_with("trace_id="), "{}", finished.stdout);
 }
 
 #[test]
