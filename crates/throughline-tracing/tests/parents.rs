@@ -225,3 +225,33 @@ fn tracestate_flags_and_baggage_flow() {
     assert_eq!(capture.span("request").view().trace_state(), "vendor=1");
     assert_eq!(capture.span("child").view().trace_state(), "vendor=1");
 }
+
+/// Nothing is kept of a child that is not recorded: its ancestor stands for it wherever it is entered.
+#[test]
+fn child_that_is_not_sampled_is_passed_on_from_any_thread() {
+    let capture = testing::capture();
+    let dispatch = Dispatch::new(registry().with(throughline_tracing::layer()));
+    let child = dispatcher::with_default(&dispatch, || {
+        let request = info_span!("request");
+        request
+            .set_parent(extract([("traceparent", NOT_SAMPLED)]))
+            .expect("it is new");
+        let child = request.in_scope(|| info_span!("child"));
+        info_span!("another").in_scope(|| {});
+        child
+    });
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            dispatcher::with_default(&dispatch, || {
+                child.in_scope(|| {
+                    assert!(outgoing().starts_with(&NOT_SAMPLED[..36]) && outgoing().ends_with("-00"));
+                    info_span!("grandchild").in_scope(|| assert!(outgoing().starts_with(&NOT_SAMPLED[..36])));
+                });
+                assert_eq!(outgoing(), "");
+            });
+        });
+    });
+    drop(child);
+    let recorded: Vec<_> = capture.spans().iter().map(|span| span.name().to_owned()).collect();
+    assert_eq!(recorded, ["another"]);
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use throughline::{Context, Sampler, SpanContext, SpanId, TraceFlags, TraceId};
-use throughline_tracing::{layer, subscriber};
+use throughline_tracing::{SpanExt as _, layer, subscriber};
 use tracing::{Dispatch, Span, dispatcher, info, info_span};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry;
@@ -56,6 +56,18 @@ fn spans_that_are_not_sampled_cost_no_allocation() {
                 (0..3).for_each(|_| work());
                 let counted = allocation_counter::measure(work);
                 assert_eq!(counted.count_total, 0, "{how}, {whose}");
+                // Nothing is kept of a child: its ancestor stands for it wherever it is entered.
+                let (root, child) = context.in_scope(|| {
+                    let root = info_span!("root", number = 1);
+                    let child = root.in_scope(|| info_span!("child"));
+                    info_span!("another").in_scope(|| {});
+                    (root.context(), child)
+                });
+                let seen = std::thread::scope(|scope| {
+                    let enter = || dispatcher::with_default(&dispatch, || child.in_scope(Context::current));
+                    scope.spawn(enter).join().expect("it does not panic")
+                });
+                assert_eq!(seen, root, "{how}, {whose}");
             });
         }
     }
