@@ -1,4 +1,11 @@
 //! Producers and workers as processes of their own, against real servers: a worker that is killed, a job that fails, a batch.
+#![cfg(any(
+    feature = "nats",
+    feature = "postgres",
+    feature = "rabbitmq",
+    feature = "redis",
+    feature = "sqlite"
+))]
 
 mod scenario;
 
