@@ -115,6 +115,11 @@ async fn trace_goes_on_as_the_harness_asks_through_the_opentelemetry_api() {
     trace_goes_on_or_begins("opentelemetry").await;
 }
 
+#[tokio::test]
+async fn trace_goes_on_as_the_harness_asks_through_tracing() {
+    trace_goes_on_or_begins("tracing").await;
+}
+
 async fn trace_goes_on_or_begins(seam: &str) {
     let called: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
     let calls = called.clone();

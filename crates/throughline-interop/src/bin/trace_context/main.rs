@@ -4,6 +4,7 @@
 
 mod by_http;
 mod by_opentelemetry;
+mod by_tracing;
 
 use std::io::Write as _;
 
@@ -28,6 +29,7 @@ async fn main() -> Result<(), Failure> {
     let app = match &*seam {
         "http" => by_http::app(),
         "opentelemetry" => by_opentelemetry::app(),
+        "tracing" => by_tracing::app()?,
         _ => return Err(format!("there is no seam {seam:?}: http, opentelemetry, tracing").into()),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
