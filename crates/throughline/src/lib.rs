@@ -55,9 +55,10 @@
 //! `THROUGHLINE_SPOOL_DIR`, and `THROUGHLINE_FILES_DIR` for the exporter `otlp_file`. `docs/variables.md` has each with its default. Code beats environment. A value that cannot be used is said
 //! in one line on stderr, with what is used instead; telemetry never stops a program.
 //!
-//! # What it does not do yet
+//! # With other libraries
 //!
-//! A bridge to `tracing`; middleware for HTTP. Libraries that use the OpenTelemetry API are the business of `throughline-opentelemetry`.
+//! A crate for each: `throughline-http` (axum, hyper, tower, reqwest, tonic, an RPC of one's own), `throughline-tracing`,
+//! `throughline-opentelemetry`, `throughline-jobs` (brokers and job tables), `throughline-process`.
 #![forbid(unsafe_code)]
 // Flushes, reports and diagnostics are made for delivery, and stay as they are without it.
 #![cfg_attr(not(feature = "otlp"), allow(dead_code))]
