@@ -8,7 +8,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # What programs under MIT or Apache-2.0 may contain without more than a notice.
-allowed=(0BSD Apache-2.0 'Apache-2.0 WITH LLVM-exception' BSD-2-Clause BSD-3-Clause CDLA-Permissive-2.0 ISC MIT Unicode-3.0 Unlicense
+allowed=(0BSD Apache-2.0 'Apache-2.0 WITH LLVM-exception' BSD-2-Clause BSD-3-Clause BSL-1.0 CDLA-Permissive-2.0 ISC MIT
+  Unicode-3.0 Unlicense
   Zlib)
 
 # is_allowed EXPRESSION: whether one may choose licences of the list only. SPDX: AND binds before OR; old manifests have / for OR.

@@ -8,8 +8,8 @@ use tokio::net::{TcpListener, TcpSocket};
 /// A port of 127.0.0.1, chosen by the system and kept until this is dropped.
 ///
 /// It is bound but does not listen, so whoever connects is refused. Because it is bound with
-/// `SO_REUSEADDR`, another socket that sets the same option may bind it too and listen: ours in
-/// [`Port::listen`], or that of a child process (every Go server sets it). Meanwhile the system gives
+/// `SO_REUSEADDR`, another socket that sets the same option may bind it too and listen: ours, in
+/// a receiver, or that of a child process (every Go server sets it). Meanwhile the system gives
 /// the port to nobody who asks for a free one, so a receiver can stop and come back to it.
 #[derive(Debug)]
 pub struct Port {
