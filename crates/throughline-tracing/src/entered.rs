@@ -36,6 +36,11 @@ struct Frame {
 #[inline]
 pub(crate) fn enter(owner: usize, id: u64, handle: Handle, is_own: bool) {
     let Some((ids, relay)) = handle.see() else { return };
+    // Where telemetry is suppressed it stays so: a span that is not recorded there is entered by an ancestor that is.
+    let ids = match throughline_context::ids().is_suppressed() {
+        true => ids.suppressed(),
+        false => ids,
+    };
     let changes = ids.is_sampled() || relay.is_some() || ids.is_span() && !is_current(ids);
     // Entered before anything is borrowed: hooks are called.
     let context = changes.then(|| throughline_context::enter(ids, relay));
