@@ -6,6 +6,7 @@ use throughline::__private::ParentRef;
 use throughline::{Context, Span, seam};
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata};
+use tracing_log::NormalizeEvent as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -229,7 +230,9 @@ impl tracing_core::Subscriber for Subscriber {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let metadata = event.metadata();
+        // `log` records have one callsite per level: only they themselves say their target.
+        let normalized = event.normalized_metadata();
+        let metadata = normalized.as_ref().unwrap_or(event.metadata());
         let (owner, ids) = match event.parent() {
             Some(id) => {
                 let handle = handle(id);
@@ -239,7 +242,6 @@ impl tracing_core::Subscriber for Subscriber {
             None if event.is_root() => (Owner::Named(None), None),
             None => (Owner::Current, LogIds::current()),
         };
-        // `log` records have one callsite per level, whatever their target.
         if let Some(lines) = self.lines_for(metadata) {
             lines.write(event, ids);
         }

@@ -252,6 +252,29 @@ fn lines_and_traces_have_filters_of_their_own() {
 }
 
 #[test]
+fn log_records_are_filtered_by_their_own_target() {
+    let capture = testing::capture();
+    let _tracer = tracing_log::LogTracer::init();
+    let lines = Lines::default();
+    let subscriber = subscriber()
+        .lines("warn,shop=info,sqlx=error".parse().expect("directives"))
+        .traces("info,shop=warn".parse().expect("directives"))
+        .writer(lines.clone());
+    with_default(subscriber, || {
+        info_span!("a").in_scope(|| {
+            log::info!(target: "shop", "line only");
+            log::info!(target: "other", "traced only");
+            log::warn!(target: "sqlx", "traced too");
+        });
+    });
+    assert_eq!(lines.all().len(), 1, "{:?}", lines.all());
+    assert!(lines.all()[0].ends_with(" shop: line only"), "{:?}", lines.all());
+    let a = capture.span("a");
+    let events: Vec<_> = a.events().map(|event| event.name().to_owned()).collect();
+    assert_eq!(events, ["traced only", "traced too"]);
+}
+
+#[test]
 fn layer_that_needs_no_registry_stands_on_it() {
     let capture = testing::capture();
     with_default(subscriber().no_lines().with(EnvFilter::new("subscriber=info")), || {
