@@ -328,6 +328,10 @@ impl Handle {
         let is_done = self.with(|inner| {
             let is_recording = span.is_recording();
             slot.set_ids(seam::ids(&context), is_recording);
+            if inner.holds {
+                // `end` looks at what is held only where this says so.
+                slot.bits.fetch_or(HOLDS, Ordering::Relaxed);
+            }
             inner.span = is_recording.then_some(span);
             inner.relay = seam::relay(&context).cloned();
             inner.held = Some(held);
