@@ -285,8 +285,12 @@ impl Handle {
         });
     }
 
-    /// Whether fields are held for it.
+    /// Whether fields are held for it, and its parent may still be set.
     pub fn is_held(self) -> bool {
+        let is_seen = |slot: &Slot| slot.state.load(Ordering::Relaxed) == SEEN;
+        if self.slot().is_none_or(is_seen) {
+            return false;
+        }
         self.with(|inner| inner.holds).unwrap_or(false)
     }
 

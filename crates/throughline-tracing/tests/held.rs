@@ -2,7 +2,7 @@
 
 use throughline::{Sampler, builder, extract, testing};
 use throughline_tracing::{SpanExt as _, layer, subscriber};
-use tracing::{Dispatch, dispatcher, info_span};
+use tracing::{Dispatch, dispatcher, field, info_span};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry;
 
@@ -55,5 +55,20 @@ fn fields_are_kept_over_a_parent_that_was_not_sampled() {
             }
         });
         assert!(capture.span("span").attribute("own").is_some(), "{how}");
+    }
+}
+
+#[test]
+fn fields_of_a_span_that_was_entered_are_kept_no_longer() {
+    for (how, dispatch) in subscribers() {
+        dispatcher::with_default(&dispatch, || {
+            let span = info_span!("span", n = 0, text = field::Empty).entered();
+            let counted = allocation_counter::measure(|| {
+                for n in 0..1_000 {
+                    span.record("n", n).record("text", "some text");
+                }
+            });
+            assert_eq!(counted.count_total, 0, "{how}");
+        });
     }
 }
