@@ -115,6 +115,9 @@ impl Fields {
         }
         kept.clear();
         later.attributes = kept;
+        if let Some(message) = later.message() {
+            self.message = Some(self.keep(message.as_bytes()));
+        }
         self.error = later.error.take().or(self.error.take());
         let special = std::mem::take(&mut later.special);
         self.special.name = special.name.or(self.special.name.take());

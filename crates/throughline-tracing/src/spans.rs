@@ -74,8 +74,16 @@ fn start_with(
         return Span::start(name, callsite.scope, kind, parent);
     }
     core::start_with_attributes(name, callsite.scope, kind, parent, |encoded| {
-        fields.for_each(|key, value| encoded.put(key, 0, value));
+        for_each(fields, |key, value| encoded.put(key, 0, value));
     })
+}
+
+/// Calls `use_it` with each attribute. What an event says in words is one of a span.
+fn for_each(fields: &Fields, mut use_it: impl FnMut(&'static str, &Value<'_>)) {
+    fields.for_each(&mut use_it);
+    if let Some(message) = fields.message() {
+        use_it("message", &Value::Str(message));
+    }
 }
 
 /// Whether the fields of a span that is not recorded are worth keeping: it begins a trace here, and its parent may yet be set.
@@ -141,7 +149,7 @@ pub(crate) fn restart(
 
 /// Writes fields to a span. It runs no code of the user's.
 fn write(fields: &Fields, span: &mut Span, settings: &Settings) {
-    fields.for_each(|key, value| span.set(key, *value));
+    for_each(fields, |key, value| span.set(key, *value));
     if let Some((_, error)) = fields.error() {
         write_error(span, error, settings);
     }

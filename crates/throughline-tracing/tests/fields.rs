@@ -105,6 +105,18 @@ fn special_fields_say_name_kind_and_status() {
 }
 
 #[test]
+fn message_of_a_span_is_an_attribute_however_it_comes() {
+    let capture = testing::capture();
+    let _default = subscribe();
+    drop(info_span!("a", message = "words"));
+    drop(info_span!("b", otel.name = "named", message = "words"));
+    let late = info_span!("c", message = field::Empty);
+    late.record("message", "words");
+    drop(late);
+    capture.assert_tree("a {message=words}\nnamed {message=words}\nc {message=words}");
+}
+
+#[test]
 fn scope_is_named_after_the_target() {
     let capture = testing::capture();
     let _default = subscribe();

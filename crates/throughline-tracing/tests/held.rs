@@ -49,12 +49,14 @@ fn fields_are_kept_over_a_parent_that_was_not_sampled() {
     for (how, dispatch) in subscribers() {
         let capture = testing::capture();
         dispatcher::with_default(&dispatch, || {
-            let span = info_span!("span", own = 1);
+            let span = info_span!("span", own = 1, message = "words");
             for parent in [NOT_SAMPLED, SAMPLED] {
                 span.set_parent(extract([("traceparent", parent)])).expect("it is new");
             }
         });
-        assert!(capture.span("span").attribute("own").is_some(), "{how}");
+        let span = capture.span("span");
+        let has = |key: &str| span.attribute(key).is_some();
+        assert!(has("own") && has("message"), "{how}");
     }
 }
 
