@@ -54,8 +54,26 @@ pub fn layer() -> Layer {
 }
 
 thread_local! {
-    /// The last span that was started on this thread and is not kept: it stands for the span whose ids these are.
-    static STAND_IN: Cell<(usize, u64, [u8; 8])> = const { Cell::new((0, 0, [0; 8])) };
+    /// The last span that was started on this thread and is not kept.
+    static STAND_IN: Cell<StandIn> = const { Cell::new(StandIn { owner: 0, id: 0, span_id: [0; 8], is_seen: false }) };
+}
+
+/// A span of which nothing is kept.
+#[derive(Clone, Copy)]
+struct StandIn {
+    owner: usize,
+    id: u64,
+    /// That of the span for which it stands.
+    span_id: [u8; 8],
+    /// Whether somebody has seen the ids for which it stands.
+    is_seen: bool,
+}
+
+impl StandIn {
+    #[inline]
+    fn is(&self, spans: &Spans, id: u64) -> bool {
+        self.id == id && self.owner == spans.table.key()
+    }
 }
 
 impl Layer {
@@ -167,6 +185,7 @@ where
         }
         let kept = match attributes.parent() {
             Some(parent) => {
+                see_stand_in(spans, parent);
                 let parent = nearest(spans, parent, &context).and_then(|(handle, _)| handle.context_for_child());
                 let parent = parent.unwrap_or_default();
                 spans::start(attributes, ParentRef::Of(&parent), &self.settings)
@@ -201,6 +220,7 @@ where
         let Some(handle) = spans.find(id).filter(|handle| handle.is_recording()) else {
             return;
         };
+        see_stand_in(spans, follows);
         match nearest(spans, follows, &context).and_then(|(cause, _)| cause.see()) {
             Some((ids, relay)) => handle.write(|span| span.link(&seam::context(ids, relay), [])),
             None => registries::count_lost_link(),
@@ -223,8 +243,17 @@ where
         let Some(spans) = self.spans() else { return };
         let (owner, number) = (spans.table.key(), id.into_u64());
         let stands_in = STAND_IN.try_with(|last| {
-            let (last_owner, last_number, span_id) = last.get();
-            last_number == number && last_owner == owner && throughline_context::ids().span_id() == span_id
+            let stand_in = last.get();
+            if !stand_in.is(spans, number) {
+                return false;
+            }
+            if !stand_in.is_seen {
+                last.set(StandIn {
+                    is_seen: true,
+                    ..stand_in
+                });
+            }
+            throughline_context::ids().span_id() == stand_in.span_id
         });
         if stands_in == Ok(true) {
             // It would make current what is current.
@@ -281,22 +310,44 @@ fn stands_for_parent(spans: &Spans, current: Ids) -> bool {
 
 #[inline]
 fn stand_in(spans: &Spans, id: u64, current: Ids) {
-    let _ = STAND_IN.try_with(|last| last.set((spans.table.key(), id, current.span_id())));
+    let stand_in = StandIn {
+        owner: spans.table.key(),
+        id,
+        span_id: current.span_id(),
+        is_seen: false,
+    };
+    let _ = STAND_IN.try_with(|last| last.set(stand_in));
+}
+
+/// Somebody has seen the ids for which it stands, if it is that one: its parent stands.
+pub(crate) fn see_stand_in(spans: &Spans, id: &Id) {
+    let _ = STAND_IN.try_with(|last| {
+        let stand_in = last.get();
+        if stand_in.is(spans, id.into_u64()) {
+            last.set(StandIn {
+                is_seen: true,
+                ..stand_in
+            });
+        }
+    });
 }
 
 /// The last one is kept from now on.
 pub(crate) fn forget_stand_in() {
-    let _ = STAND_IN.try_with(Cell::take);
+    let _ = STAND_IN.try_with(|last| {
+        last.set(StandIn {
+            owner: 0,
+            id: 0,
+            ..last.get()
+        });
+    });
 }
 
-/// Whether this was the last span that was started on this thread, and nothing was kept of it.
-pub(crate) fn is_stand_in(spans: &Spans, id: u64) -> bool {
-    STAND_IN
-        .try_with(|last| {
-            let (owner, number, _) = last.get();
-            (owner, number) == (spans.table.key(), id)
-        })
-        .unwrap_or(false)
+/// Whether somebody has seen the ids for which this one stands; `None` if it is not the last span that was started on this thread, or
+/// something is kept of it.
+pub(crate) fn is_stand_in_seen(spans: &Spans, id: u64) -> Option<bool> {
+    let stand_in = STAND_IN.try_with(Cell::get).ok()?;
+    stand_in.is(spans, id).then_some(stand_in.is_seen)
 }
 
 /// The span itself, or its nearest ancestor that is kept, and whether it is the span itself.

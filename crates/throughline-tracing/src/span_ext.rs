@@ -9,7 +9,7 @@ use tracing_core::{Dispatch, span::Id};
 
 use crate::callsite::Callsite;
 use crate::fields::Fields;
-use crate::layer::{forget_stand_in, is_stand_in, parent_in};
+use crate::layer::{forget_stand_in, is_stand_in_seen, parent_in, see_stand_in};
 use crate::registries::{self, Spans};
 use crate::settings::Settings;
 use crate::slot::{self, Handle, Refused};
@@ -161,8 +161,11 @@ fn locate(dispatch: &Dispatch, id: &Id) -> Result<Place, SetParentError> {
     let spans = registries::find(dispatch, id).ok_or(SetParentError::NoLayer)?;
     match spans.find(id) {
         Some(handle) => Ok(Place::Kept(handle, spans.settings().clone())),
-        None if is_stand_in(&spans, id.into_u64()) => Ok(Place::StandIn(spans)),
-        None => Err(SetParentError::Disabled),
+        None => match is_stand_in_seen(&spans, id.into_u64()) {
+            Some(false) => Ok(Place::StandIn(spans)),
+            Some(true) => Err(SetParentError::TooLate),
+            None => Err(SetParentError::Disabled),
+        },
     }
 }
 
@@ -177,6 +180,7 @@ fn recorded(span: &Span) -> Option<Handle> {
 /// The span, or its nearest ancestor that is kept.
 fn nearest(spans: &Spans, id: &Id, dispatch: &Dispatch) -> Option<Handle> {
     spans.find(id).or_else(|| {
+        see_stand_in(spans, id);
         let registry = dispatch.downcast_ref()?;
         spans.find_above(id, |id| parent_in(registry, id))
     })
