@@ -149,9 +149,9 @@ impl Subscriber {
             .then_some(lines)
     }
 
-    /// The span under which a new one would do nothing but stand for it.
+    /// Keeps a span that would do nothing but stand for the current one: its fields are not asked for.
     #[inline]
-    fn stood_for(attributes: &Attributes<'_>) -> Option<u64> {
+    fn stand_in(attributes: &Attributes<'_>) -> Option<u32> {
         if !attributes.is_contextual() {
             return None;
         }
@@ -159,8 +159,9 @@ impl Subscriber {
         if current.is_empty() || !seam::passes_on(current) {
             return None;
         }
-        let handle = entered::top_of(OWNER, current.span_id())?;
-        handle.add_handle().then(|| handle.id())
+        entered::top_of(OWNER, current.span_id())?;
+        let context = Context::current();
+        slot::keep(Span::none(), &context, Callsite::of(attributes.metadata()))
     }
 
     fn start(&self, attributes: &Attributes<'_>) -> Option<u32> {
@@ -201,15 +202,14 @@ impl tracing_core::Subscriber for Subscriber {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        let id = Self::stood_for(attributes).unwrap_or_else(|| {
-            let kept = self.start(attributes).or_else(|| {
+        let kept = Self::stand_in(attributes)
+            .or_else(|| self.start(attributes))
+            .or_else(|| {
                 // Tracing is off, but a parent may be set, whose context is passed on.
                 let callsite = Callsite::of(attributes.metadata());
                 slot::keep(Span::none(), &Context::root(), callsite)
             });
-            let started = kept.and_then(Handle::of);
-            started.map_or(NOBODY, Handle::id)
-        });
+        let id = kept.and_then(Handle::of).map_or(NOBODY, Handle::id);
         Id::from_u64(id)
     }
 

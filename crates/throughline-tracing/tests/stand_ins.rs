@@ -1,7 +1,7 @@
 //! A child that only stands for its parent may get another parent, as long as nobody has seen for whom it stands.
 
 use throughline::{Context, Sampler, extract};
-use throughline_tracing::{SetParentError, SpanExt as _, layer};
+use throughline_tracing::{SetParentError, SpanExt as _, layer, subscriber};
 use tracing::{Dispatch, Span, dispatcher, info_span};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry;
@@ -24,7 +24,10 @@ fn parent_of_an_unsampled_child_is_set_or_refused() {
         .spool_dir(directory.path())
         .sampler(Sampler::always_off().parent_based())
         .init();
-    for (how, dispatch) in [("layer", Dispatch::new(registry().with(layer())))] {
+    for (how, dispatch) in [
+        ("layer", Dispatch::new(registry().with(layer()))),
+        ("subscriber", Dispatch::new(subscriber().no_lines())),
+    ] {
         dispatcher::with_default(&dispatch, || {
             let parent = info_span!("parent").entered();
             let set = |span: &Span| span.set_parent(extract([("traceparent", VALID)]));
