@@ -131,6 +131,17 @@ pub(crate) fn top_of(owner: usize, span_id: [u8; 8]) -> Option<Handle> {
     top.ok().flatten()
 }
 
+/// Whether this span was the last one of its owner that was entered on this thread, and one of somebody else was entered since.
+pub(crate) fn is_newest_below_another(owner: usize, handle: Handle) -> bool {
+    let current = throughline_context::ids();
+    let is_below = ENTERED.try_with(|here| {
+        let here = here.try_borrow().ok()?;
+        let newest = here.frames.iter().rev().find(|frame| frame.owner == owner)?;
+        Some(newest.handle == handle && current.is_span() && newest.span_id != current.span_id())
+    });
+    is_below.ok().flatten().unwrap_or(false)
+}
+
 /// The span of this owner that was entered last on this thread.
 pub(crate) fn newest_of(owner: usize) -> Option<Handle> {
     let newest = ENTERED.try_with(|here| {

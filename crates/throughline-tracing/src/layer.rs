@@ -263,6 +263,10 @@ where
             return entered::enter(owner, number, handle, true);
         }
         if let Some((handle, _)) = nearest(spans, id, &context) {
+            if entered::is_newest_below_another(owner, handle) {
+                // A span that `tracing` knows nothing of is current, and stands nearer than what the registry shows.
+                return;
+            }
             entered::enter(owner, number, handle, false);
         }
     }

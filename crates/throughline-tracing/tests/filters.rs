@@ -1,6 +1,6 @@
 //! What is filtered out leaves no orphans; several layers and several dispatchers get on.
 
-use throughline::{Context, testing};
+use throughline::{Context, span, testing};
 use throughline_tracing::{SpanExt as _, layer};
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::with_default;
@@ -74,6 +74,30 @@ fn child_of_a_filtered_span_is_that_of_its_nearest_kept_ancestor() {
         capture.assert_tree("kept\n  contextual\n  explicit\n  elsewhere\n  effect");
         assert_eq!(capture.span("kept").events().count(), 1, "{how}");
         assert!(capture.spans().iter().all(testing::CapturedSpan::has_ended), "{how}");
+    }
+}
+
+#[test]
+fn child_of_a_filtered_span_in_a_native_one_is_that_of_the_native_one() {
+    for (how, dispatch) in filtered_subscribers() {
+        let capture = testing::capture();
+        dispatcher::with_default(&dispatch, || {
+            info_span!("kept").in_scope(|| {
+                span!("native").in_scope(|| {
+                    let filtered = debug_span!("filtered");
+                    for _ in 0..2 {
+                        filtered.in_scope(|| {
+                            info!("of the native one");
+                            debug_span!("filtered too").in_scope(|| info_span!("child").in_scope(|| {}));
+                        });
+                    }
+                    span!("another").end();
+                });
+                info_span!("sibling").in_scope(|| {});
+            });
+        });
+        capture.assert_tree("kept\n  native\n    child\n    child\n    another\n  sibling");
+        assert_eq!(capture.span("native").events().count(), 2, "{how}");
     }
 }
 
