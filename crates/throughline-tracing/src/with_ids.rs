@@ -148,10 +148,15 @@ impl Write for Object<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
         if self.state == State::Before {
-            let Some((before, after)) = text.split_once('{').filter(|(before, _)| before.trim().is_empty()) else {
+            let begun = text.trim_start();
+            let Some(after) = begun.strip_prefix('{') else {
+                if !begun.is_empty() {
+                    // It is no object.
+                    self.state = State::Inside;
+                }
                 return self.writer.write_str(text);
             };
-            self.writer.write_str(before)?;
+            self.writer.write_str(&text[..text.len() - begun.len()])?;
             self.state = State::Opened;
             rest = after;
         }

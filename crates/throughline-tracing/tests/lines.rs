@@ -326,3 +326,19 @@ fn ids_of_10_000_concurrent_requests_are_the_exported_ones() {
         );
     }
 }
+
+#[test]
+fn line_that_is_no_object_stays_as_it_is() {
+    let _capture = testing::capture();
+    let pieces: [&'static [&'static str]; 3] = [&["Foo ", "{", " a: 1 }"], &["[", "{}", "]"], &["", " \"{", "{\""]];
+    for pieces in pieces {
+        let lines = Lines::default();
+        let fmt = fmt::layer()
+            .with_writer(lines.clone())
+            .event_format(json_with_ids(Pieces(pieces)));
+        with_default(registry().with(throughline_tracing::layer()).with(fmt), || {
+            info_span!("a").in_scope(|| info!("event"));
+        });
+        assert_eq!(lines.all(), [pieces.concat()]);
+    }
+}
