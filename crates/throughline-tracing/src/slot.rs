@@ -143,22 +143,36 @@ pub(crate) fn end(number: u32) {
 
 thread_local! {
     /// The span that was closed last on this thread: what a formatter says of its end comes after it.
-    static CLOSED: Cell<(u64, Ids)> = const { Cell::new((0, Ids::new([0; 16], [0; 8], 0))) };
+    static CLOSED: Cell<Closed> = const { Cell::new(Closed { id: 0, callsite: 0, ids: Ids::new([0; 16], [0; 8], 0) }) };
+}
+
+#[derive(Clone, Copy)]
+struct Closed {
+    id: u64,
+    /// Ids of several registries are the same: as far as can be seen, this tells their spans apart.
+    callsite: u32,
+    ids: Ids,
 }
 
 /// Ends the span of this id; see [`end`].
 #[inline]
 pub(crate) fn close(id: u64, number: u32) {
     if let Some(slot) = slot(number) {
-        let _ = CLOSED.try_with(|closed| closed.set((id, slot.ids().0)));
+        let span = Closed {
+            id,
+            callsite: slot.callsite.load(Ordering::Relaxed),
+            ids: slot.ids().0,
+        };
+        let _ = CLOSED.try_with(|closed| closed.set(span));
     }
     end(number);
 }
 
-/// The ids of the span that was closed last on this thread, if that was its id.
-pub(crate) fn closed(id: u64) -> Option<Ids> {
-    let (closed, ids) = CLOSED.try_with(Cell::get).ok()?;
-    (closed == id).then_some(ids)
+/// The ids of the span that was closed last on this thread, if it had this id and was made at this callsite.
+pub(crate) fn closed(id: u64, metadata: &'static Metadata<'static>) -> Option<Ids> {
+    let closed = CLOSED.try_with(Cell::get).ok()?;
+    let is_it = || Callsite::metadata_of(closed.callsite).is_some_and(|own| std::ptr::eq(own, metadata));
+    (closed.id == id && is_it()).then_some(closed.ids)
 }
 
 /// Why the parent of a span cannot be set.

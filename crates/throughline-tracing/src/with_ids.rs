@@ -117,7 +117,8 @@ where
             .find_map(find)
             .map(|handle| (handle, span.id() == *id))
     });
-    let ids = match (kept, slot::closed(id.into_u64())) {
+    let closed = span.and_then(|span| slot::closed(id.into_u64(), span.metadata()));
+    let ids = match (kept, closed) {
         // It is about the end of the span.
         (None | Some((_, false)), Some(ids)) => ids,
         (Some((handle, _)), _) => handle.see()?.0,

@@ -342,3 +342,20 @@ fn line_that_is_no_object_stays_as_it_is() {
         assert_eq!(lines.all(), [pieces.concat()]);
     }
 }
+
+/// Ids of `tracing` are unique in one registry only.
+#[test]
+fn span_that_is_left_out_has_not_the_ids_of_one_that_closed_in_another_registry() {
+    let _capture = testing::capture();
+    with_default(registry().with(throughline_tracing::layer()), || {
+        drop(info_span!("closed"));
+    });
+    let lines = Lines::default();
+    let fmt = fmt::layer().with_writer(lines.clone()).map_event_format(text_with_ids);
+    let own = throughline_tracing::layer().filter(|metadata| metadata.name() != "left out");
+    with_default(registry().with(own).with(fmt), || {
+        let span = info_span!("left out");
+        info!(parent: &span, "event");
+    });
+    assert!(!lines.all()[0].contains("_id="), "{:?}", lines.all());
+}
