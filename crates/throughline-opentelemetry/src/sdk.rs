@@ -90,6 +90,7 @@ impl<E: SpanExporter> SdkExporter<E> {
 impl<E: SpanExporter> throughline::export::SpanExporter for SdkExporter<E> {
     fn export(&mut self, batch: ExportBatch<'_>) -> Result<(), ExportError> {
         let mut spans = batch.spans().peekable();
+        let mut rejected = Ok(());
         while let Some(first) = spans.next() {
             let is_same = |other: &ResourceSpansView<'_>| {
                 other.resource() == first.resource.resource() && other.schema_url() == first.resource.schema_url()
@@ -98,9 +99,13 @@ impl<E: SpanExporter> throughline::export::SpanExporter for SdkExporter<E> {
             while let Some(next) = spans.next_if(|next| is_same(&next.resource)) {
                 same.push(span_data(&next));
             }
-            self.send(first.resource, same)?;
+            match self.send(first.resource, same) {
+                // It will not be taken next time either; the spans of others may be.
+                Err(error) if !error.is_retryable() => rejected = Err(error),
+                result => result?,
+            }
         }
-        Ok(())
+        rejected
     }
 
     fn flush(&mut self) {
