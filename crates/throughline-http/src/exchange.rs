@@ -216,7 +216,10 @@ impl Exchange {
 
     /// The service or the body failed.
     pub fn failed<E: Display + 'static>(&mut self, error: &E) {
-        self.failed_as(failure::error_type(error), || failure::message(error));
+        let options = self.options.clone();
+        self.failed_as(failure::error_type(error), || {
+            failure::message(error, &options.sensitive_keys)
+        });
     }
 
     /// The same, where the error's name is known. `message` is asked only when the span is recorded.

@@ -6,6 +6,8 @@ use std::fmt::Display;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::redact::SensitiveKeys;
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The future or the body was dropped before its end.
@@ -61,9 +63,16 @@ fn of_io(error: &io::Error) -> &'static str {
     }
 }
 
-/// What an error says of itself; empty when saying it panics.
-pub(crate) fn message(error: &impl Display) -> String {
-    catch_unwind(AssertUnwindSafe(|| error.to_string())).unwrap_or_default()
+/// What an error says of itself, without what is not shown of a URL in it; empty when saying it panics.
+#[cfg_attr(
+    not(feature = "reqwest"),
+    expect(unused_variables, reason = "no other error tells a URL")
+)]
+pub(crate) fn message<E: Display + 'static>(error: &E, keys: &SensitiveKeys) -> String {
+    let message = catch_unwind(AssertUnwindSafe(|| error.to_string())).unwrap_or_default();
+    #[cfg(feature = "reqwest")]
+    let message = crate::reqwest::redacted(error, message, keys);
+    message
 }
 
 #[cfg(test)]
@@ -88,7 +97,7 @@ mod tests {
                 panic!("as the test wants")
             }
         }
-        assert_eq!(message(&Broken), "");
-        assert_eq!(message(&"said"), "said");
+        assert_eq!(message(&Broken, &SensitiveKeys::Standard), "");
+        assert_eq!(message(&"said", &SensitiveKeys::Standard), "said");
     }
 }

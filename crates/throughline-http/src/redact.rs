@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-const REDACTED: &str = "REDACTED";
+pub(crate) const REDACTED: &str = "REDACTED";
 
 /// The list of the conventions, case-sensitive.
 const SENSITIVE: [&str; 7] = [

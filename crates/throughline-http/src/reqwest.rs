@@ -14,6 +14,7 @@ use crate::client::{Attempts, ClientLayer};
 use crate::exchange::{Around, Exchange, Rest};
 use crate::failure;
 use crate::names::{SpanName, UrlTemplate};
+use crate::redact::{REDACTED, SensitiveKeys};
 
 /// Gives each request of a reqwest client a CLIENT span; made from a [`ClientLayer`], whose options hold.
 ///
@@ -117,14 +118,39 @@ fn finish(mut exchange: Exchange, result: Result<Response>) -> Result<Response> 
     })
 }
 
+fn of_reqwest(error: &dyn Any) -> Option<&reqwest::Error> {
+    match error.downcast_ref::<reqwest_middleware::Error>() {
+        Some(reqwest_middleware::Error::Reqwest(error)) => Some(error),
+        Some(reqwest_middleware::Error::Middleware(_)) => None,
+        None => error.downcast_ref(),
+    }
+}
+
+/// The message of an error: where it is reqwest's, which tells the URL, without credentials and signatures.
+pub(crate) fn redacted(error: &dyn Any, message: String, keys: &SensitiveKeys) -> String {
+    let Some(url) = of_reqwest(error).and_then(reqwest::Error::url) else {
+        return message;
+    };
+    let mut shown = url.clone();
+    // A URL that has no user cannot be given one, and needs none.
+    if !url.username().is_empty() {
+        let _ = shown.set_username(REDACTED);
+    }
+    if url.password().is_some() {
+        let _ = shown.set_password(Some(REDACTED));
+    }
+    if let Some(query) = url.query() {
+        shown.set_query(Some(&keys.redacted(query)));
+    }
+    message.replace(url.as_str(), shown.as_str())
+}
+
 /// The `error.type` of reqwest's errors.
 pub(crate) fn error_type(error: &dyn Any) -> Option<&'static str> {
-    let error = match error.downcast_ref::<reqwest_middleware::Error>() {
-        Some(reqwest_middleware::Error::Reqwest(error)) => error,
-        Some(_) => return Some("_OTHER"),
-        None => error.downcast_ref::<reqwest::Error>()?,
-    };
-    Some(match error {
+    if let Some(reqwest_middleware::Error::Middleware(_)) = error.downcast_ref() {
+        return Some("_OTHER");
+    }
+    Some(match of_reqwest(error)? {
         error if error.is_timeout() => "timeout",
         error if error.is_redirect() => "redirect",
         error => failure::of_chain(error).unwrap_or("reqwest::Error"),

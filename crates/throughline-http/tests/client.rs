@@ -439,3 +439,26 @@ async fn span_is_current_while_the_call_is_sent_and_not_in_its_body() {
     call.in_span(span!("caller")).await;
     capture.assert_tree("caller\n  GET\n    in call\n    in future\n  in body");
 }
+
+#[tokio::test]
+async fn error_of_reqwest_shows_no_signature() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let capture = testing::capture();
+    let url = format!("http://{gone}/report?sig=secret&a=1");
+    let error = reqwest_client(reqwest::Client::new())
+        .get(url)
+        .send()
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("sig=secret"), "the caller sees all of it");
+    let span = capture.span("GET");
+    let message = span.status().1;
+    assert!(
+        message.contains(&format!("http://{gone}/report?sig=REDACTED&a=1")),
+        "{message}"
+    );
+    assert!(!capture.tree().with_attributes().to_string().contains("secret"));
+}
