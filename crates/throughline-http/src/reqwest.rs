@@ -75,6 +75,22 @@ fn copy<T: Clone + Send + Sync + 'static>(from: &Extensions, to: &mut Extensions
 #[derive(Clone)]
 struct HasSpan;
 
+/// What is repeated comes with the same extensions, and has a span of its own; also when this attempt was given up.
+struct Marked<'e>(&'e mut Extensions);
+
+impl<'e> Marked<'e> {
+    fn new(extensions: &'e mut Extensions) -> Self {
+        extensions.insert(HasSpan);
+        Self(extensions)
+    }
+}
+
+impl Drop for Marked<'_> {
+    fn drop(&mut self) {
+        self.0.remove::<HasSpan>();
+    }
+}
+
 #[async_trait]
 impl Middleware for TraceMiddleware {
     async fn handle(&self, mut request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
@@ -82,13 +98,11 @@ impl Middleware for TraceMiddleware {
             return next.run(request, extensions).await;
         }
         let mut around = self.start(&mut request, extensions);
-        extensions.insert(HasSpan);
         let result = {
-            let mut sending = next.run(request, extensions);
+            let marked = Marked::new(extensions);
+            let mut sending = next.run(request, marked.0);
             poll_fn(|task| around.run(|| sending.as_mut().poll(task))).await
         };
-        // What is repeated comes with the same extensions, and has a span of its own.
-        extensions.remove::<HasSpan>();
         match around {
             Around::Exchange(exchange) if exchange.is_recording() => finish(exchange, result),
             _ => result,

@@ -6,11 +6,13 @@ mod common;
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Request, Response, StatusCode};
+use axum::http::{Extensions, HeaderMap, Request, Response, StatusCode};
 use axum::routing::get;
 use common::{ended, serve};
 use futures::{StreamExt as _, stream};
@@ -18,7 +20,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{HttpConnector, HttpInfo};
 use hyper_util::rt::TokioExecutor;
-use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use throughline::{InSpanExt, SpanKind, span, testing};
 use throughline_http::reqwest::TraceMiddleware;
 use throughline_http::{Attempts, ClientLayer, ServerLayer, SpanName, TracedClient, UrlTemplate};
@@ -461,4 +463,51 @@ async fn error_of_reqwest_shows_no_signature() {
         "{message}"
     );
     assert!(!capture.tree().with_attributes().to_string().contains("secret"));
+}
+
+/// Gives up an attempt after a while, and makes another with the same extensions.
+struct Impatient;
+
+#[async_trait::async_trait]
+impl Middleware for Impatient {
+    async fn handle(
+        &self,
+        request: reqwest::Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> reqwest_middleware::Result<reqwest::Response> {
+        let first = next.clone().run(request.try_clone().unwrap(), extensions);
+        match tokio::time::timeout(Duration::from_millis(50), first).await {
+            Ok(answer) => answer,
+            Err(_) => next.run(request, extensions).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn attempt_after_one_that_was_given_up_has_a_span() {
+    let capture = testing::capture();
+    let has_waited = Arc::new(AtomicBool::new(false));
+    let slow_once = move || async move {
+        if !has_waited.swap(true, Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        "answer"
+    };
+    let address = serve(Router::new().route("/", get(slow_once)).layer(ServerLayer::new())).await;
+    let client = ClientBuilder::new(reqwest::Client::new())
+        .with(Impatient)
+        .with(TraceMiddleware::new(ClientLayer::new()))
+        .build();
+    let response = client.get(format!("http://{address}/")).send().await.unwrap();
+    assert_eq!(response.text().await.unwrap(), "answer");
+    ended(&capture, 4).await;
+    let sent = capture
+        .spans()
+        .into_iter()
+        .filter(|span| span.kind() == SpanKind::Client);
+    let is_resent: Vec<_> = sent
+        .map(|span| span.attribute("http.request.resend_count").is_some())
+        .collect();
+    assert_eq!(is_resent, [false, true]);
 }
