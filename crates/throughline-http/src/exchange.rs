@@ -26,6 +26,8 @@ pub(crate) struct Exchange {
     side: Side,
     rules: Rules,
     progress: Progress,
+    /// Somebody gave the span a name; no route takes it away.
+    is_named: bool,
 }
 
 /// By which conventions the span is written.
@@ -70,7 +72,14 @@ impl Exchange {
             side,
             rules,
             progress: Progress::Waiting,
+            is_named: false,
         }
+    }
+
+    /// Its span has a name that was given with the request, if `is_named`.
+    pub fn named(mut self, is_named: bool) -> Self {
+        self.is_named = is_named;
+        self
     }
 
     /// Runs a part of the exchange: its span is current there. A panic is its end, and goes on.
@@ -97,12 +106,13 @@ impl Exchange {
         }
         if let Some(route) = late.route.as_deref() {
             self.span.set("http.route", route);
-            if let Rules::Http { method } = &self.rules {
+            if let (Rules::Http { method }, false) = (&self.rules, self.is_named) {
                 let method = self.options.known_methods.shown(method).name;
                 with_name(method, Some(route), |name| self.span.rename(name));
             }
         }
         if let Some(name) = late.name.as_deref() {
+            self.is_named = true;
             self.span.rename(name);
         }
     }

@@ -416,3 +416,42 @@ async fn body_is_passed_on_as_it_is() {
     assert!(!response.body().is_end_stream());
     assert!(response.map(Body::new).into_response().status().is_success());
 }
+
+#[tokio::test]
+async fn name_that_was_given_stays_whatever_route_is_told_later() {
+    let capture = testing::capture();
+    let by_request = |mut request: Request<Body>| {
+        request.extensions_mut().insert(SpanName::new("by the request"));
+        request
+    };
+    let routes = Router::new()
+        .route(
+            "/response",
+            get(|| async {
+                set_name("webhook");
+                (Extension(Route::new("/hooks/{name}")), "named")
+            }),
+        )
+        .route(
+            "/later",
+            get(|| async {
+                set_name("webhook");
+                tokio::task::yield_now().await;
+                set_route("/hooks/{name}");
+            }),
+        );
+    let named_before = Router::new().route("/request", get(|| async { assert!(set_route("/hooks/{name}")) }));
+    let named_before = named_before
+        .layer(ServerLayer::new())
+        .layer(tower::util::MapRequestLayer::new(by_request));
+    let address = serve(routes.layer(ServerLayer::new()).merge(named_before)).await;
+    for path in ["/response", "/later", "/request"] {
+        send(address, &format!("GET {path} HTTP/1.1")).await;
+    }
+    ended(&capture, 3).await;
+    capture.assert_tree(
+        "webhook {http.route=\"/hooks/{name}\", ..}\n\
+         webhook {http.route=\"/hooks/{name}\", ..}\n\
+         by the request {http.route=\"/hooks/{name}\", ..}",
+    );
+}

@@ -28,7 +28,8 @@ pub(super) fn exchange<B>(options: &Arc<Options>, request: &Request<B>, caller: 
     if !span.is_recording() && span.context().is_empty() {
         return Around::Nothing;
     }
-    Around::Exchange(Exchange::new(span, options.clone(), Side::Server, rules))
+    let is_named = request.extensions().get::<SpanName>().is_some();
+    Around::Exchange(Exchange::new(span, options.clone(), Side::Server, rules).named(is_named))
 }
 
 /// A layer inside another one knows the route better.
