@@ -11,7 +11,7 @@ use throughline::{Context, Span};
 
 use crate::captured::Named;
 use crate::failure::{self, CONNECTION_DROPPED, PANIC};
-use crate::grpc::{GrpcCall, GrpcStatus};
+use crate::grpc::{self, GrpcCall, GrpcStatus};
 use crate::late::{self, Late};
 use crate::names::{Route, SpanName, with_name};
 use crate::options::Options;
@@ -168,7 +168,8 @@ impl Exchange {
                 Method::CONNECT => status.is_success(),
                 _ => false,
             },
-            Rules::Grpc { .. } => false,
+            // Trailers alone, also where a proxy ends the stream behind them only.
+            Rules::Grpc { .. } => response.headers().contains_key(grpc::STATUS),
         };
         let has_no_body = has_no_body
             || status.is_informational()

@@ -29,6 +29,9 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// The header or trailer that says how a call ended.
+pub(crate) const STATUS: &str = "grpc-status";
+
 /// Whether a message is gRPC: `application/grpc`, with a format or without. gRPC-Web has its trailers in the body, and is HTTP here.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
@@ -83,7 +86,7 @@ impl<'a> GrpcStatus<'a> {
 
     /// Reads `grpc-status` from headers or trailers. A code that is no known number is UNKNOWN.
     pub fn read(headers: &'a HeaderMap) -> Option<Self> {
-        let code = headers.get("grpc-status")?.as_bytes();
+        let code = headers.get(STATUS)?.as_bytes();
         let code = std::str::from_utf8(code)
             .ok()
             .filter(|code| code.bytes().all(|digit| digit.is_ascii_digit()));

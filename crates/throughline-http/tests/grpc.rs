@@ -6,12 +6,15 @@ mod common;
 #[path = "common/shop.rs"]
 mod shop;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::{ended, until};
 use futures::{StreamExt as _, stream};
 use http::uri::PathAndQuery;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
 use shop::{Bytes, Message, Orders};
 use throughline::{InSpanExt, SpanKind, span, testing};
 use throughline_http::{ClientLayer, ServerLayer, TracedClient};
@@ -271,4 +274,25 @@ async fn server_that_is_not_there_is_unavailable() {
         "shop.Orders/Unary ! {rpc.status_code=UNAVAILABLE, error.type=tonic::transport::error::Error, \
          server.address=orders.example, server.port=1, ..}",
     );
+}
+
+/// A proxy's answer: the status is in the headers, and the stream does not end with them.
+#[tokio::test]
+async fn status_in_the_headers_counts_whatever_body_follows() {
+    for (code, is_error) in [("5", true), ("0", false)] {
+        let capture = testing::capture();
+        let body = StreamBody::new(stream::empty::<Result<Frame<&[u8]>, Infallible>>());
+        let answer = http::Response::builder().header("grpc-status", code).body(body);
+        let mut request = http::Request::post("/shop.Orders/Unary")
+            .header("content-type", "application/grpc")
+            .body(())
+            .unwrap();
+        let call = ClientLayer::new().start(&mut request);
+        let answer = call.finish(Ok::<_, Infallible>(answer.unwrap())).unwrap();
+        assert!(answer.collect().await.unwrap().to_bytes().is_empty());
+        let span = capture.span("shop.Orders/Unary");
+        let expected = if is_error { "NOT_FOUND" } else { "OK" };
+        assert_eq!(span.attribute("rpc.status_code").unwrap().as_str(), Some(expected));
+        assert_eq!(span.is_error(), is_error);
+    }
 }
