@@ -45,6 +45,8 @@ impl Traced<'_, Command> {
     pub async fn status(self) -> io::Result<ExitStatus> {
         let TracedTokioChild { mut child, span } = self.spawn()?;
         let waiting = Waiting { span };
+        // Nobody reads from a pipe or writes to it: the child is not to wait for that.
+        drop((child.stdin.take(), child.stdout.take(), child.stderr.take()));
         let status = child.wait().await?;
         waiting.record(status);
         Ok(status)

@@ -237,6 +237,18 @@ mod tokio_commands {
     }
 
     #[tokio::test]
+    async fn status_waits_for_no_reader_of_a_pipe() {
+        let _capture = capture();
+        let mut command = sh("head -c 1000000 /dev/zero");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let status = tokio::time::timeout(Duration::from_secs(20), command.traced().status());
+        assert!(
+            status.await.is_ok(),
+            "as tokio's own `status`, it closes the pipes of the child"
+        );
+    }
+
+    #[tokio::test]
     async fn output_dropped_midway_is_cancelled_and_no_error() {
         for is_output in [false, true] {
             let capture = capture();
