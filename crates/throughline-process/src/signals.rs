@@ -1,6 +1,6 @@
 //! Signals that end a command line.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Weak, mpsc};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -18,12 +18,13 @@ pub(crate) fn end_on_signals(state: &Arc<State>) {
     let wanted = [SIGINT, SIGTERM, SIGHUP]
         .into_iter()
         .filter(|number| ignored & (1 << (number - 1)) == 0);
-    let Ok(mut signals) = Signals::new(wanted) else { return };
-    let handle = signals.handle();
     let state: Weak<State> = Arc::downgrade(state);
+    // First the thread: a signal that was asked for keeps its handler, and would be lost where nobody waits.
+    let (ask, asked) = mpsc::channel::<Signals>();
     let started = thread::Builder::new()
         .name("throughline-signals".into())
         .spawn(move || {
+            let Ok(mut signals) = asked.recv() else { return };
             if let Some(number) = signals.forever().next() {
                 if let Some(state) = state.upgrade() {
                     state.end(|span| write_signal(span, &signal_name(number)));
@@ -33,8 +34,10 @@ pub(crate) fn end_on_signals(state: &Arc<State>) {
                 let _ = emulate_default_handler(number);
             }
         });
-    if started.is_err() {
-        handle.close();
+    if started.is_ok() {
+        if let Ok(signals) = Signals::new(wanted) {
+            let _taken = ask.send(signals);
+        }
     }
 }
 

@@ -117,6 +117,21 @@ fn signal_ends_open_spans_and_then_the_process() {
 }
 
 #[test]
+fn signal_ends_a_process_that_was_given_no_thread() {
+    let spool = Spool::new().expect("a private directory");
+    let running = Program::example("program_command_line", &spool)
+        .expect("it is built")
+        .arg("wait")
+        // More than there is: no thread gets a stack.
+        .env("RUST_MIN_STACK", (1_u64 << 60).to_string())
+        .spawn()
+        .expect("it starts");
+    running.wait_for_stdout("ready").expect("it says so");
+    running.signal(Signal::TERM).expect("it lives");
+    assert_eq!(running.wait().expect("it ends").signal, Some(15));
+}
+
+#[test]
 fn command_in_a_command_continues_its_trace() {
     let (spans, finished) = run("child", |running| running.wait().expect("it ends"));
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
