@@ -43,7 +43,7 @@ pub use process::Processed;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use throughline::Context;
 
@@ -60,8 +60,8 @@ pub struct Endpoint {
     store: Store,
     /// Which entries are being processed in this process. Held for a look, never while a handler runs.
     active: Mutex<BTreeSet<u64>>,
-    /// Notified after each push.
-    pushed: Condvar,
+    /// Notified after each push and after each attempt.
+    changed: Condvar,
     refused: AtomicU64,
     evicted: AtomicU64,
 }
@@ -131,17 +131,22 @@ impl Endpoint {
         Ok(id)
     }
 
-    /// Waits until something is pushed or put back, at most this long. Returns at once when something waits.
+    /// Waits until something is to be processed that is not yet being processed: pushed, put back, or to be tried again. At most this
+    /// long; at once when something waits.
     ///
     /// # Errors
     ///
     /// [`EndpointError::Storage`].
     pub fn wait(&self, timeout: Duration) -> Result<(), EndpointError> {
-        let active = self.active();
-        if self.store.counts()?.0 > active.len() as u64 {
-            return Ok(());
+        let start = Instant::now();
+        let mut active = self.active();
+        while self.store.counts()?.0 <= active.len() as u64 {
+            let Some(left) = timeout.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else {
+                break;
+            };
+            let waited = self.changed.wait_timeout(active, left);
+            active = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let _ = self.pushed.wait_timeout(active, timeout);
         Ok(())
     }
 
@@ -183,6 +188,6 @@ impl Endpoint {
     /// Under the lock, so that nobody who has just looked misses it.
     fn notify(&self) {
         let _active = self.active();
-        self.pushed.notify_all();
+        self.changed.notify_all();
     }
 }

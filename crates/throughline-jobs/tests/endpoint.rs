@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -415,6 +415,32 @@ fn wait_ends_with_a_push_and_not_before_the_next_look() {
     });
     endpoint.wait(Duration::from_secs(60)).unwrap();
     assert!(start.elapsed() < Duration::from_secs(60), "something waits: no waiting");
+}
+
+#[test]
+fn wait_ends_when_an_entry_waits_again_after_an_attempt() {
+    let _capture = capture();
+    let (_directory, path) = file();
+    let endpoint = Endpoint::builder("report").max_attempts(2).open(path).unwrap();
+    endpoint.push(key(), b"").unwrap();
+    let start = Instant::now();
+    let has_begun = Barrier::new(2);
+    std::thread::scope(|scope| {
+        let other = || {
+            has_begun.wait();
+            endpoint.wait(Duration::from_secs(20)).unwrap();
+            assert_eq!(endpoint.process_next(|_| ()).unwrap(), Some(Processed::Succeeded));
+        };
+        let other = scope.spawn(other);
+        let fails = |_: &Entry| {
+            has_begun.wait();
+            std::thread::sleep(Duration::from_millis(200));
+            false
+        };
+        assert_eq!(endpoint.process_next(fails).unwrap(), Some(Processed::Retried));
+        other.join().unwrap();
+    });
+    assert!(start.elapsed() < Duration::from_secs(15), "it waited in vain");
 }
 
 #[test]

@@ -87,7 +87,7 @@ impl EndpointBuilder {
             middlewares: self.middlewares,
             store: Store::open(path.as_ref())?,
             active: Mutex::default(),
-            pushed: Condvar::new(),
+            changed: Condvar::new(),
             refused: 0.into(),
             evicted: 0.into(),
         })

@@ -126,7 +126,9 @@ struct Taken<'e> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
+        // What it was may wait again, and whoever looked meanwhile counted it as taken.
         self.endpoint.active().remove(&self.entry.id());
+        self.endpoint.changed.notify_all();
     }
 }
 
