@@ -24,6 +24,9 @@
 //!
 //! A push writes to the disk and waits for it, and so do the begin and the end of an attempt. In asynchronous code call it by
 //! `spawn_blocking`. One process has the file open at a time; its threads may share the endpoint.
+//!
+//! After an error of the disk, as when it is full, each further call that writes fails with [`EndpointError::Storage`], also when there is
+//! room again: drop the endpoint and open the file anew. What was stored before is there.
 
 mod builder;
 mod entry;
