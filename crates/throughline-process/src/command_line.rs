@@ -258,15 +258,10 @@ impl<'a> Phase<'a> {
     }
 
     fn end_with(self, result: &impl Outcome) {
-        // What somebody else has ended takes nothing more.
+        // What somebody else has ended takes nothing more. Dropping this does the rest.
         let mut span = self.span.clone();
         result.write_failure(&mut span);
-        self.forget();
         span.end();
-    }
-
-    fn forget(&self) {
-        self.state.open().phases.retain(|(number, _)| *number != self.number);
     }
 }
 
@@ -275,7 +270,7 @@ impl Drop for Phase<'_> {
         if !panicking() && self.span.is_recording() {
             self.span.set(CANCELLED, true);
         }
-        self.forget();
+        self.state.open().phases.retain(|(number, _)| *number != self.number);
         self.span.end();
     }
 }

@@ -3,6 +3,7 @@
 use std::any::type_name;
 use std::convert::Infallible;
 use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use throughline::SharedSpan;
@@ -62,9 +63,37 @@ pub(crate) mod sealed {
             if let Err(error) = self {
                 if span.is_recording() {
                     span.write("error.type", type_name::<E>());
-                    span.fail(&error.to_string());
+                    // An error that cannot be shown is an error all the same, and none of ours.
+                    let message = catch_unwind(AssertUnwindSafe(|| error.to_string()));
+                    span.fail(&message.unwrap_or_default());
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use throughline::{StatusCode, span, testing};
+
+    use super::sealed::Described as _;
+
+    struct Unshowable;
+
+    impl fmt::Display for Unshowable {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("a bug in the program's error")
+        }
+    }
+
+    #[test]
+    fn error_whose_display_panics_is_an_error_and_no_panic() {
+        let capture = testing::capture();
+        let mut span = span!("phase").share();
+        Err::<(), _>(Unshowable).write_failure(&mut span);
+        span.end();
+        assert_eq!(capture.span("phase").status(), (StatusCode::Error, ""));
     }
 }
