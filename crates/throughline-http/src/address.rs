@@ -32,17 +32,24 @@ pub(crate) struct HostPort<'a> {
 impl<'a> HostPort<'a> {
     /// Reads `host`, `host:80`, `[::1]:80`, with or without a user in front. `None`: there is no host.
     pub fn parse(text: &'a str) -> Option<Self> {
-        let text = text.rsplit_once('@').map_or(text, |(_, host)| host).trim();
-        let (host, port) = match text.strip_prefix('[') {
+        let text = text.trim_ascii();
+        // One pass over the bytes: a search for a `char` costs more than a short host, and every request has one.
+        let (mut start, mut colon, mut colons) = (0, 0, 0);
+        for (at, byte) in text.bytes().enumerate() {
+            match byte {
+                b'@' => (start, colons) = (at + 1, 0),
+                b':' => (colon, colons) = (at, colons + 1),
+                _ => {}
+            }
+        }
+        let (host, port) = match text[start..].strip_prefix('[') {
             Some(v6) => {
                 let (host, rest) = v6.split_once(']')?;
                 (host, rest.strip_prefix(':'))
             }
             // More than one colon and no brackets: a bare IPv6 address.
-            None => match text.split_once(':') {
-                Some((host, port)) if !port.contains(':') => (host, Some(port)),
-                _ => (text, None),
-            },
+            None if colons == 1 => (&text[start..colon], Some(&text[colon + 1..])),
+            None => (&text[start..], None),
         };
         let port = port.filter(|port| port.bytes().all(|digit| digit.is_ascii_digit()));
         (!host.is_empty()).then(|| Self {

@@ -168,10 +168,9 @@ fn timeout(headers: &HeaderMap) -> Option<Duration> {
 
 /// `grpc-message`, which is percent-encoded.
 fn percent_decoded(message: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(message) {
-        Ok(message) if !message.contains('%') => Cow::Borrowed(message),
-        Ok(message) => Cow::Owned(crate::redact::percent_decoded(message)),
-        Err(_) => String::from_utf8_lossy(message),
+    match message.contains(&b'%') {
+        true => Cow::Owned(String::from_utf8_lossy(&crate::redact::percent_decoded(message)).into_owned()),
+        false => String::from_utf8_lossy(message),
     }
 }
 

@@ -10,7 +10,7 @@ use std::task::{Context as TaskContext, Poll};
 use http::header::HeaderName;
 use http::{Extensions, Request, Response};
 use http_body::Body;
-use throughline::extract;
+use throughline::{extract, seam};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -163,7 +163,8 @@ impl<S> TracedServer<S> {
 
     fn around<B>(&self, request: &Request<B>) -> Around {
         let caller = extract(request.headers()).unwrap_or_default();
-        if !self.options.wants(&RequestHead::of(request)) {
+        // Off, nobody asks the filter, and nothing is looked up for a span that will not be.
+        if !seam::is_on() || !self.options.wants(&RequestHead::of(request)) {
             return match caller.is_empty() || self.options.trust != Trust::Trust {
                 true => Around::Nothing,
                 false => Around::Context(caller),
