@@ -53,6 +53,7 @@ pub use reader::{Contents, Follower, NewSpan, Place, ProcessReport, Reader, Stat
 pub use recorder::entered::{EnteredHandle, EnteredSpan, with_entered};
 pub use recorder::open::{LONGEST_TEXT, Notes, OpenSpan, Rare, Recording, Start, shortened};
 pub use recorder::own_thread::spawn_without_signals;
+pub use recorder::span_cell::SpanCell;
 pub use recorder::tsc;
 pub use recorder::{Recorder, Settings};
 pub use store::consumer::{Batch, Consumer};

@@ -12,6 +12,7 @@ mod recorder;
 pub(crate) mod scopes;
 pub(crate) mod slot;
 mod slot_pool;
+pub(crate) mod span_cell;
 mod thread;
 pub mod tsc;
 

@@ -1,14 +1,15 @@
 //! Where the spans that were started here are kept until they end: numbered slots, which are reused and never freed.
 //!
-//! What a thread needs to enter a span is read without a lock. Each slot has a lock of its own for all the rest; it is held
-//! while a span is written to, never while code of the user's runs.
+//! What a thread needs to enter a span is read without a lock, and starting and ending one takes none. Each slot has a lock of its own
+//! for all the rest; it is held while a span is written to, never while code of the user's runs.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, UNIX_EPOCH};
 
-use throughline::{Context, Span, seam};
+use throughline::seam::{self, Restart, SpanCell};
+use throughline::{Context, Span};
 use throughline_context::{Ids, Relay};
 use tracing_core::Metadata;
 
@@ -40,8 +41,10 @@ const MAGAZINE: usize = 64;
 const FRESH: u8 = 0;
 /// Somebody has seen the span's ids.
 const SEEN: u8 = 1;
-/// The parent is being set.
+/// A parent is being set: the span is started anew, and still has the ids of the old one.
 const CHANGING: u8 = 2;
+/// The new ids are being written, under the lock.
+const WRITING: u8 = 3;
 
 /// Bits of `Slot::bits` above the W3C flags.
 const REMOTE: u32 = 1 << 8;
@@ -64,17 +67,18 @@ pub(crate) struct Slot {
     bits: AtomicU32,
     trace_id: [AtomicU64; 2],
     span_id: AtomicU64,
+    /// When the span was last left, if it has children; nanoseconds since the Unix epoch. Else 0.
+    left_unix_nano: AtomicU64,
+    /// The span, if it is recorded. Whoever holds the lock may have taken it out for a while.
+    span: SpanCell,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
-    span: Option<Span>,
     relay: Option<Arc<Relay>>,
-    /// When the span was last left, if it has children; nanoseconds since the Unix epoch.
-    left_unix_nano: u64,
-    /// What the last exception said, as a hash.
-    exception: u64,
+    /// What the last exception said, as a hash, and of which use of the slot that was.
+    exception: (u32, u64),
     /// Whether `held` counts.
     holds: bool,
     /// The fields of a root that is not recorded, in case that a parent is set which is. Kept for the slot's next root.
@@ -94,24 +98,46 @@ fn slot(number: u32) -> Option<&'static Slot> {
     Some(&SLOTS.get(number / CHUNK)?.get()?[number % CHUNK])
 }
 
-/// Keeps a span; its ids are `context`'s. `None`: there are too many.
+/// Keeps a span. `None`: there are too many.
 #[inline]
-pub(crate) fn keep(span: Span, context: &Context, callsite: &Callsite) -> Option<u32> {
+pub(crate) fn keep(span: Span, callsite: &Callsite) -> Option<u32> {
+    let ids = span.ids();
+    match ids.has_relay() {
+        false => keep_as(span, ids, None, callsite),
+        true => {
+            let context = span.context();
+            keep_as(span, ids, seam::relay(&context).cloned(), callsite)
+        }
+    }
+}
+
+/// Keeps the ids of a context, which stand for a span that is not recorded.
+pub(crate) fn keep_ids(context: &Context, callsite: &Callsite) -> Option<u32> {
+    keep_as(
+        Span::none(),
+        seam::ids(context),
+        seam::relay(context).cloned(),
+        callsite,
+    )
+}
+
+#[inline]
+fn keep_as(span: Span, ids: Ids, relay: Option<Arc<Relay>>, callsite: &Callsite) -> Option<u32> {
     let number = take()?;
     let slot = slot(number)?;
-    let ids = seam::ids(context);
     slot.state.store(FRESH, Ordering::Relaxed);
     slot.has_child.store(false, Ordering::Relaxed);
     slot.callsite.store(callsite.number, Ordering::Relaxed);
     slot.handles.store(1, Ordering::Relaxed);
+    slot.left_unix_nano.store(0, Ordering::Relaxed);
     let is_recording = span.is_recording();
     slot.set_ids(ids, is_recording);
-    if is_recording || ids.has_relay() {
-        // A free slot holds nothing.
-        let mut inner = lock(&slot.inner)?;
-        inner.relay = seam::relay(context).cloned();
-        // What is not recorded is over: its ids are all that is needed.
-        inner.span = is_recording.then_some(span);
+    if relay.is_some() {
+        lock(&slot.inner)?.relay = relay;
+    }
+    // What is not recorded is over: its ids are all that is needed.
+    if is_recording {
+        slot.span.put(span);
     }
     Some(number)
 }
@@ -120,21 +146,19 @@ pub(crate) fn keep(span: Span, context: &Context, callsite: &Callsite) -> Option
 #[inline]
 pub(crate) fn end(number: u32) {
     let Some(slot) = slot(number) else { return };
+    let bits = slot.bits.load(Ordering::Relaxed);
+    // From now on nobody writes to it who has not begun to.
     let uses = slot.uses.load(Ordering::Relaxed).wrapping_add(1);
-    if slot.bits.load(Ordering::Relaxed) & (RECORDING | RELAYS | HOLDS) == 0 {
-        slot.uses.store(uses, Ordering::Release);
-        return give(number);
-    }
-    let (span, left, relay) = {
-        let Some(mut inner) = lock(&slot.inner) else { return };
-        slot.uses.store(uses, Ordering::Release);
-        inner.holds = false;
-        inner.exception = 0;
-        let left = std::mem::take(&mut inner.left_unix_nano);
-        (inner.span.take(), left, inner.relay.take())
+    slot.uses.store(uses, Ordering::Release);
+    let span = match bits & RECORDING {
+        0 => None,
+        _ => slot.span.take().or_else(|| slot.take_from_writer()),
     };
+    if bits & (RELAYS | HOLDS) != 0 {
+        slot.clear();
+    }
+    let left = slot.left_unix_nano.load(Ordering::Relaxed);
     give(number);
-    drop(relay);
     match span {
         Some(span) if left != 0 => span.end_at(UNIX_EPOCH + Duration::from_nanos(left)),
         span => drop(span),
@@ -221,7 +245,8 @@ impl Handle {
     #[inline]
     pub fn drop_handle(self) -> bool {
         let Some(slot) = self.slot() else { return false };
-        let was_last = slot.handles.fetch_sub(1, Ordering::AcqRel) == 1;
+        // Where there is one there is nobody who could make another from it meanwhile.
+        let was_last = slot.handles.load(Ordering::Acquire) == 1 || slot.handles.fetch_sub(1, Ordering::AcqRel) == 1;
         if was_last {
             end(self.slot);
         }
@@ -274,26 +299,23 @@ impl Handle {
     /// The span was left: where children may hold it open, that is when it ends unless it is entered again.
     #[inline]
     pub fn note_left(self) {
-        if self.slot().is_some_and(|slot| slot.has_child.load(Ordering::Relaxed)) {
-            self.with(|inner| {
-                if let Some(span) = &mut inner.span {
-                    inner.left_unix_nano = seam::now(span);
-                }
-            });
+        if let Some(slot) = self.slot().filter(|slot| slot.has_child.load(Ordering::Relaxed)) {
+            self.write(|span| slot.left_unix_nano.store(seam::now(span), Ordering::Relaxed));
         }
     }
 
     /// Writes to the span, if it is recorded. `write` runs under its lock.
     #[inline]
     pub fn write(self, write: impl FnOnce(&mut Span)) {
-        self.with(|inner| inner.span.as_mut().map(write));
+        self.with(|_, span| span.as_mut().map(write));
     }
 
     /// The same, for one exception of this hash: not when it was the last one already.
     pub fn write_exception(self, hash: u64, write: impl FnOnce(&mut Span, bool)) {
-        self.with(|inner| {
-            let is_new = std::mem::replace(&mut inner.exception, hash) != hash;
-            if let Some(span) = &mut inner.span {
+        self.with(|inner, span| {
+            let exception = (self.uses, hash);
+            let is_new = std::mem::replace(&mut inner.exception, exception) != exception;
+            if let Some(span) = span {
                 write(span, is_new);
             }
         });
@@ -305,13 +327,13 @@ impl Handle {
         if self.slot().is_none_or(is_seen) {
             return false;
         }
-        self.with(|inner| inner.holds).unwrap_or(false)
+        self.with(|inner, _| inner.holds).unwrap_or(false)
     }
 
     /// Adds to the fields that are held for it.
     pub fn hold(self, fields: &mut Fields) {
         let Some(slot) = self.slot() else { return };
-        self.with(|inner| {
+        self.with(|inner, _| {
             slot.bits.fetch_or(HOLDS, Ordering::Relaxed);
             let held = inner.held.get_or_insert_default();
             if !std::mem::replace(&mut inner.holds, true) {
@@ -321,48 +343,103 @@ impl Handle {
         });
     }
 
-    #[inline]
-    fn with<R>(self, f: impl FnOnce(&mut Inner) -> R) -> Option<R> {
-        let slot = self.slot()?;
-        let mut inner = lock(&slot.inner)?;
-        // It may have ended before the lock was there.
-        (slot.uses.load(Ordering::Relaxed) == self.uses).then(|| f(&mut inner))
+    /// Begins to start the span anew under another parent: the caller does so, under no lock, and calls
+    /// [`finish_change`](Self::finish_change).
+    pub fn begin_change(self) -> Result<Change, Refused> {
+        let slot = self.slot().ok_or(Refused::Ended)?;
+        let begun = self.with(|inner, span| {
+            slot.exchange_state(FRESH, CHANGING).then(|| Change {
+                restart: span.as_ref().and_then(Span::to_restart),
+                held: inner.take_held().unwrap_or_default(),
+            })
+        });
+        begun.ok_or(Refused::Ended)?.ok_or(Refused::Seen)
     }
 
-    /// Lets `restart` exchange the span for one that has another parent. It is called under no lock.
-    pub fn set_parent(self, restart: impl FnOnce(&mut Span, &Fields) -> Context) -> Result<(), Refused> {
-        let slot = self.slot().ok_or(Refused::Ended)?;
-        let taken = self.with(|inner| {
-            let is_fresh = slot
-                .state
-                .compare_exchange(FRESH, CHANGING, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok();
-            let held = inner.held.take_if(|_| inner.holds);
-            is_fresh.then(|| (inner.span.take(), held))
-        });
-        let (span, held) = taken.ok_or(Refused::Ended)?.ok_or(Refused::Seen)?;
-        let (mut span, held) = (span.unwrap_or(Span::none()), held.unwrap_or_default());
-        let context = restart(&mut span, &held);
-        let is_done = self.with(|inner| {
-            let is_recording = span.is_recording();
+    /// Puts the new span in the place of the old one, unless somebody has seen the old one's ids meanwhile: then nothing changes.
+    /// `write` writes fields that have come since then.
+    pub fn finish_change(
+        self,
+        new: Span,
+        mut held: Box<Fields>,
+        write: impl FnOnce(&Fields, &mut Span),
+    ) -> Result<(), Refused> {
+        let slot = self.slot();
+        let mut unused = Some(new);
+        let is_done = self.with(|inner, span| {
+            let slot = slot.filter(|slot| slot.exchange_state(CHANGING, WRITING))?;
+            let mut new = unused.take()?;
+            let context = new.context();
+            let is_recording = new.is_recording();
             slot.set_ids(seam::ids(&context), is_recording);
-            if inner.holds {
-                // `end` looks at what is held only where this says so.
-                slot.bits.fetch_or(HOLDS, Ordering::Relaxed);
-            }
-            inner.span = is_recording.then_some(span);
             inner.relay = seam::relay(&context).cloned();
+            if let Some(old) = span.take() {
+                new.take_over(old);
+            }
+            let later = inner.take_held();
+            match is_recording {
+                true => {
+                    if let Some(later) = later {
+                        write(&later, &mut new);
+                    }
+                    *span = Some(new);
+                }
+                false => {
+                    if let Some(mut later) = later {
+                        held.extend(&mut later);
+                    }
+                    slot.bits.fetch_or(HOLDS, Ordering::Relaxed);
+                    inner.holds = true;
+                }
+            }
             inner.held = Some(held);
-            slot.state
-                .compare_exchange(CHANGING, FRESH, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
+            slot.exchange_state(WRITING, FRESH);
+            Some(())
         });
-        match is_done {
-            Some(true) => Ok(()),
-            // Somebody has entered it meanwhile on another thread.
-            Some(false) => Err(Refused::Seen),
-            None => Err(Refused::Ended),
+        unused.into_iter().for_each(Span::take_back);
+        is_done.ok_or(Refused::Ended)?.ok_or(Refused::Seen)
+    }
+
+    /// Calls `f` under the lock, with the span if it is recorded.
+    #[inline]
+    fn with<R>(self, f: impl FnOnce(&mut Inner, &mut Option<Span>) -> R) -> Option<R> {
+        let slot = self.slot()?;
+        let mut inner = lock(&slot.inner)?;
+        let mut taken = Taken {
+            slot,
+            span: slot.span.take(),
+        };
+        // It may have ended before the span was there: then this one is another's.
+        (slot.uses.load(Ordering::Acquire) == self.uses).then(|| f(&mut inner, &mut taken.span))
+    }
+}
+
+/// What it takes to start a span anew under another parent.
+pub(crate) struct Change {
+    /// Of a span that is recorded.
+    pub restart: Option<Restart>,
+    /// The fields of one that is not.
+    pub held: Box<Fields>,
+}
+
+/// A span that is out of its slot, under the slot's lock, for as long as this lives.
+struct Taken<'a> {
+    slot: &'a Slot,
+    span: Option<Span>,
+}
+
+impl Drop for Taken<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(span) = self.span.take() {
+            self.slot.span.put(span);
         }
+    }
+}
+
+impl Inner {
+    fn take_held(&mut self) -> Option<Box<Fields>> {
+        self.held.take_if(|_| std::mem::take(&mut self.holds))
     }
 }
 
@@ -403,9 +480,32 @@ impl Slot {
         if self.state.load(Ordering::Acquire) == SEEN {
             return;
         }
-        if self.state.swap(SEEN, Ordering::AcqRel) == CHANGING {
+        if self.state.swap(SEEN, Ordering::AcqRel) == WRITING {
             // The ids are written under the lock: they are whole once it was free.
             drop(lock(&self.inner));
+        }
+    }
+
+    /// Whether it was in the one state, and is now in the other.
+    fn exchange_state(&self, from: u8, to: u8) -> bool {
+        let exchanged = self
+            .state
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+        exchanged.is_ok()
+    }
+
+    /// The span, when whoever writes to it is done.
+    #[cold]
+    fn take_from_writer(&self) -> Option<Span> {
+        let _inner = lock(&self.inner)?;
+        self.span.take()
+    }
+
+    #[cold]
+    fn clear(&self) {
+        if let Some(mut inner) = lock(&self.inner) {
+            inner.relay = None;
+            inner.holds = false;
         }
     }
 }

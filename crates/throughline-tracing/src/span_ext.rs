@@ -100,16 +100,15 @@ impl SpanExt for Span {
         let metadata = self.metadata().ok_or(SetParentError::Disabled)?;
         let set = self.with_subscriber(|(id, dispatch)| match locate(dispatch, id)? {
             Place::Kept(handle, settings) => {
-                let restart = |span: &mut _, held: &_| spans::restart(span, held, metadata, parent, &settings);
-                handle.set_parent(restart).map_err(|refused| match refused {
+                spans::set_parent(handle, metadata, parent, &settings).map_err(|refused| match refused {
                     Refused::Ended => SetParentError::Disabled,
                     Refused::Seen => SetParentError::TooLate,
                 })
             }
             Place::StandIn(spans) => {
-                let mut span = throughline::Span::none();
-                let context = spans::restart(&mut span, &Fields::default(), metadata, parent, spans.settings());
-                match slot::keep(span, &context, Callsite::of(metadata)) {
+                let callsite = Callsite::of(metadata);
+                let span = spans::start_held(&Fields::default(), callsite, metadata, parent, spans.settings());
+                match slot::keep(span, callsite) {
                     Some(slot) if spans.table.insert(id.into_u64(), slot) => {
                         forget_stand_in();
                         Ok(())

@@ -2,13 +2,13 @@
 
 use throughline::__private::{self as core, ParentRef};
 use throughline::seam::{self, ErrorText};
-use throughline::{Context, Span, SpanKind, Value};
+use throughline::{Span, SpanKind, Value};
 use tracing_core::{Metadata, span};
 
 use crate::callsite::Callsite;
 use crate::fields::{Fields, Sink, Special, Status, Visitor};
 use crate::settings::Settings;
-use crate::slot::{self, Handle};
+use crate::slot::{self, Change, Handle, Refused};
 
 /// Starts a span and keeps it. `None` where there is nothing to keep: tracing is off and nothing came in, or is suppressed.
 pub(crate) fn start(attributes: &span::Attributes<'_>, parent: ParentRef<'_>, settings: &Settings) -> Option<u32> {
@@ -46,12 +46,8 @@ fn start_by_its_fields(
     Fields::with(
         |fields| attributes.record(&mut Visitor(fields)),
         |fields| {
-            let mut span = start_with(metadata, callsite, parent, fields);
+            let span = start_held(fields, callsite, metadata, parent, settings);
             let is_recording = span.is_recording();
-            if is_recording {
-                write(fields, &mut span, settings);
-                settings.describe(metadata, &mut span);
-            }
             let kept = keep(span, callsite)?;
             if !is_recording && is_held {
                 hold(kept, fields);
@@ -103,11 +99,8 @@ fn hold(kept: u32, fields: &mut Fields) {
 
 #[inline]
 fn keep(span: Span, callsite: &Callsite) -> Option<u32> {
-    let context = span.context();
-    if context.is_empty() {
-        return None;
-    }
-    slot::keep(span, &context, callsite)
+    let ids = span.ids();
+    (ids.is_span() || ids.has_relay()).then(|| slot::keep(span, callsite))?
 }
 
 /// Records fields that come late.
@@ -125,26 +118,36 @@ pub(crate) fn record(handle: Handle, values: &span::Record<'_>, settings: &Setti
     );
 }
 
-/// The new span, if its parent may still be set; see [`Handle::set_parent`].
-pub(crate) fn restart(
-    span: &mut Span,
-    held: &Fields,
+/// Sets the parent of a span that nobody has seen yet: it is started anew.
+pub(crate) fn set_parent(
+    handle: Handle,
     metadata: &'static Metadata<'static>,
     parent: ParentRef<'_>,
     settings: &Settings,
-) -> Context {
+) -> Result<(), Refused> {
     let callsite = Callsite::of(metadata);
-    match span.is_recording() {
-        true => span.restart(callsite.scope, parent),
-        false => {
-            *span = start_with(metadata, callsite, parent, held);
-            if span.is_recording() {
-                write(held, span, settings);
-                settings.describe(metadata, span);
-            }
-        }
+    let Change { restart, held } = handle.begin_change()?;
+    let new = match restart {
+        Some(restart) => restart.start(callsite.scope, parent),
+        None => start_held(&held, callsite, metadata, parent, settings),
+    };
+    handle.finish_change(new, held, |later, span| write(later, span, settings))
+}
+
+/// Starts a span whose fields are known.
+pub(crate) fn start_held(
+    held: &Fields,
+    callsite: &Callsite,
+    metadata: &'static Metadata<'static>,
+    parent: ParentRef<'_>,
+    settings: &Settings,
+) -> Span {
+    let mut span = start_with(metadata, callsite, parent, held);
+    if span.is_recording() {
+        write(held, &mut span, settings);
+        settings.describe(metadata, &mut span);
     }
-    span.context()
+    span
 }
 
 /// Writes fields to a span. It runs no code of the user's.

@@ -3,7 +3,7 @@
 use std::io;
 
 use throughline::__private::ParentRef;
-use throughline::{Context, Span, seam};
+use throughline::{Context, seam};
 use tracing_core::span::{Attributes, Current, Id, Record};
 use tracing_core::{Dispatch, Event, Interest, LevelFilter, Metadata};
 use tracing_log::NormalizeEvent as _;
@@ -160,8 +160,7 @@ impl Subscriber {
             return None;
         }
         entered::top_of(OWNER, current.span_id())?;
-        let context = Context::current();
-        slot::keep(Span::none(), &context, Callsite::of(attributes.metadata()))
+        slot::keep_ids(&Context::current(), Callsite::of(attributes.metadata()))
     }
 
     fn start(&self, attributes: &Attributes<'_>) -> Option<u32> {
@@ -207,7 +206,7 @@ impl tracing_core::Subscriber for Subscriber {
             .or_else(|| {
                 // Tracing is off, but a parent may be set, whose context is passed on.
                 let callsite = Callsite::of(attributes.metadata());
-                slot::keep(Span::none(), &Context::root(), callsite)
+                slot::keep_ids(&Context::root(), callsite)
             });
         let id = kept.and_then(Handle::of).map_or(NOBODY, Handle::id);
         Id::from_u64(id)

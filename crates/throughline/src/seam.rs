@@ -10,7 +10,7 @@ use crate::span::Span;
 use crate::tracer;
 
 pub use crate::recording::{Batch, ErrorText, key_bit};
-pub use crate::span::{CurrentSpans, set_bridge};
+pub use crate::span::{CurrentSpans, Restart, SpanCell, set_bridge};
 
 /// The ids and flags of a context.
 #[inline]

@@ -2,6 +2,7 @@
 
 mod bridged;
 mod builder;
+mod cell;
 mod current;
 mod entered;
 pub(crate) mod request;
@@ -10,8 +11,10 @@ mod shared;
 
 pub use bridged::{CurrentSpans, set_bridge};
 pub use builder::{LinkAttributes, SpanBuilder, StartAttributes};
+pub use cell::SpanCell;
 pub use current::{Current, current};
 pub use entered::Entered;
+pub use restart::Restart;
 pub use shared::{EnteredShared, SharedSpan};
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -275,6 +278,20 @@ impl Span {
     #[must_use]
     pub fn context(&self) -> Context {
         self.open.as_ref().map_or_else(Context::default, context_of)
+    }
+
+    /// The ids of [`context`](Self::context), which tell whether there is more to it.
+    #[doc(hidden)]
+    #[inline]
+    #[must_use]
+    pub fn ids(&self) -> Ids {
+        let Some(open) = &self.open else {
+            return Ids::default();
+        };
+        match open.notes().rare() {
+            None => ids_of(open),
+            Some(_) => context_of(open).ids(),
+        }
     }
 
     /// Makes the span current on this thread until the guard is dropped, which also ends the span.

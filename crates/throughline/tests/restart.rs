@@ -11,6 +11,13 @@ fn caller(flags: &str) -> Context {
     extract([("traceparent", header.as_str()), ("tracestate", "a=b")]).expect("it is valid")
 }
 
+fn restarted(span: Span, parent: &Context) -> Span {
+    let restart = span.to_restart().expect("it is recorded");
+    let mut new = restart.start(&SCOPE, ParentRef::Of(parent));
+    new.take_over(span);
+    new
+}
+
 #[test]
 fn restarted_span_keeps_all_but_its_ids() {
     let capture = testing::capture();
@@ -21,7 +28,7 @@ fn restarted_span_keeps_all_but_its_ids() {
     span.status_error("failed");
     let started = capture.span("request").start_time();
     let before = span.context();
-    span.restart(&SCOPE, ParentRef::Of(&caller("01")));
+    span = restarted(span, &caller("01"));
     assert_ne!(span.context(), before);
     span.set("a", 4);
     span.event("later", []);
@@ -47,14 +54,39 @@ fn restarted_span_keeps_all_but_its_ids() {
 }
 
 #[test]
+fn restart_that_is_taken_back_leaves_the_span_as_it_was() {
+    let capture = testing::capture();
+    let span = span!("request", a = 1);
+    let before = span.context();
+    let restart = span.to_restart().expect("it is recorded");
+    restart.start(&SCOPE, ParentRef::Of(&caller("01"))).take_back();
+    assert_eq!(span.context(), before);
+    assert_eq!(capture.spans().len(), 1);
+    drop(span);
+    capture.assert_tree("request {a=1}");
+}
+
+#[test]
+fn attribute_that_was_set_meanwhile_is_taken_over() {
+    let capture = testing::capture();
+    let mut span = span!("request", a = 1, b = 1);
+    let restart = span.to_restart().expect("it is recorded");
+    let mut new = restart.start(&SCOPE, ParentRef::Of(&caller("01")));
+    span.set("b", 2);
+    span.set("c", 3);
+    new.take_over(span);
+    drop(new);
+    capture.assert_tree("request {a=1, b=2, c=3}");
+}
+
+#[test]
 fn span_restarted_below_one_that_is_not_sampled_is_not_recorded() {
     let capture = testing::capture();
     let mut span = span!("request", a = 1);
-    span.restart(&SCOPE, ParentRef::Of(&caller("00")));
+    span = restarted(span, &caller("00"));
     assert!(!span.is_recording());
     assert_eq!(span.context().trace_id(), caller("00").trace_id());
-    span.restart(&SCOPE, ParentRef::Of(&caller("01")));
-    assert!(!span.is_recording(), "nothing is known of it any more");
+    assert!(span.to_restart().is_none(), "nothing is known of it any more");
     drop(span);
     assert!(capture.spans().is_empty());
 }
