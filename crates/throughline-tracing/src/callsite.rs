@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock};
 
-use throughline::Scope;
-use tracing_core::Metadata;
+use throughline::{Scope, seam};
+use tracing_core::{Field, Metadata};
 
+use crate::fields::SPECIAL;
 use crate::locks::lock;
 
 /// What is known of one callsite. It stays for the life of the process, as the callsite does.
@@ -18,6 +19,10 @@ pub(crate) struct Callsite {
     pub scope: &'static Scope,
     /// Whether a field says the span's name or kind.
     pub names_itself: bool,
+    /// Whether a field is one of those with a meaning of their own, `otel.*`.
+    pub has_special: bool,
+    /// For each field by its index what [`seam::key_bit`] says of its name.
+    key_bits: Box<[u64]>,
 }
 
 /// Callsites that a thread finds without a lock.
@@ -43,12 +48,7 @@ const MOST: usize = 1 << 16;
 static ALL: [OnceLock<&'static Callsite>; MOST] = [const { OnceLock::new() }; MOST];
 
 static NOTHING_KNOWN: Scope = Scope::new("", "");
-static UNKNOWN: Callsite = Callsite {
-    metadata: None,
-    number: 0,
-    scope: &NOTHING_KNOWN,
-    names_itself: true,
-};
+static UNKNOWN: OnceLock<Callsite> = OnceLock::new();
 
 impl Callsite {
     #[inline]
@@ -65,13 +65,13 @@ impl Callsite {
                 }
             }
         };
-        NEAREST.try_with(near).unwrap_or(&UNKNOWN)
+        NEAREST.try_with(near).unwrap_or_else(|_| Self::unknown())
     }
 
     #[cold]
     fn find(address: usize, metadata: &'static Metadata<'static>) -> &'static Self {
         let Some(mut known) = lock(&KNOWN) else {
-            return &UNKNOWN;
+            return Self::unknown();
         };
         let known = known.get_or_insert_default();
         let scopes = &mut known.scopes;
@@ -88,10 +88,37 @@ impl Callsite {
                     .entry(target)
                     .or_insert_with(|| Box::leak(Box::new(Scope::new(target, "")))),
                 names_itself: fields.field("otel.name").is_some() || fields.field("otel.kind").is_some(),
+                has_special: fields.iter().any(|field| field.name().starts_with(SPECIAL)),
+                key_bits: fields.iter().map(|field| seam::key_bit(field.name())).collect(),
             }));
             place.into_iter().for_each(|place| _ = place.set(callsite));
             callsite
         })
+    }
+
+    /// That of a thread that is at its end, or a forked child where nothing can be looked up: all is looked at, each time.
+    fn unknown() -> &'static Self {
+        UNKNOWN.get_or_init(|| Self {
+            metadata: None,
+            number: 0,
+            scope: &NOTHING_KNOWN,
+            names_itself: true,
+            has_special: true,
+            key_bits: Box::default(),
+        })
+    }
+
+    /// What [`seam::key_bit`] says of a field's name.
+    #[inline]
+    pub fn key_bit(&self, field: &Field) -> u64 {
+        #[cold]
+        fn unknown(field: &Field) -> u64 {
+            seam::key_bit(field.name())
+        }
+        self.key_bits
+            .get(field.index())
+            .copied()
+            .unwrap_or_else(|| unknown(field))
     }
 
     /// The metadata of the callsite with this number.

@@ -3,20 +3,12 @@
 use std::cell::RefCell;
 
 use throughline::{Span, seam};
-use throughline_context::{Entered, Ids};
+use throughline_context::Token;
 
 use crate::slot::Handle;
 
 thread_local! {
-    static ENTERED: RefCell<Here> = const { RefCell::new(Here { last_number: 0, frames: Vec::new(), contexts: Vec::new() }) };
-}
-
-struct Here {
-    last_number: u64,
-    frames: Vec<Frame>,
-    /// What some of the frames have made current, by their numbers, in the same order. Apart, since a frame is quicker to move
-    /// without.
-    contexts: Vec<(u64, Entered)>,
+    static ENTERED: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One span that was entered; several times if that was often.
@@ -26,8 +18,8 @@ struct Frame {
     id: u64,
     span_id: [u8; 8],
     handle: Handle,
-    /// Its number among the contexts; 0 where the span was current already.
-    context: u64,
+    /// What it has made current; `None` where the span was current already.
+    context: Option<Token>,
     /// Whether the handle is of the span itself, not of an ancestor that stands for it.
     is_own: bool,
 }
@@ -36,74 +28,66 @@ struct Frame {
 #[inline]
 pub(crate) fn enter(owner: usize, id: u64, handle: Handle, is_own: bool) {
     let Some((ids, relay)) = handle.see() else { return };
+    let current = throughline_context::ids();
     // Where telemetry is suppressed it stays so: a span that is not recorded there is entered by an ancestor that is.
-    let ids = match throughline_context::ids().is_suppressed() {
+    let ids = match current.is_suppressed() {
         true => ids.suppressed(),
         false => ids,
     };
-    let changes = ids.is_sampled() || relay.is_some() || ids.is_span() && !is_current(ids);
+    let is_current = current.span_id() == ids.span_id() && current.trace_id() == ids.trace_id();
+    let changes = ids.is_sampled() || relay.is_some() || ids.is_span() && !is_current;
     // Entered before anything is borrowed: hooks are called.
-    let context = changes.then(|| throughline_context::enter(ids, relay));
-    let _ = ENTERED.try_with(|here| {
+    let context = changes.then(|| throughline_context::push(ids, relay));
+    let is_noted = ENTERED.try_with(|entered| {
         // It is borrowed by nobody else but where an allocator traces: such a span is not entered.
-        let Ok(mut here) = here.try_borrow_mut() else { return };
-        let mut number = 0;
-        if let Some(context) = context {
-            here.last_number += 1;
-            number = here.last_number;
-            here.contexts.push((number, context));
-        }
-        here.frames.push(Frame {
+        let Ok(mut entered) = entered.try_borrow_mut() else {
+            return false;
+        };
+        entered.push(Frame {
             owner,
             id,
             span_id: ids.span_id(),
             handle,
-            context: number,
+            context,
             is_own,
         });
+        true
     });
+    if let (Some(context), false) = (context, is_noted == Ok(true)) {
+        throughline_context::pop(context);
+    }
 }
 
 /// Takes back the youngest entry of a span, wherever it stands.
 #[inline]
 pub(crate) fn exit(owner: usize, id: u64) {
-    let left = ENTERED.try_with(|here| {
-        let mut here = here.try_borrow_mut().ok()?;
-        let at = here
-            .frames
-            .iter()
-            .rposition(|frame| frame.id == id && frame.owner == owner)?;
-        let frame = here.frames.remove(at);
-        let context = match frame.context {
-            0 => None,
-            wanted => {
-                let at = here.contexts.iter().rposition(|(number, _)| *number == wanted)?;
-                Some(here.contexts.remove(at))
-            }
+    let left = ENTERED.try_with(|entered| {
+        let mut entered = entered.try_borrow_mut().ok()?;
+        let is_it = |frame: &Frame| frame.id == id && frame.owner == owner;
+        let at = match entered.last() {
+            Some(last) if is_it(last) => entered.len() - 1,
+            _ => entered.iter().rposition(is_it)?,
         };
-        Some((frame.is_own.then_some(frame.handle), context))
+        let frame = entered.remove(at);
+        Some((frame.is_own.then_some(frame.handle), frame.context))
     });
     if let Ok(Some((own, context))) = left {
         if let Some(handle) = own {
             handle.note_left();
         }
         // Left when nothing is borrowed any more: hooks are called.
-        drop(context);
+        if let Some(context) = context {
+            throughline_context::pop(context);
+        }
     }
-}
-
-/// Whether this is what is current, so that to enter it changes nothing.
-fn is_current(ids: Ids) -> bool {
-    let current = throughline_context::ids();
-    current.span_id() == ids.span_id() && current.trace_id() == ids.trace_id()
 }
 
 /// The span of this id, if it is entered on this thread; the newest entry first.
 #[inline]
 pub(crate) fn find(span_id: [u8; 8]) -> Option<Handle> {
-    let found = ENTERED.try_with(|here| {
-        let here = here.try_borrow().ok()?;
-        let frame = here.frames.iter().rev().find(|frame| frame.span_id == span_id)?;
+    let found = ENTERED.try_with(|entered| {
+        let entered = entered.try_borrow().ok()?;
+        let frame = entered.iter().rev().find(|frame| frame.span_id == span_id)?;
         Some(frame.handle)
     });
     found.ok().flatten()
@@ -112,9 +96,9 @@ pub(crate) fn find(span_id: [u8; 8]) -> Option<Handle> {
 /// Notes that a span is about to start below the current one.
 #[inline]
 pub(crate) fn note_child(span_id: [u8; 8]) {
-    let _ = ENTERED.try_with(|here| {
-        let Ok(here) = here.try_borrow() else { return };
-        if let Some(top) = here.frames.last().filter(|frame| frame.span_id == span_id) {
+    let _ = ENTERED.try_with(|entered| {
+        let Ok(entered) = entered.try_borrow() else { return };
+        if let Some(top) = entered.last().filter(|frame| frame.span_id == span_id) {
             top.handle.note_child();
         }
     });
@@ -123,9 +107,9 @@ pub(crate) fn note_child(span_id: [u8; 8]) {
 /// The span that was entered last on this thread, if it is one of this owner and has this span id.
 #[inline]
 pub(crate) fn top_of(owner: usize, span_id: [u8; 8]) -> Option<Handle> {
-    let top = ENTERED.try_with(|here| {
-        let here = here.try_borrow().ok()?;
-        let top = here.frames.last()?;
+    let top = ENTERED.try_with(|entered| {
+        let entered = entered.try_borrow().ok()?;
+        let top = entered.last()?;
         (top.span_id == span_id && top.owner == owner).then_some(top.handle)
     });
     top.ok().flatten()
@@ -134,9 +118,9 @@ pub(crate) fn top_of(owner: usize, span_id: [u8; 8]) -> Option<Handle> {
 /// Whether this span was the last one of its owner that was entered on this thread, and one of somebody else was entered since.
 pub(crate) fn is_newest_below_another(owner: usize, handle: Handle) -> bool {
     let current = throughline_context::ids();
-    let is_below = ENTERED.try_with(|here| {
-        let here = here.try_borrow().ok()?;
-        let newest = here.frames.iter().rev().find(|frame| frame.owner == owner)?;
+    let is_below = ENTERED.try_with(|entered| {
+        let entered = entered.try_borrow().ok()?;
+        let newest = entered.iter().rev().find(|frame| frame.owner == owner)?;
         Some(newest.handle == handle && current.is_span() && newest.span_id != current.span_id())
     });
     is_below.ok().flatten().unwrap_or(false)
@@ -144,9 +128,9 @@ pub(crate) fn is_newest_below_another(owner: usize, handle: Handle) -> bool {
 
 /// The span of this owner that was entered last on this thread.
 pub(crate) fn newest_of(owner: usize) -> Option<Handle> {
-    let newest = ENTERED.try_with(|here| {
-        let here = here.try_borrow().ok()?;
-        let newest = here.frames.iter().rev().find(|frame| frame.owner == owner)?;
+    let newest = ENTERED.try_with(|entered| {
+        let entered = entered.try_borrow().ok()?;
+        let newest = entered.iter().rev().find(|frame| frame.owner == owner)?;
         Some(newest.handle)
     });
     newest.ok().flatten()

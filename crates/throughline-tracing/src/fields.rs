@@ -20,6 +20,9 @@ pub(crate) struct Fields {
     special: Special,
 }
 
+/// How the names of fields begin that have a meaning of their own.
+pub(crate) const SPECIAL: &str = "otel.";
+
 /// What the fields named `otel.*` say.
 #[derive(Default)]
 pub(crate) struct Special {
@@ -163,7 +166,8 @@ impl Fields {
 }
 
 impl Sink for Fields {
-    fn attribute(&mut self, key: &'static str, value: &Value<'_>) {
+    fn attribute(&mut self, field: &Field, value: &Value<'_>) {
+        let key = field.name();
         match value {
             Value::Bool(value) => self.push(key, Stored::Bool(*value)),
             Value::I64(value) => self.push(key, Stored::I64(*value)),
@@ -178,15 +182,15 @@ impl Sink for Fields {
         }
     }
 
-    fn error(&mut self, key: &'static str, error: ErrorText) {
-        self.error = Some(Box::new((key, error)));
+    fn error(&mut self, field: &Field, error: ErrorText) {
+        self.error = Some(Box::new((field.name(), error)));
     }
 }
 
 impl Special {
     /// Whether the field is one of these.
     pub fn take(&mut self, key: &str, text: &str) -> bool {
-        match key.strip_prefix("otel.") {
+        match key.strip_prefix(SPECIAL) {
             Some("name") => self.name = Some(text.to_owned()),
             Some("kind") => self.kind = kind(text).or(self.kind),
             Some("status_code") => self.status = status(text).or(self.status),
@@ -223,8 +227,8 @@ fn status(text: &str) -> Option<Status> {
 
 /// What takes the values that a [`Visitor`] is shown.
 pub(crate) trait Sink {
-    fn attribute(&mut self, key: &'static str, value: &Value<'_>);
-    fn error(&mut self, key: &'static str, error: ErrorText);
+    fn attribute(&mut self, field: &Field, value: &Value<'_>);
+    fn error(&mut self, field: &Field, error: ErrorText);
 }
 
 /// Turns what `tracing` shows into attributes.
@@ -237,24 +241,24 @@ impl<S: Sink> Visitor<'_, S> {
         i64: TryFrom<N>,
     {
         match i64::try_from(value) {
-            Ok(value) => self.0.attribute(field.name(), &Value::I64(value)),
+            Ok(value) => self.0.attribute(field, &Value::I64(value)),
             Err(_) => self.text(field, format_args!("{value}")),
         }
     }
 
     fn text(&mut self, field: &Field, text: fmt::Arguments<'_>) {
-        text.with_value(|value| self.0.attribute(field.name(), value));
+        text.with_value(|value| self.0.attribute(field, value));
     }
 }
 
 impl<S: Sink> Visit for Visitor<'_, S> {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.attribute(field.name(), &Value::F64(value));
+        self.0.attribute(field, &Value::F64(value));
     }
 
     #[inline]
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.attribute(field.name(), &Value::I64(value));
+        self.0.attribute(field, &Value::I64(value));
     }
 
     #[inline]
@@ -271,24 +275,24 @@ impl<S: Sink> Visit for Visitor<'_, S> {
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.attribute(field.name(), &Value::Bool(value));
+        self.0.attribute(field, &Value::Bool(value));
     }
 
     #[inline]
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.attribute(field.name(), &Value::Str(value));
+        self.0.attribute(field, &Value::Str(value));
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.0.attribute(field.name(), &Value::Bytes(value));
+        self.0.attribute(field, &Value::Bytes(value));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.0.error(field.name(), ErrorText::of(value));
+        self.0.error(field, ErrorText::of(value));
     }
 
     /// Its panics are caught, and cost the text.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        debug(value).with_value(|value| self.0.attribute(field.name(), value));
+        debug(value).with_value(|value| self.0.attribute(field, value));
     }
 }

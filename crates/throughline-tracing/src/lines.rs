@@ -6,7 +6,7 @@ use std::io::Write as _;
 
 use throughline::Value;
 use throughline::seam::ErrorText;
-use tracing_core::{Event, Metadata};
+use tracing_core::{Event, Field, Metadata};
 use tracing_log::NormalizeEvent;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
@@ -100,7 +100,8 @@ fn write_json(line: &mut String, event: &Event<'_>, metadata: &Metadata<'_>, ids
 struct Text<'a>(&'a mut String);
 
 impl Sink for Text<'_> {
-    fn attribute(&mut self, key: &'static str, value: &Value<'_>) {
+    fn attribute(&mut self, field: &Field, value: &Value<'_>) {
+        let key = field.name();
         let line = &mut *self.0;
         match value {
             _ if key.starts_with("log.") => {}
@@ -118,8 +119,8 @@ impl Sink for Text<'_> {
         }
     }
 
-    fn error(&mut self, key: &'static str, error: ErrorText) {
-        self.attribute(key, &Value::Str(in_full(&error)));
+    fn error(&mut self, field: &Field, error: ErrorText) {
+        self.attribute(field, &Value::Str(in_full(&error)));
     }
 }
 
@@ -140,7 +141,8 @@ struct Json<'a> {
 }
 
 impl Sink for Json<'_> {
-    fn attribute(&mut self, key: &'static str, value: &Value<'_>) {
+    fn attribute(&mut self, field: &Field, value: &Value<'_>) {
+        let key = field.name();
         if key.starts_with("log.") {
             return;
         }
@@ -161,8 +163,8 @@ impl Sink for Json<'_> {
         }
     }
 
-    fn error(&mut self, key: &'static str, error: ErrorText) {
-        self.attribute(key, &Value::Str(in_full(&error)));
+    fn error(&mut self, field: &Field, error: ErrorText) {
+        self.attribute(field, &Value::Str(in_full(&error)));
     }
 }
 

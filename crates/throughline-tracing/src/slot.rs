@@ -111,14 +111,19 @@ pub(crate) fn keep(span: Span, callsite: &Callsite) -> Option<u32> {
     }
 }
 
-/// Keeps the ids of a context, which stand for a span that is not recorded.
-pub(crate) fn keep_ids(context: &Context, callsite: &Callsite) -> Option<u32> {
-    keep_as(
-        Span::none(),
-        seam::ids(context),
-        seam::relay(context).cloned(),
-        callsite,
-    )
+/// Keeps the ids that are current on this thread, which stand for a span that is not recorded.
+#[inline]
+pub(crate) fn keep_current(current: Ids, callsite: &Callsite) -> Option<u32> {
+    let relay = match current.has_relay() {
+        false => None,
+        true => seam::relay(&Context::current()).cloned(),
+    };
+    keep_as(Span::none(), current, relay, callsite)
+}
+
+/// Keeps a span that is in no trace.
+pub(crate) fn keep_nothing(callsite: &Callsite) -> Option<u32> {
+    keep_as(Span::none(), Ids::default(), None, callsite)
 }
 
 #[inline]
@@ -270,7 +275,7 @@ impl Handle {
     }
 
     /// The span's ids, and what travels along. From now on its parent stands.
-    #[inline]
+    #[inline(always)]
     pub fn see(self) -> Option<(Ids, Option<Arc<Relay>>)> {
         let slot = self.slot()?;
         slot.see();
@@ -446,15 +451,11 @@ impl Inner {
 impl Slot {
     #[inline]
     fn set_ids(&self, ids: Ids, is_recording: bool) {
-        let trace_id = ids.trace_id();
-        let half = |at: usize| {
-            let mut half = [0; 8];
-            half.copy_from_slice(&trace_id[at..at + 8]);
-            u64::from_ne_bytes(half)
-        };
-        self.trace_id[0].store(half(0), Ordering::Relaxed);
-        self.trace_id[1].store(half(8), Ordering::Relaxed);
-        self.span_id.store(u64::from_ne_bytes(ids.span_id()), Ordering::Relaxed);
+        // By way of a number: an array that is written in halves and read whole waits for memory.
+        let trace_id = u128::from_le_bytes(ids.trace_id());
+        self.trace_id[0].store(trace_id as u64, Ordering::Relaxed);
+        self.trace_id[1].store((trace_id >> 64) as u64, Ordering::Relaxed);
+        self.span_id.store(u64::from_le_bytes(ids.span_id()), Ordering::Relaxed);
         let bit = |is_set: bool, bit: u32| if is_set { bit } else { 0 };
         let bits = u32::from(ids.flags())
             | bit(ids.is_remote(), REMOTE)
@@ -464,13 +465,12 @@ impl Slot {
     }
 
     /// The ids, and whether something travels along.
-    #[inline]
+    #[inline(always)]
     fn ids(&self) -> (Ids, bool) {
         let bits = self.bits.load(Ordering::Acquire);
-        let mut trace_id = [0; 16];
-        trace_id[..8].copy_from_slice(&self.trace_id[0].load(Ordering::Relaxed).to_ne_bytes());
-        trace_id[8..].copy_from_slice(&self.trace_id[1].load(Ordering::Relaxed).to_ne_bytes());
-        let ids = Ids::new(trace_id, self.span_id.load(Ordering::Relaxed).to_ne_bytes(), bits as u8);
+        let half = |at: usize| u128::from(self.trace_id[at].load(Ordering::Relaxed));
+        let trace_id = (half(0) | half(1) << 64).to_le_bytes();
+        let ids = Ids::new(trace_id, self.span_id.load(Ordering::Relaxed).to_le_bytes(), bits as u8);
         let ids = if bits & REMOTE != 0 { ids.remote() } else { ids };
         (ids, bits & RELAYS != 0)
     }

@@ -3,10 +3,10 @@
 use throughline::__private::{self as core, ParentRef};
 use throughline::seam::{self, ErrorText};
 use throughline::{Span, SpanKind, Value};
-use tracing_core::{Metadata, span};
+use tracing_core::{Field, Metadata, span};
 
 use crate::callsite::Callsite;
-use crate::fields::{Fields, Sink, Special, Status, Visitor};
+use crate::fields::{Fields, SPECIAL, Sink, Special, Status, Visitor};
 use crate::settings::Settings;
 use crate::slot::{self, Change, Handle, Refused};
 
@@ -20,7 +20,7 @@ pub(crate) fn start(attributes: &span::Attributes<'_>, parent: ParentRef<'_>, se
     let mut span = Span::start(metadata.name(), callsite.scope, SpanKind::Internal, parent);
     let is_recording = span.is_recording();
     if is_recording {
-        write_first(attributes, &mut span, settings);
+        write_first(attributes, callsite, &mut span, settings);
         settings.describe(metadata, &mut span);
     }
     let kept = keep(span, callsite)?;
@@ -37,7 +37,7 @@ pub(crate) fn start(attributes: &span::Attributes<'_>, parent: ParentRef<'_>, se
 #[cold]
 fn start_by_its_fields(
     attributes: &span::Attributes<'_>,
-    callsite: &Callsite,
+    callsite: &'static Callsite,
     parent: ParentRef<'_>,
     settings: &Settings,
 ) -> Option<u32> {
@@ -59,7 +59,7 @@ fn start_by_its_fields(
 
 fn start_with(
     metadata: &'static Metadata<'static>,
-    callsite: &Callsite,
+    callsite: &'static Callsite,
     parent: ParentRef<'_>,
     fields: &Fields,
 ) -> Span {
@@ -137,7 +137,7 @@ pub(crate) fn set_parent(
 /// Starts a span whose fields are known.
 pub(crate) fn start_held(
     held: &Fields,
-    callsite: &Callsite,
+    callsite: &'static Callsite,
     metadata: &'static Metadata<'static>,
     parent: ParentRef<'_>,
     settings: &Settings,
@@ -189,6 +189,7 @@ pub(crate) fn exception(error: &ErrorText) -> Vec<(&'static str, Value<'_>)> {
 /// Writes fields straight into a span that nobody else knows yet.
 struct Writer<'a> {
     batch: seam::Batch<'a>,
+    callsite: &'static Callsite,
     late: Option<Box<Late>>,
 }
 
@@ -199,32 +200,43 @@ struct Late {
     special: Special,
 }
 
+impl Writer<'_> {
+    #[cold]
+    fn is_special(&mut self, key: &str, value: &Value<'_>) -> bool {
+        match value {
+            Value::Str(text) if key.starts_with(SPECIAL) => self.late.get_or_insert_default().special.take(key, text),
+            _ => false,
+        }
+    }
+}
+
 impl Sink for Writer<'_> {
     // Into each of the visitor's methods, where the kind of value is known.
     #[inline(always)]
-    fn attribute(&mut self, key: &'static str, value: &Value<'_>) {
-        if key.starts_with("otel.") {
-            if let Value::Str(text) = value {
-                if self.late.get_or_insert_default().special.take(key, text) {
-                    return;
-                }
-            }
+    fn attribute(&mut self, field: &Field, value: &Value<'_>) {
+        let key = field.name();
+        if self.callsite.has_special && self.is_special(key, value) {
+            return;
         }
-        self.batch.put(key, seam::key_bit(key), value);
+        self.batch.put(key, self.callsite.key_bit(field), value);
     }
 
-    fn error(&mut self, _: &'static str, error: ErrorText) {
+    fn error(&mut self, _: &Field, error: ErrorText) {
         self.late.get_or_insert_default().error = Some(error);
     }
 }
 
 /// Writes the fields of a span that has just started; they run code of the user's, while nobody else knows the span.
 #[inline]
-fn write_first(attributes: &span::Attributes<'_>, span: &mut Span, settings: &Settings) {
+fn write_first(attributes: &span::Attributes<'_>, callsite: &'static Callsite, span: &mut Span, settings: &Settings) {
     let Some(batch) = span.batch() else { return };
-    let mut writer = Writer { batch, late: None };
+    let mut writer = Writer {
+        batch,
+        callsite,
+        late: None,
+    };
     attributes.record(&mut Visitor(&mut writer));
-    let Writer { batch, late } = writer;
+    let Writer { batch, late, .. } = writer;
     batch.finish();
     if let Some(late) = late {
         if let Some(error) = &late.error {

@@ -160,7 +160,7 @@ impl Subscriber {
             return None;
         }
         entered::top_of(OWNER, current.span_id())?;
-        slot::keep_ids(&Context::current(), Callsite::of(attributes.metadata()))
+        slot::keep_current(current, Callsite::of(attributes.metadata()))
     }
 
     fn start(&self, attributes: &Attributes<'_>) -> Option<u32> {
@@ -206,7 +206,7 @@ impl tracing_core::Subscriber for Subscriber {
             .or_else(|| {
                 // Tracing is off, but a parent may be set, whose context is passed on.
                 let callsite = Callsite::of(attributes.metadata());
-                slot::keep_ids(&Context::root(), callsite)
+                slot::keep_nothing(callsite)
             });
         let id = kept.and_then(Handle::of).map_or(NOBODY, Handle::id);
         Id::from_u64(id)

@@ -8,6 +8,9 @@ use crate::locks::lock;
 use crate::slot;
 
 const BITS: u32 = 12;
+/// In the upper bits of an id a registry counts the uses of one of its own places (`sharded_slab::DefaultConfig`): without them a span
+/// has the place here that the last one had, which is in the processor's cache. Were it otherwise, more would be in the crowd.
+const GENERATION_BITS: u32 = 13;
 /// No id: those of `tracing` are not zero.
 const FREE: u64 = 0;
 /// An id that a registry cannot reach.
@@ -112,7 +115,7 @@ impl Table {
     #[inline]
     fn place(&self, id: u64) -> &Place {
         // Fibonacci hashing spreads ids that count up.
-        let hash = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - BITS);
+        let hash = (id << GENERATION_BITS).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - BITS);
         &self.places[hash as usize]
     }
 }
