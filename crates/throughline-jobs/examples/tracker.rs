@@ -100,7 +100,10 @@ fn work(endpoint: &Endpoint) {
         match worked {
             Ok(Some(_)) => say(&format!("{:?}", endpoint.counts())),
             Ok(None) => drop(endpoint.wait(Duration::from_secs(1))),
-            Err(error) => say(&format!("the endpoint: {error}")),
+            Err(error) => {
+                say(&format!("the endpoint: {error}"));
+                let _ = endpoint.wait(Duration::from_secs(1));
+            }
         }
     }
 }

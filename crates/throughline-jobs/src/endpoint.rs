@@ -25,13 +25,23 @@
 //! A push writes to the disk and waits for it, and so do the begin and the end of an attempt. In asynchronous code call it by
 //! `spawn_blocking`. One process has the file open at a time; its threads may share the endpoint.
 //!
-//! After an error of the disk, as when it is full, each further call that writes fails with [`EndpointError::Storage`], also when there is
-//! room again: drop the endpoint and open the file anew. What was stored before is there.
+//! # Errors of the disk
+//!
+//! A call that meets an error of the disk, as when it is full, fails with [`EndpointError::Storage`]. Then the endpoint opens its file
+//! anew: all that was stored is there, and can be read. What failed to be stored may be there as well, where the disk took it but did not
+//! say so. After an error there is a pause, in which nothing new is written: pushes fail at once, and no attempt begins; attempts that had
+//! begun may still end. It lasts 100 ms after the first error, and twice as long after each further one within a minute, up to 10 seconds.
+//! Where the file cannot be opened, reads fail too, and the next call after the pause tries again.
+//!
+//! Opening reads the whole file, as after a kill; other calls wait for it.
 
+mod backoff;
 mod builder;
+mod clock;
 mod entry;
 mod error;
 mod errors;
+mod file;
 mod middleware;
 mod process;
 mod store;
@@ -46,11 +56,12 @@ pub use process::Processed;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use throughline::Context;
 
 use crate::{Queue, Record, RequestKey};
+use clock::Clock;
 use middleware::Middlewares;
 use store::Store;
 
@@ -61,6 +72,7 @@ pub struct Endpoint {
     settings: Settings,
     middlewares: Middlewares,
     store: Store,
+    clock: Clock,
     /// Which entries are being processed in this process. Held for a look, never while a handler runs.
     active: Mutex<BTreeSet<u64>>,
     /// Notified after each push and after each attempt.
@@ -135,20 +147,26 @@ impl Endpoint {
     }
 
     /// Waits until something is to be processed that is not yet being processed: pushed, put back, or to be tried again. At most this
-    /// long; at once when something waits.
+    /// long; at once when something waits. In the pause after an error of the disk it waits for the end of that.
     ///
     /// # Errors
     ///
     /// [`EndpointError::Storage`].
     pub fn wait(&self, timeout: Duration) -> Result<(), EndpointError> {
-        let start = Instant::now();
         let mut active = self.active();
-        while self.store.counts()?.0 <= active.len() as u64 {
-            let Some(left) = timeout.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else {
+        let start = self.clock.now();
+        loop {
+            let pause = self.store.pause();
+            if pause.is_none() && self.store.counts()?.0 > active.len() as u64 {
+                break;
+            }
+            let waited = self.clock.now().saturating_duration_since(start);
+            let Some(left) = timeout.checked_sub(waited).filter(|left| !left.is_zero()) else {
                 break;
             };
-            let waited = self.changed.wait_timeout(active, left);
-            active = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let left = pause.map_or(left, |pause| pause.min(left));
+            let notified = self.changed.wait_timeout(active, left);
+            active = notified.unwrap_or_else(PoisonError::into_inner).0;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Condvar, Mutex};
 
+use super::clock::Clock;
 use super::middleware::{Middleware, Middlewares};
 use super::store::Store;
 use super::{Endpoint, EndpointError, Settings};
@@ -15,6 +16,7 @@ pub struct EndpointBuilder {
     relation: Relation,
     settings: Settings,
     middlewares: Middlewares,
+    clock: Clock,
 }
 
 impl EndpointBuilder {
@@ -29,6 +31,7 @@ impl EndpointBuilder {
                 max_bytes: 1 << 20,
             },
             middlewares: Middlewares::default(),
+            clock: Clock::default(),
         }
     }
 
@@ -85,7 +88,8 @@ impl EndpointBuilder {
             queue: Queue::named("throughline", self.route).relation(self.relation),
             settings: self.settings,
             middlewares: self.middlewares,
-            store: Store::open(path.as_ref())?,
+            store: Store::open(path.as_ref(), self.clock.clone())?,
+            clock: self.clock,
             active: Mutex::default(),
             changed: Condvar::new(),
             refused: 0.into(),

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Why an endpoint did not do what was asked.
 #[derive(Debug)]
@@ -12,7 +14,8 @@ pub enum EndpointError {
         /// The setting of [`EndpointBuilder::capacity`](super::EndpointBuilder::capacity).
         capacity: u64,
     },
-    /// The file cannot be read or written, or another process has it open.
+    /// The file cannot be read or written, or another process has it open. After an error of the disk it is opened anew by itself; see
+    /// [errors of the disk](super#errors-of-the-disk).
     Storage(StorageError),
     /// The data has more bytes than an entry may.
     TooLarge {
@@ -25,7 +28,11 @@ pub enum EndpointError {
 
 /// What the storage says; see its `source`.
 #[derive(Debug)]
-pub struct StorageError(Box<redb::Error>);
+pub struct StorageError {
+    error: Arc<redb::Error>,
+    /// Of what was refused in the pause after an error: how long that lasts.
+    retry_in: Option<Duration>,
+}
 
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,19 +57,31 @@ impl Error for EndpointError {
 
 impl fmt::Display for StorageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the endpoint's file: {}", self.0)
+        match self.retry_in {
+            None => write!(f, "the endpoint's file: {}", self.error),
+            Some(left) => write!(
+                f,
+                "the endpoint's file is not used for {left:?} after an error: {}",
+                self.error
+            ),
+        }
     }
 }
 
 impl Error for StorageError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.0)
+        Some(&*self.error)
     }
 }
 
 impl StorageError {
-    pub(super) fn new(error: redb::Error) -> Self {
-        Self(Box::new(error))
+    pub(super) fn new(error: Arc<redb::Error>) -> Self {
+        Self { error, retry_in: None }
+    }
+
+    pub(super) fn retry_in(mut self, left: Duration) -> Self {
+        self.retry_in = Some(left);
+        self
     }
 }
 

@@ -34,7 +34,8 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// [`EndpointError::Storage`]; then the entry is tried again later, maybe though it was processed.
+    /// [`EndpointError::Storage`]; then the entry is tried again later, maybe though it was processed. A worker that goes on calls
+    /// [`wait`](Self::wait) first, as when there is nothing to do: it lasts as long as the disk is left in peace.
     pub fn process_next<T: Outcome>(
         &self,
         handler: impl FnOnce(&Entry) -> T,
@@ -42,8 +43,10 @@ impl Endpoint {
         let Some(taken) = self.take()? else { return Ok(None) };
         let mut entry = taken.entry.clone();
         if entry.retries() >= self.settings.max_attempts {
-            // The process died in each attempt.
-            return self.fail(entry, "max attempts reached: the process died").map(Some);
+            // The process died in the last attempt, or the disk did not take its end.
+            return self
+                .fail(entry, "max attempts reached: the end of the last is not known")
+                .map(Some);
         }
         let mut message = Message::of(&parent_of(&entry)).id(entry.id().to_string());
         let mut attempt = self.queue.processing(&mut message);

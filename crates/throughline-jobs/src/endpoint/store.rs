@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
-    WriteTransaction,
-};
+use redb::{Database, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
 
 use super::Entry;
+use super::clock::Clock;
 use super::error::StorageError;
+use super::file::{Change, File, Open, Result};
 
 const PENDING: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("pending");
 const ERRORS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("errors");
@@ -19,21 +20,27 @@ const NUMBERS: TableDefinition<'static, &str, u64> = TableDefinition::new("numbe
 /// The name of the number that the next entry gets.
 const NEXT: &str = "next";
 
-type Result<T> = std::result::Result<T, StorageError>;
-/// Inside of a transaction.
-type Change<T> = std::result::Result<T, redb::Error>;
 type Entries<'t> = Table<'t, u64, &'static [u8]>;
 
 #[derive(Debug)]
 pub(super) struct Store {
-    database: Database,
+    file: File,
 }
 
 impl Store {
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let database = Database::create(path).map_err(|error| StorageError::new(error.into()))?;
-        let store = Self { database };
-        store.write(|transaction| {
+    pub(super) fn open(path: &Path, clock: Clock) -> Result<Self> {
+        // The directory of the process may be another one when the file is opened anew.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let database = Database::create(&path).map_err(|error| StorageError::new(Arc::new(error.into())))?;
+        // Not made again: where it was removed, entries are missing.
+        Self::new(database, Box::new(move || Database::open(&path)), clock)
+    }
+
+    fn new(database: Database, open: Open, clock: Clock) -> Result<Self> {
+        let store = Self {
+            file: File::new(database, open, clock),
+        };
+        store.file.write(|transaction| {
             for table in [PENDING, ERRORS, UNREADABLE] {
                 transaction.open_table(table)?;
             }
@@ -43,9 +50,14 @@ impl Store {
         Ok(store)
     }
 
+    /// How long nothing is begun, after an error of the disk.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        self.file.pause()
+    }
+
     /// How many entries wait, have failed, and could not be read.
     pub(super) fn counts(&self) -> Result<(u64, u64, u64)> {
-        self.read(|transaction| {
+        self.file.read(|transaction| {
             let count = |table| Change::Ok(transaction.open_table(table)?.len()?);
             Ok((count(PENDING)?, count(ERRORS)?, count(UNREADABLE)?))
         })
@@ -53,7 +65,7 @@ impl Store {
 
     /// Adds an entry that waits. `None` if `capacity` do.
     pub(super) fn push(&self, entry: &Entry, capacity: u64) -> Result<Option<u64>> {
-        self.write(|transaction| {
+        self.file.write(|transaction| {
             let mut pending = transaction.open_table(PENDING)?;
             if pending.len()? >= capacity {
                 return Ok(None);
@@ -66,7 +78,7 @@ impl Store {
 
     /// The oldest entry that waits and is not in `active`. What cannot be read is set aside.
     pub(super) fn first(&self, active: &BTreeSet<u64>) -> Result<Option<Entry>> {
-        let (found, unreadable) = self.read(|transaction| {
+        let (found, unreadable) = self.file.read(|transaction| {
             let mut unreadable = Vec::new();
             for row in transaction.open_table(PENDING)?.iter()? {
                 let (id, bytes) = row?;
@@ -81,7 +93,7 @@ impl Store {
             Ok((None, unreadable))
         })?;
         if !unreadable.is_empty() {
-            self.write(|transaction| {
+            self.file.write(|transaction| {
                 let (mut from, mut to) = (transaction.open_table(PENDING)?, transaction.open_table(UNREADABLE)?);
                 for id in &unreadable {
                     if let Some(bytes) = from.remove(id)? {
@@ -96,15 +108,15 @@ impl Store {
 
     /// Writes an entry that waits anew.
     pub(super) fn update(&self, entry: &Entry) -> Result<()> {
-        self.write(|transaction| {
+        self.file.write(|transaction| {
             transaction.open_table(PENDING)?.insert(entry.id(), &*entry.encode())?;
             Ok(())
         })
     }
 
-    /// Removes an entry that waited.
+    /// Removes an entry that was processed.
     pub(super) fn done(&self, id: u64) -> Result<()> {
-        self.write(|transaction| {
+        self.file.write_in_pause(|transaction| {
             transaction.open_table(PENDING)?.remove(id)?;
             Ok(())
         })
@@ -112,7 +124,7 @@ impl Store {
 
     /// Puts an entry behind all others that wait, under a new number.
     pub(super) fn requeue(&self, entry: &Entry) -> Result<()> {
-        self.write(|transaction| {
+        self.file.write_in_pause(|transaction| {
             let mut pending = transaction.open_table(PENDING)?;
             pending.remove(entry.id())?;
             pending.insert(next(transaction)?, &*entry.encode())?;
@@ -122,7 +134,7 @@ impl Store {
 
     /// Moves an entry to the error queue. Returns how many left that for it.
     pub(super) fn fail(&self, entry: &Entry, capacity: u64) -> Result<u64> {
-        self.write(|transaction| {
+        self.file.write_in_pause(|transaction| {
             transaction.open_table(PENDING)?.remove(entry.id())?;
             let mut errors = transaction.open_table(ERRORS)?;
             errors.insert(entry.id(), &*entry.encode())?;
@@ -137,17 +149,20 @@ impl Store {
 
     /// All entries that wait.
     pub(super) fn pending(&self) -> Result<Vec<Entry>> {
-        self.read(|transaction| entries(&transaction.open_table(PENDING)?, |_| true))
+        self.file
+            .read(|transaction| entries(&transaction.open_table(PENDING)?, |_| true))
     }
 
     /// The entries of the error queue that are chosen.
     pub(super) fn errors(&self, is_chosen: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>> {
-        self.read(|transaction| entries(&transaction.open_table(ERRORS)?, is_chosen))
+        self.file
+            .read(|transaction| entries(&transaction.open_table(ERRORS)?, &is_chosen))
     }
 
     /// Takes the entries that are chosen out of the error queue.
     pub(super) fn pop_errors(&self, is_chosen: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>> {
-        self.write(|transaction| take(&mut transaction.open_table(ERRORS)?, &is_chosen))
+        self.file
+            .write(|transaction| take(&mut transaction.open_table(ERRORS)?, &is_chosen))
     }
 
     /// Moves the entries that are chosen back to those that wait, changed by `change`, as far as there is room.
@@ -157,7 +172,7 @@ impl Store {
         capacity: u64,
         change: impl Fn(&mut Entry),
     ) -> Result<u64> {
-        self.write(|transaction| {
+        self.file.write(|transaction| {
             let (mut errors, mut pending) = (transaction.open_table(ERRORS)?, transaction.open_table(PENDING)?);
             let mut moved = 0;
             for mut entry in entries(&errors, &is_chosen)? {
@@ -171,22 +186,6 @@ impl Store {
             }
             Ok(moved)
         })
-    }
-
-    fn read<T>(&self, look: impl FnOnce(&ReadTransaction) -> Change<T>) -> Result<T> {
-        let look = || look(&self.database.begin_read()?);
-        look().map_err(StorageError::new)
-    }
-
-    /// All of it or nothing, and on the disk when it returns.
-    fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Change<T>) -> Result<T> {
-        let change = || {
-            let transaction = self.database.begin_write()?;
-            let result = change(&transaction)?;
-            transaction.commit()?;
-            Ok(result)
-        };
-        change().map_err(StorageError::new)
     }
 }
 
@@ -213,3 +212,6 @@ fn take(table: &mut Entries<'_>, is_chosen: &impl Fn(&Entry) -> bool) -> Change<
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;
