@@ -212,3 +212,6 @@ impl Endpoint {
         self.changed.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Barrier, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use throughline::testing::{Capture, CapturedSpan, capture};
@@ -396,51 +395,6 @@ fn several_threads_process_each_entry_once() {
     let mut seen = seen.into_inner().unwrap();
     seen.sort_unstable();
     assert_eq!(seen, (0..20).collect::<Vec<_>>());
-}
-
-#[test]
-fn wait_ends_with_a_push_and_not_before_the_next_look() {
-    let _capture = capture();
-    let (_directory, path) = file();
-    let endpoint = Endpoint::builder("report").open(path).unwrap();
-    let start = Instant::now();
-    std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| {
-            while endpoint.counts().unwrap().pending == 0 {
-                endpoint.wait(Duration::from_secs(60)).unwrap();
-            }
-        });
-        endpoint.push(key(), b"").unwrap();
-        waiter.join().unwrap();
-    });
-    endpoint.wait(Duration::from_secs(60)).unwrap();
-    assert!(start.elapsed() < Duration::from_secs(60), "something waits: no waiting");
-}
-
-#[test]
-fn wait_ends_when_an_entry_waits_again_after_an_attempt() {
-    let _capture = capture();
-    let (_directory, path) = file();
-    let endpoint = Endpoint::builder("report").max_attempts(2).open(path).unwrap();
-    endpoint.push(key(), b"").unwrap();
-    let start = Instant::now();
-    let has_begun = Barrier::new(2);
-    std::thread::scope(|scope| {
-        let other = || {
-            has_begun.wait();
-            endpoint.wait(Duration::from_secs(20)).unwrap();
-            assert_eq!(endpoint.process_next(|_| ()).unwrap(), Some(Processed::Succeeded));
-        };
-        let other = scope.spawn(other);
-        let fails = |_: &Entry| {
-            has_begun.wait();
-            std::thread::sleep(Duration::from_millis(200));
-            false
-        };
-        assert_eq!(endpoint.process_next(fails).unwrap(), Some(Processed::Retried));
-        other.join().unwrap();
-    });
-    assert!(start.elapsed() < Duration::from_secs(15), "it waited in vain");
 }
 
 #[test]

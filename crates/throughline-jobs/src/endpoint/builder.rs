@@ -35,6 +35,12 @@ impl EndpointBuilder {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// How often an entry is tried before it goes to the error queue, at least once. Default: 1. An attempt in which the process died
     /// counts.
     #[must_use]
