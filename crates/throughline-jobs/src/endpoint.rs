@@ -54,7 +54,6 @@ pub use middleware::{Metadata, Middleware};
 pub use process::Processed;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -77,8 +76,6 @@ pub struct Endpoint {
     active: Mutex<BTreeSet<u64>>,
     /// Notified after each push and after each attempt.
     changed: Condvar,
-    refused: AtomicU64,
-    evicted: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +86,7 @@ struct Settings {
     max_bytes: usize,
 }
 
-/// What an endpoint holds, and what it has turned away since it was opened.
+/// What an endpoint holds, and what it has turned away since its file was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
@@ -97,11 +94,11 @@ pub struct Counts {
     pub pending: u64,
     /// Entries in the error queue.
     pub errors: u64,
-    /// Pushes that were refused since the endpoint was opened: it was full, or they were too large.
+    /// Pushes that were refused: the endpoint was full, or they were too large.
     pub refused: u64,
-    /// Entries that left a full error queue for newer ones since the endpoint was opened.
+    /// Entries that left a full error queue, or what could not be read of one, for newer ones.
     pub evicted: u64,
-    /// Entries that could not be read and were set aside.
+    /// Entries that could not be read and were [set aside](Errors::unreadable).
     pub unreadable: u64,
 }
 
@@ -122,7 +119,8 @@ impl Endpoint {
     /// [`EndpointError::Full`] and [`EndpointError::TooLarge`], which are counted; [`EndpointError::Storage`].
     pub fn push(&self, key: RequestKey, data: &[u8]) -> Result<u64, EndpointError> {
         if data.len() > self.settings.max_bytes {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            // A disk that does not take even this number is told of by other calls.
+            let _ = self.store.refuse();
             let max = self.settings.max_bytes;
             return Err(EndpointError::TooLarge { bytes: data.len(), max });
         }
@@ -138,7 +136,6 @@ impl Endpoint {
         entry.metadata_mut().write(&job);
         let id = self.store.push(&entry, self.settings.capacity)?;
         let Some(id) = id else {
-            self.refused.fetch_add(1, Ordering::Relaxed);
             let capacity = self.settings.capacity;
             return Err(EndpointError::Full { capacity });
         };
@@ -157,7 +154,7 @@ impl Endpoint {
         let start = self.clock.now();
         loop {
             let pause = self.store.pause();
-            if pause.is_none() && self.store.counts()?.0 > active.len() as u64 {
+            if pause.is_none() && self.store.counts()?.pending > active.len() as u64 {
                 break;
             }
             let waited = self.clock.now().saturating_duration_since(start);
@@ -177,14 +174,7 @@ impl Endpoint {
     ///
     /// [`EndpointError::Storage`].
     pub fn counts(&self) -> Result<Counts, EndpointError> {
-        let (pending, errors, unreadable) = self.store.counts()?;
-        Ok(Counts {
-            pending,
-            errors,
-            refused: self.refused.load(Ordering::Relaxed),
-            evicted: self.evicted.load(Ordering::Relaxed),
-            unreadable,
-        })
+        Ok(self.store.counts()?)
     }
 
     /// The error queue: what has failed too often.

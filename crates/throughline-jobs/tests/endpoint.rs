@@ -352,6 +352,43 @@ fn full_endpoint_refuses_and_full_error_queue_evicts_both_counted() {
 }
 
 #[test]
+fn newest_failure_stays_whichever_was_pushed_first() {
+    let _capture = capture();
+    let (_directory, path) = file();
+    let builder = Endpoint::builder("report").error_capacity(1);
+    let endpoint = builder.open(path).unwrap();
+    endpoint.push(key(), b"first").unwrap();
+    endpoint.push(key(), b"second").unwrap();
+    // The second one fails while the first is still at work.
+    let fails_late = |_: &Entry| {
+        assert_eq!(endpoint.process_next(|_| false).unwrap(), Some(Processed::Failed));
+        false
+    };
+    assert_eq!(endpoint.process_next(fails_late).unwrap(), Some(Processed::Failed));
+    let failed = endpoint.errors().inspect(Select::All).unwrap();
+    assert_eq!((failed.len(), failed[0].data()), (1, &b"first"[..]));
+    assert_eq!(endpoint.counts().unwrap().evicted, 1);
+}
+
+#[test]
+fn counts_of_refused_and_evicted_survive_a_restart() {
+    let _capture = capture();
+    let (_directory, path) = file();
+    let build = || Endpoint::builder("report").capacity(1).error_capacity(1).max_bytes(3);
+    for round in 1..=3 {
+        let endpoint = build().open(&path).unwrap();
+        for _ in 0..2 {
+            endpoint.push(key(), b"1").unwrap();
+            assert!(endpoint.push(key(), b"2").is_err(), "it is full");
+            assert!(endpoint.push(key(), b"long").is_err(), "it is too large");
+            endpoint.process_next(|_| false).unwrap();
+        }
+        let counts = endpoint.counts().unwrap();
+        assert_eq!((counts.refused, counts.evicted), (4 * round, 2 * round - 1));
+    }
+}
+
+#[test]
 fn handler_that_panics_has_failed_and_the_worker_goes_on() {
     let capture = capture();
     let (_directory, path) = file();

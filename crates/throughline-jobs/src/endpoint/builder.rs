@@ -56,7 +56,8 @@ impl EndpointBuilder {
         self
     }
 
-    /// How many entries the error queue holds. For more the oldest leave it, and are counted. Default: 10,000.
+    /// How many entries the error queue holds; and how many [unreadable ones](super::Errors::unreadable) are kept beside it. For more
+    /// those that came first leave, and are counted. Default: 10,000.
     #[must_use]
     pub fn error_capacity(mut self, entries: u64) -> Self {
         self.settings.error_capacity = entries;
@@ -98,8 +99,6 @@ impl EndpointBuilder {
             clock: self.clock,
             active: Mutex::default(),
             changed: Condvar::new(),
-            refused: 0.into(),
-            evicted: 0.into(),
         })
     }
 }

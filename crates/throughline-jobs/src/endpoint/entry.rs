@@ -40,7 +40,7 @@ impl Entry {
         }
     }
 
-    /// Its number, which grows with each push.
+    /// Its number, greater than those given before. It gets another one each time that it is to be tried again, fails, or is put back.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id

@@ -54,7 +54,7 @@ impl<'e> Errors<'e> {
         Self { endpoint }
     }
 
-    /// The entries, which stay where they are. The oldest first.
+    /// The entries, which stay where they are. What failed first comes first.
     ///
     /// # Errors
     ///
@@ -69,7 +69,8 @@ impl<'e> Errors<'e> {
     ///
     /// [`EndpointError::Storage`].
     pub fn pop(&self, which: Select) -> Result<Vec<Entry>, EndpointError> {
-        Ok(self.endpoint.store.pop_errors(|entry| which.matches(entry))?)
+        let Endpoint { store, settings, .. } = self.endpoint;
+        Ok(store.pop_errors(|entry| which.matches(entry), settings.error_capacity)?)
     }
 
     /// Throws the entries away, and says how many there were.
@@ -89,13 +90,35 @@ impl<'e> Errors<'e> {
     /// [`EndpointError::Storage`].
     pub fn reprocess(&self, which: Select) -> Result<u64, EndpointError> {
         let now = std::time::SystemTime::now();
-        let capacity = self.endpoint.settings.capacity;
-        let moved = self.endpoint.store.reprocess(
+        let Endpoint { store, settings, .. } = self.endpoint;
+        let moved = store.reprocess(
             |entry| which.matches(entry),
-            capacity,
+            settings.capacity,
+            settings.error_capacity,
             |entry| super::process::put_back(entry, now),
         )?;
         self.endpoint.notify();
         Ok(moved)
+    }
+
+    /// What stands beside the error queue, as nobody can read it: the bytes of entries that a later version or another program has
+    /// written. The oldest first. An entry comes here when it is to be processed, or to be taken out of the error queue.
+    ///
+    /// This version writes the length of the head in 4 bytes, the lowest first, the head as JSON, and the data.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError::Storage`].
+    pub fn unreadable(&self) -> Result<Vec<Vec<u8>>, EndpointError> {
+        Ok(self.endpoint.store.unreadable()?)
+    }
+
+    /// Throws away what nobody can read, and says how many entries that were.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError::Storage`].
+    pub fn clear_unreadable(&self) -> Result<u64, EndpointError> {
+        Ok(self.endpoint.store.clear_unreadable()?)
     }
 }

@@ -106,7 +106,7 @@ impl Endpoint {
 
     fn take(&self) -> Result<Option<Taken<'_>>, EndpointError> {
         let mut active = self.active();
-        let Some(entry) = self.store.first(&active)? else {
+        let Some(entry) = self.store.first(&active, self.settings.error_capacity)? else {
             return Ok(None);
         };
         active.insert(entry.id());
@@ -115,8 +115,7 @@ impl Endpoint {
 
     fn fail(&self, mut entry: Entry, reason: &str) -> Result<Processed, EndpointError> {
         entry.set_reason(Some(reason));
-        let evicted = self.store.fail(&entry, self.settings.error_capacity)?;
-        self.evicted.fetch_add(evicted, std::sync::atomic::Ordering::Relaxed);
+        self.store.fail(&entry, self.settings.error_capacity)?;
         Ok(Processed::Failed)
     }
 }

@@ -1,4 +1,4 @@
-//! What waits at an endpoint. A failure is one that never ends: only such a test takes time.
+//! What waits at an endpoint, and what nobody can read. To fail is to wait for ever: only then does a test take time.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -85,4 +85,47 @@ fn wait_ends_when_an_entry_is_put_back() {
     let ended = wait_in_vain(&endpoint, &looks);
     assert_eq!(endpoint.errors().reprocess(Select::All).unwrap(), 1);
     ended.recv_timeout(TOO_LONG).unwrap();
+}
+
+#[test]
+fn unreadable_entries_are_bounded_shown_and_cleared() {
+    let directory = tempfile::tempdir().unwrap();
+    let builder = Endpoint::builder("report").error_capacity(3);
+    let endpoint = builder.open(directory.path().join("queue")).unwrap();
+    let push = |data: &[u8]| endpoint.push(RequestKey::current(), data).unwrap();
+    let counts = || {
+        let counts = endpoint.counts().unwrap();
+        (counts.pending, counts.errors, counts.unreadable, counts.evicted)
+    };
+    let errors = endpoint.errors();
+
+    endpoint.store.insert_unreadable("pending", b"1");
+    push(b"bad");
+    endpoint.store.insert_unreadable("pending", b"2");
+    push(b"good");
+    assert_eq!(endpoint.pending().unwrap().len(), 2);
+    endpoint.process_next(|_| false).unwrap();
+    endpoint
+        .process_next(|entry| assert_eq!(entry.data(), b"good"))
+        .unwrap();
+    assert_eq!(endpoint.process_next(|_| ()).unwrap(), None);
+    assert_eq!(
+        (counts(), errors.unreadable().unwrap()),
+        ((0, 1, 2, 0), vec![b"1".to_vec(), b"2".to_vec()])
+    );
+
+    endpoint.store.insert_unreadable("errors", b"3");
+    assert_eq!(errors.inspect(Select::All).unwrap().len(), 1);
+    assert_eq!(counts(), (0, 2, 2, 0));
+    assert_eq!(errors.reprocess(Select::All).unwrap(), 1);
+    assert_eq!(counts(), (1, 0, 3, 0));
+    endpoint.store.insert_unreadable("errors", b"4");
+    assert_eq!(errors.clear(Select::All).unwrap(), 0);
+    assert_eq!(
+        (counts(), &errors.unreadable().unwrap()[0]),
+        ((1, 0, 3, 1), &b"2".to_vec())
+    );
+
+    assert_eq!(errors.clear_unreadable().unwrap(), 3);
+    assert_eq!((counts(), errors.unreadable().unwrap().len()), ((1, 0, 0, 1), 0));
 }
