@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess as _, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -22,7 +22,7 @@ impl Serialize for JobContext {
     }
 }
 
-/// Takes a map, or the line of [`JobContext::parse`]. Any other value is an empty context: a job is processed whatever its record says.
+/// Takes a map, or the line of [`JobContext::parse`]; also in an option, a wrapper or a tag of the format. Any other value is an empty context: a job is processed whatever its record says.
 ///
 /// The format has to describe itself, as JSON, MessagePack and CBOR do. For others (bincode, postcard) store the line.
 impl<'de> Deserialize<'de> for JobContext {
@@ -67,6 +67,16 @@ impl<'de> Visitor<'de> for AnyContext {
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<JobContext, D::Error> {
         deserializer.deserialize_any(self)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<JobContext, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    /// Some formats say so of a value with a tag.
+    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<JobContext, A::Error> {
+        let (IgnoredAny, value) = tagged.variant()?;
+        value.newtype_variant()
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<JobContext, A::Error> {
@@ -117,6 +127,19 @@ impl<'de> Visitor<'de> for AnyText {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<'de>, E> {
         Ok(Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Text<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Text<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Text<'de>, A::Error> {
+        let (IgnoredAny, value) = tagged.variant()?;
+        value.newtype_variant()
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text<'de>, A::Error> {
