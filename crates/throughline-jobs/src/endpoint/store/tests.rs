@@ -264,6 +264,17 @@ fn full_disk_serves_reads_and_takes_writes_when_it_has_room() {
 }
 
 #[test]
+fn file_with_entries_is_opened_on_a_full_disk() {
+    let disk = Disk::new();
+    let store = disk.store();
+    store.push(&entry(0), 100).unwrap();
+    disk.is(Fault::Full(0));
+    assert!(store.push(&entry(1), 100).is_err());
+    drop(store);
+    assert_eq!(disk.store().counts().unwrap().pending, 1);
+}
+
+#[test]
 fn file_is_opened_once_per_pause_and_says_why_it_refuses() {
     let disk = Disk::new();
     let store = disk.store();
