@@ -1,12 +1,10 @@
-//! Any broker: the context goes into its headers by two functions. Here the broker is a channel.
+//! Any broker: two functions say where its client keeps headers. Here the broker is a channel.
 //!
 //!     cargo run -p throughline-jobs --example any_broker
 
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
+use std::sync::mpsc;
 use std::time::Duration;
 
-use throughline::span;
 use throughline_jobs::{JobContext, Message, Queue, Record, Relation};
 
 static ORDERS: Queue = Queue::new("channel", "orders");
@@ -14,6 +12,7 @@ static REPORTS: Queue = Queue::new("channel", "reports").relation(Relation::Link
 static MAILS: Queue = Queue::new("channel", "mails").relation(Relation::ParentWithin(Duration::from_secs(60)));
 
 /// What the broker's client has.
+#[derive(Default)]
 struct Letter {
     headers: Vec<(String, Vec<u8>)>,
     payload: String,
@@ -34,35 +33,21 @@ fn main() {
     let _tracing = throughline::init("shop");
     for queue in [&ORDERS, &REPORTS, &MAILS] {
         let (broker, letters) = mpsc::channel();
-        let worker = thread::spawn(move || work(queue, &letters));
-        span!("checkout").in_scope(|| send(queue, &broker));
-        drop(broker);
-        worker.join().expect("the worker does not panic");
-    }
-}
 
-fn send(queue: &Queue, broker: &Sender<Letter>) {
-    for order in ["book", "pen", "unknown"] {
-        let mut letter = Letter {
-            headers: Vec::new(),
-            payload: order.to_owned(),
-        };
+        // Who sends:
+        let mut letter = Letter::default();
         let send = queue.send(&mut letter);
         let _ = send.run(|| broker.send(letter));
+        drop(broker);
+
+        // Who works:
+        for letter in letters {
+            let mut message = Message::of(&letter);
+            queue.process(&mut message, || charge(&letter.payload));
+        }
     }
 }
 
-fn work(queue: &Queue, letters: &Receiver<Letter>) {
-    for letter in letters {
-        let mut message = Message::of(&letter);
-        let _ = queue.process(&mut message, || charge(&letter.payload));
-    }
-}
-
-fn charge(order: &str) -> Result<(), String> {
-    let _span = span!("charge").enter();
-    match order {
-        "unknown" => Err(format!("there is no {order}")),
-        _ => Ok(()),
-    }
+fn charge(order: &str) {
+    throughline::span!("charge", order = order).end();
 }

@@ -1,4 +1,4 @@
-//! Programs of the examples as processes of their own: commands over a pipe, a controller, a server with a durable endpoint.
+//! Programs as processes of their own: commands over a pipe, a controller, a server with a durable endpoint.
 #![cfg(all(feature = "endpoint", feature = "serde"))]
 
 use std::collections::HashSet;

@@ -57,7 +57,7 @@ fn redis_stream_jobs_are_traced_through_kill_failure_and_batch() {
     let Some(redis) = require_tool(Redis::start()) else {
         return;
     };
-    scenario::run("redis_stream", "redis", "orders", &redis.url());
+    scenario::run("redis_stream_jobs", "redis", "orders", &redis.url());
 }
 
 #[cfg(feature = "redis")]
@@ -67,7 +67,7 @@ fn redis_list_jobs_are_traced_through_kill_failure_and_batch() {
     let Some(redis) = require_tool(Redis::start()) else {
         return;
     };
-    scenario::run("redis_list", "redis", "orders.list", &redis.url());
+    scenario::run("redis_list_jobs", "redis", "orders.list", &redis.url());
 }
 
 #[cfg(feature = "sqlite")]

@@ -7,24 +7,24 @@ use throughline_testkit::otlp::trace::v1::span::SpanKind;
 use throughline_testkit::otlp::trace::v1::status::StatusCode;
 use throughline_testkit::{Program, ReceivedSpan, Receiver, Spool};
 
-/// Sends and processes with the programs of an example, checks the spans, and gives them all.
-pub fn run(example: &str, system: &str, destination: &str, url: &str) -> Vec<ReceivedSpan> {
+/// Sends and processes with one of the programs, checks the spans, and gives them all.
+pub fn run(program: &str, system: &str, destination: &str, url: &str) -> Vec<ReceivedSpan> {
     let receiver = Receiver::start().expect("loopback has a free port");
     let spool = Spool::new().expect("a private directory");
-    let program = |arguments: &[&str]| {
-        Program::example(example, &spool)
+    let start = |arguments: &[&str]| {
+        Program::example(program, &spool)
             .expect("Cargo builds the examples of this package")
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint())
             .env("URL", url)
             .args(arguments)
     };
-    let done = |arguments: &[&str]| program(arguments).run().expect("it runs").expect_success();
-    if !matches!(example, "nats_jobs" | "rabbitmq_jobs" | "redis_list") {
+    let done = |arguments: &[&str]| start(arguments).run().expect("it runs").expect_success();
+    if !matches!(program, "nats_jobs" | "rabbitmq_jobs" | "redis_list_jobs") {
         done(&["table"]);
     }
 
     done(&["send", "hang"]);
-    let worker = program(&["work", "1"]).spawn().expect("it runs");
+    let worker = start(&["work", "1"]).spawn().expect("it runs");
     worker.wait_for_stdout("hanging").expect("it has the order");
     worker.kill9().expect("it can be killed");
     drop(worker);

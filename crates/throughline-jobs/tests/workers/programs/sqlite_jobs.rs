@@ -1,7 +1,4 @@
-//! A job table in SQLite.
-//!
-//!     URL=sqlite:shop.db?mode=rwc cargo run -p throughline-jobs --features sqlite --example sqlite_jobs -- send book
-//!     URL=sqlite:shop.db?mode=rwc cargo run -p throughline-jobs --features sqlite --example sqlite_jobs -- work 1
+//! A job table in SQLite: sends orders, and works on them until it is killed. See `orders`.
 
 mod orders;
 

@@ -1,7 +1,4 @@
-//! A job table in PostgreSQL.
-//!
-//!     URL=postgres://localhost/shop cargo run -p throughline-jobs --features postgres --example postgres_jobs -- send book
-//!     URL=postgres://localhost/shop cargo run -p throughline-jobs --features postgres --example postgres_jobs -- work 1
+//! A job table in PostgreSQL: sends orders, and works on them until it is killed. See `orders`.
 
 mod orders;
 

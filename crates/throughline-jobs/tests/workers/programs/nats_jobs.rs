@@ -1,7 +1,4 @@
-//! A NATS JetStream stream with a pull consumer.
-//!
-//!     URL=nats://localhost cargo run -p throughline-jobs --features nats --example nats_jobs -- send book
-//!     URL=nats://localhost cargo run -p throughline-jobs --features nats --example nats_jobs -- work 1
+//! A NATS JetStream stream with a pull consumer: sends orders, and works on them until it is killed. See `orders`.
 
 mod orders;
 

@@ -1,9 +1,6 @@
 //! A server that speaks a protocol of its own over TCP, answers at once, and works later from a durable endpoint.
 //!
 //! A request is a line, `<key> <route> <data>`; the answer is a line. The key is that of [`RequestKey`].
-//!
-//!     cargo run -p throughline-jobs --features endpoint --example tracker -- reports.redb
-//!     echo "4bf92f35-77b3-4da6-a3ce-929d0e0e4736:00f067aa0ba902b7 report.create 42" | nc localhost PORT
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};

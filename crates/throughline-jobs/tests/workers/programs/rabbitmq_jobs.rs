@@ -1,7 +1,4 @@
-//! A RabbitMQ queue.
-//!
-//!     URL=amqp://localhost cargo run -p throughline-jobs --features rabbitmq --example rabbitmq_jobs -- send book
-//!     URL=amqp://localhost cargo run -p throughline-jobs --features rabbitmq --example rabbitmq_jobs -- work 1
+//! A RabbitMQ queue: sends orders, and works on them until it is killed. See `orders`.
 
 mod orders;
 

@@ -1,5 +1,4 @@
-//! What the workers of the examples do with an order, and how they are called.
-#![allow(dead_code, reason = "each example uses a part")]
+//! What the workers do with an order, and how these programs are called: `URL=… program send ORDER…`, `work COUNT` or `batch`.
 
 use std::env;
 
