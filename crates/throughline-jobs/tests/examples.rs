@@ -4,8 +4,6 @@ use std::collections::HashSet;
 
 use throughline_testkit::{Program, ReceivedSpan, Receiver, Spool};
 
-const ONE_JOB: &str = "send demo\n  process demo\n    charge";
-
 /// Runs an example twice, and checks the trees of both runs: names by depth.
 fn check(example: &str, variable: &str, value: &str, tree: &str) {
     for run in ["the first run", "the second run"] {
@@ -83,7 +81,7 @@ fn nats_example_sends_and_processes_in_one_trace() {
     let Some(nats) = require_tool(Nats::start()) else {
         return;
     };
-    check("nats", "NATS_URL", &nats.url(), ONE_JOB);
+    check("nats", "NATS_URL", &nats.url(), "send demo\n  process demo\n    charge");
 }
 
 #[cfg(feature = "postgres")]
@@ -108,7 +106,12 @@ fn rabbitmq_example_sends_and_processes_in_one_trace() {
     let Some(rabbitmq) = require_tool(RabbitMq::start()) else {
         return;
     };
-    check("rabbitmq", "AMQP_URL", &rabbitmq.url(), ONE_JOB);
+    check(
+        "rabbitmq",
+        "AMQP_URL",
+        &rabbitmq.url(),
+        "send demo\n  process demo\n    charge",
+    );
 }
 
 #[cfg(feature = "redis")]
@@ -118,12 +121,17 @@ fn redis_examples_send_and_process_in_one_trace() {
     let Some(redis) = require_tool(Redis::start()) else {
         return;
     };
-    check("redis_stream", "REDIS_URL", &redis.url(), ONE_JOB);
+    check(
+        "redis_stream",
+        "REDIS_URL",
+        &redis.url(),
+        "send demo\n  process demo\n    charge",
+    );
     check(
         "redis_list",
         "REDIS_URL",
         &redis.url(),
-        &ONE_JOB.replace("demo", "demo.list"),
+        "send demo.list\n  process demo.list\n    charge",
     );
 }
 
