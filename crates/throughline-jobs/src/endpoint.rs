@@ -30,10 +30,10 @@
 //! A call that meets an error of the disk, as when it is full, fails with [`EndpointError::Storage`]. Then the endpoint opens its file
 //! anew: all that was stored is there, and can be read. What failed to be stored may be there as well, where the disk took it but did not
 //! say so. After an error there is a pause, in which nothing new is written: pushes fail at once, and no attempt begins; attempts that had
-//! begun may still end. It lasts 100 ms after the first error, and twice as long after each further one within a minute, up to 10 seconds.
-//! Where the file cannot be opened, reads fail too, and the next call after the pause tries again.
+//! begun may still end. It lasts 100 ms after the first error, and twice as long after each further one within a minute, up to 10 seconds;
+//! but as long as the opening took at least. Where the file cannot be opened, reads fail too, and the next call after the pause tries again.
 //!
-//! Opening reads the whole file, as after a kill; other calls wait for it.
+//! Opening reads the whole file, as after a kill, in about 3 ms per megabyte that the system has in memory. Other calls wait for it.
 
 mod backoff;
 mod builder;

@@ -14,13 +14,13 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// An error came: a pause begins.
-    pub(super) fn failed(&mut self, now: Instant) {
+    /// An error came: a pause begins. It is as long at least as the work that the error has brought.
+    pub(super) fn failed(&mut self, now: Instant, work: Duration) {
         let pause = match self.last {
             Some((at, pause)) if now.saturating_duration_since(at) < CALM => LONGEST.min(pause * 2),
             _ => FIRST,
         };
-        self.last = Some((now, pause));
+        self.last = Some((now, pause.max(work)));
     }
 
     /// What is left of the pause; `None` when it is over.
@@ -42,7 +42,7 @@ mod tests {
         assert_eq!(backoff.left(now), None);
         for expected in [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000] {
             let expected = Duration::from_millis(expected);
-            backoff.failed(now);
+            backoff.failed(now, Duration::ZERO);
             assert_eq!(backoff.left(now), Some(expected));
             now += expected - Duration::from_millis(1);
             assert_eq!(backoff.left(now), Some(Duration::from_millis(1)));
@@ -50,7 +50,17 @@ mod tests {
             assert_eq!(backoff.left(now), None);
         }
         now += CALM;
-        backoff.failed(now);
+        backoff.failed(now, Duration::ZERO);
         assert_eq!(backoff.left(now), Some(FIRST));
+    }
+
+    #[test]
+    fn pause_is_as_long_as_the_work_at_least() {
+        let now = Instant::now();
+        let mut backoff = Backoff::default();
+        for (work, expected) in [(7, 7), (20, 20), (1, 10)].map(|(work, pause)| (Duration::from_secs(work), pause)) {
+            backoff.failed(now, work);
+            assert_eq!(backoff.left(now), Some(Duration::from_secs(expected)));
+        }
     }
 }

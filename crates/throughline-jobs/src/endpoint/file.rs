@@ -1,7 +1,7 @@
 //! The file of an endpoint, which is opened anew after an error of the disk.
 //!
 //! redb refuses all writes to a database, and reads of what it has not in memory, once an error of the disk has come. Opened anew it has
-//! all that was committed. That may take a while in a large file, and the error may come again at once: so there is a pause after each
+//! all that was committed. That takes some milliseconds per megabyte, and the error may come again at once: so there is a pause after each
 //! error, in which nothing is begun and the file is not opened a second time.
 
 use std::fmt;
@@ -106,25 +106,29 @@ impl File {
         if state.opened != failed || state.database.is_none() {
             return;
         }
-        let now = self.clock.now();
-        let is_pause = state.backoff.left(now).is_some();
-        state.fail(error, now);
+        let began = self.clock.now();
         // Before another is opened: it holds the lock of the file.
         state.database = None;
-        if !is_pause {
-            // It is the next call's to tell of.
-            let _ = state.open(&self.open, now);
-        }
+        let opened = match state.backoff.left(began) {
+            Some(_) => Ok(()),
+            None => state.open(&self.open),
+        };
+        state.fail(opened.as_ref().err().unwrap_or(error), began, self.clock.now());
     }
 
     fn open_closed(&self) -> Result<()> {
         let mut state = self.exclusive();
-        let now = self.clock.now();
-        match state.refusal(now) {
-            _ if state.database.is_some() => Ok(()),
-            Some(refusal) => Err(refusal),
-            None => state.open(&self.open, now),
+        if state.database.is_some() {
+            return Ok(());
         }
+        let began = self.clock.now();
+        if let Some(refusal) = state.refusal(began) {
+            return Err(refusal);
+        }
+        state.open(&self.open).map_err(|error| {
+            state.fail(&error, began, self.clock.now());
+            StorageError::new(error)
+        })
     }
 
     fn shared(&self) -> RwLockReadGuard<'_, State> {
@@ -137,23 +141,14 @@ impl File {
 }
 
 impl State {
-    fn open(&mut self, open: &Open, now: Instant) -> Result<()> {
-        match open() {
-            Ok(database) => {
-                self.database = Some(database);
-                self.opened += 1;
-                Ok(())
-            }
-            Err(error) => {
-                let error = Arc::new(error.into());
-                self.fail(&error, now);
-                Err(StorageError::new(error))
-            }
-        }
+    fn open(&mut self, open: &Open) -> std::result::Result<(), Arc<redb::Error>> {
+        self.database = Some(open().map_err(|error| Arc::new(error.into()))?);
+        self.opened += 1;
+        Ok(())
     }
 
-    fn fail(&mut self, error: &Arc<redb::Error>, now: Instant) {
-        self.backoff.failed(now);
+    fn fail(&mut self, error: &Arc<redb::Error>, began: Instant, now: Instant) {
+        self.backoff.failed(now, now.saturating_duration_since(began));
         // What came before says more than that something did.
         if self.error.is_none() || !matches!(**error, redb::Error::PreviousIo) {
             self.error = Some(Arc::clone(error));

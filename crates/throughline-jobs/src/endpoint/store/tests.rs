@@ -18,6 +18,8 @@ struct Disk {
     file: Mutex<Contents>,
     fault: Mutex<Fault>,
     opened: AtomicU64,
+    /// How long it takes.
+    opening: Mutex<Duration>,
     now: Mutex<Instant>,
 }
 
@@ -47,6 +49,7 @@ impl Disk {
             file: Mutex::default(),
             fault: Mutex::new(Fault::None),
             opened: AtomicU64::new(0),
+            opening: Mutex::default(),
             now: Mutex::new(Instant::now()),
         })
     }
@@ -83,6 +86,7 @@ impl Disk {
 
     fn open(self: &Arc<Self>) -> std::result::Result<Database, redb::DatabaseError> {
         self.opened.fetch_add(1, Relaxed);
+        self.later(*self.opening.lock().unwrap());
         Database::builder().create_with_backend(Backend(Arc::clone(self)))
     }
 
@@ -302,6 +306,17 @@ fn file_is_opened_once_per_pause_and_says_why_it_refuses() {
     disk.is(Fault::None);
     assert_eq!(store.push(&entry(0), 100).unwrap(), Some(1));
     assert_eq!(disk.opened(), 2);
+}
+
+#[test]
+fn pause_is_as_long_as_the_opening_took() {
+    let disk = Disk::new();
+    let store = disk.store();
+    let long = Duration::from_secs(30);
+    *disk.opening.lock().unwrap() = long;
+    disk.is(Fault::Full(0));
+    assert!(store.push(&entry(0), 100).is_err());
+    assert_eq!(store.pause(), Some(long));
 }
 
 #[test]
