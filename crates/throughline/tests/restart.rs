@@ -109,23 +109,31 @@ impl CurrentSpans for Holds {
 }
 
 #[test]
-fn current_reaches_the_span_of_a_bridge() {
-    static BRIDGE: Holds = Holds(std::sync::Mutex::new(None));
+fn current_reaches_the_spans_of_all_bridges() {
+    static BRIDGES: [Holds; 2] = [const { Holds(std::sync::Mutex::new(None)) }; 2];
     let capture = testing::capture();
-    let span = span!("held");
-    let context = span.context();
-    *BRIDGE.0.lock().expect("nobody panics") = Some(span);
-    set_bridge(&BRIDGE);
-    assert_eq!(throughline::current(|_| ()), None);
-    context.in_scope(|| {
-        let reached = throughline::current(|span| {
-            span.set("reached", true);
-            span.event("event", []);
-            (span.is_recording(), span.context())
+    let context = |held: &Holds| {
+        let span = span!("held");
+        let context = span.context();
+        *held.0.lock().expect("nobody panics") = Some(span);
+        context
+    };
+    let contexts = BRIDGES.each_ref().map(context);
+    for (bridge, context) in BRIDGES.iter().zip(&contexts) {
+        context.in_scope(|| assert_eq!(throughline::current(|_| ()), None));
+        set_bridge(bridge);
+    }
+    for (bridge, context) in BRIDGES.iter().zip(&contexts) {
+        context.in_scope(|| {
+            let reached = throughline::current(|span| {
+                span.set("reached", true);
+                span.event("event", []);
+                (span.is_recording(), span.context())
+            });
+            assert_eq!(reached, Some((true, context.clone())));
         });
-        assert_eq!(reached, Some((true, context.clone())));
-    });
-    drop(BRIDGE.0.lock().expect("nobody panics").take());
-    capture.assert_tree("held {reached=true}");
-    context.in_scope(|| assert_eq!(throughline::current(|_| ()), None));
+        drop(bridge.0.lock().expect("nobody panics").take());
+        context.in_scope(|| assert_eq!(throughline::current(|_| ()), None));
+    }
+    capture.assert_tree("held {reached=true}\nheld {reached=true}");
 }
