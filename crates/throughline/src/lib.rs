@@ -88,6 +88,7 @@ pub mod export;
 mod future;
 mod guard;
 mod housekeeping;
+mod locks;
 mod macros;
 mod otlp_endpoint;
 mod outcome;

@@ -9,6 +9,7 @@ use crate::recording;
 use crate::span::Span;
 use crate::tracer;
 
+pub use crate::locks::lock;
 pub use crate::recording::{Batch, ErrorText, key_bit};
 pub use crate::span::{CurrentSpans, Restart, SpanCell, set_bridge};
 
