@@ -5,7 +5,8 @@
 //! * A native context that becomes current (a span that is entered, a context, one poll of a future) is attached as a context of the API
 //!   too, on top of what is there: its span, `tracestate`, baggage, and whether telemetry is suppressed. What the API's own code sets on
 //!   [`Context::span`](opentelemetry::trace::TraceContextExt::span) goes to the native span, as long as that is current there.
-//! * A context of the API that was attached later is the parent of native spans, and what `throughline::inject` writes.
+//! * A context of the API that was attached later is the parent of native spans, and what `throughline::inject` writes. Its span is what
+//!   `throughline::current` and `event!` write to, if a [`Tracer`](crate::Tracer) has started it.
 //! * So the API's stack has all contexts in the order in which they became current, and whichever is on top counts for both. Guards of
 //!   both may be dropped in any order.
 //!
@@ -27,9 +28,11 @@ use std::sync::Once;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, ContextGuard};
+use throughline::seam;
 use throughline_context::{Hook, add_hook};
 
 use crate::context::{native, shown};
+use crate::reachable::Bridge;
 
 /// Shares it from now on.
 pub(crate) fn share() {
@@ -38,6 +41,7 @@ pub(crate) fn share() {
         if let Err(error) = add_hook(&Shared) {
             eprintln!("throughline: spans of the OpenTelemetry API are not in one tree with others: {error}");
         }
+        seam::set_bridge(&Bridge);
     });
 }
 

@@ -38,7 +38,7 @@
 //!
 //! # What it does not do
 //!
-//! Metrics and logs. `throughline::current` and `event!` reach spans of Throughline's own only, not one that was made by the API.
+//! Metrics and logs.
 #![forbid(unsafe_code)]
 
 mod context;
@@ -46,6 +46,7 @@ pub mod current;
 mod native_span;
 mod propagator;
 mod provider;
+mod reachable;
 #[cfg(feature = "sdk")]
 mod sdk;
 mod span;

@@ -2,31 +2,88 @@
 
 use std::borrow::Cow;
 use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{self, SpanContext, Status, TraceContextExt};
+use throughline::seam;
 
 use crate::context::to_throughline;
+use crate::reachable::{self, Shared};
 use crate::value::{with_attributes, with_value};
 
 /// A span of Throughline behind the API's trait; made by a [`Tracer`](crate::Tracer). It ends when it is dropped, or by
 /// [`end`](trace::Span::end); then what is set on it is lost.
 ///
-/// It is not current by existing: the API makes it so in a context.
+/// It is not current by existing: the API makes it so in a context. There `throughline::current` and `event!` reach it too.
 #[derive(Debug)]
 pub struct Span {
     context: SpanContext,
-    span: throughline::Span,
+    /// Locked for as long as it takes to share it; never by those who have `&mut self`.
+    place: Mutex<Place>,
+}
+
+/// Where the span is.
+#[derive(Debug)]
+enum Place {
+    /// Here alone.
+    Own(throughline::Span),
+    /// Also where native code looks for the current one.
+    Shared(Shared),
 }
 
 impl Span {
     pub(crate) fn new(context: SpanContext, span: throughline::Span) -> Self {
-        Self { context, span }
+        Self {
+            context,
+            place: Mutex::new(Place::Own(span)),
+        }
+    }
+
+    /// No code of the user's runs in `f`.
+    fn with(&mut self, f: impl FnOnce(&mut throughline::Span)) {
+        match self.place.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            Place::Own(span) => f(span),
+            Place::Shared(span) => {
+                if let Some(mut span) = seam::lock(span) {
+                    f(&mut span);
+                }
+            }
+        }
+    }
+
+    /// Lets native code reach the span. In a forked child that cannot have the lock, it does not.
+    fn share(&self) {
+        let Some(mut place) = seam::lock(&self.place) else {
+            return;
+        };
+        let Place::Own(span) = &mut *place else { return };
+        if span.is_recording() {
+            let span = mem::replace(span, throughline::Span::none());
+            let shared = Arc::new(Mutex::new(span));
+            reachable::insert(self.context.span_id(), shared.clone());
+            *place = Place::Shared(shared);
+        }
     }
 
     fn take(&mut self) -> throughline::Span {
-        mem::replace(&mut self.span, throughline::Span::none())
+        let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner);
+        match mem::replace(place, Place::Own(throughline::Span::none())) {
+            Place::Own(span) => span,
+            Place::Shared(shared) => {
+                reachable::remove(self.context.span_id());
+                let span = seam::lock(&shared).map(|mut span| mem::replace(&mut *span, throughline::Span::none()));
+                span.unwrap_or_else(throughline::Span::none)
+            }
+        }
+    }
+}
+
+impl Drop for Span {
+    fn drop(&mut self) {
+        // It ends when nothing is locked: processors are called.
+        drop(self.take());
     }
 }
 
@@ -35,49 +92,64 @@ impl trace::Span for Span {
     where
         T: Into<Cow<'static, str>>,
     {
+        let name = name.into();
         // By the clock that the span itself is measured with.
-        with_attributes(&attributes, |attributes| self.span.event(&name.into(), attributes));
+        with_attributes(&attributes, |attributes| {
+            self.with(|span| span.event(&name, attributes));
+        });
     }
 
     fn add_event_with_timestamp<T>(&mut self, name: T, timestamp: SystemTime, attributes: Vec<KeyValue>)
     where
         T: Into<Cow<'static, str>>,
     {
+        let name = name.into();
         with_attributes(&attributes, |attributes| {
-            self.span.event_at(&name.into(), timestamp, attributes);
+            self.with(|span| span.event_at(&name, timestamp, attributes));
         });
     }
 
+    /// Who makes a span current asks for this first, and nothing else tells of it: so from here on native code reaches the span.
     fn span_context(&self) -> &SpanContext {
+        self.share();
         &self.context
     }
 
     fn is_recording(&self) -> bool {
-        self.span.is_recording()
+        match seam::lock(&self.place).as_deref() {
+            Some(Place::Own(span)) => span.is_recording(),
+            Some(Place::Shared(span)) => seam::lock(span).is_some_and(|span| span.is_recording()),
+            None => false,
+        }
     }
 
     fn set_attribute(&mut self, attribute: KeyValue) {
-        with_value(&attribute.value, |value| self.span.set(attribute.key.as_str(), value));
+        with_value(&attribute.value, |value| {
+            self.with(|span| span.set(attribute.key.as_str(), value));
+        });
     }
 
     fn set_status(&mut self, status: Status) {
-        match status {
+        self.with(|span| match status {
             Status::Unset => {}
-            Status::Ok => self.span.status_ok(),
-            Status::Error { description } => self.span.status_error(&description),
-        }
+            Status::Ok => span.status_ok(),
+            Status::Error { description } => span.status_error(&description),
+        });
     }
 
     fn update_name<T>(&mut self, new_name: T)
     where
         T: Into<Cow<'static, str>>,
     {
-        self.span.rename(&new_name.into());
+        let new_name = new_name.into();
+        self.with(|span| span.rename(&new_name));
     }
 
     fn add_link(&mut self, span_context: SpanContext, attributes: Vec<KeyValue>) {
         let to = linked(&span_context);
-        with_attributes(&attributes, |attributes| self.span.link(&to, attributes));
+        with_attributes(&attributes, |attributes| {
+            self.with(|span| span.link(&to, attributes));
+        });
     }
 
     fn end(&mut self) {

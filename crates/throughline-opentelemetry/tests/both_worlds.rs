@@ -11,6 +11,7 @@ use opentelemetry::{Context, ContextGuard, KeyValue, global};
 use proptest::prelude::*;
 use throughline::{inject, span, testing};
 use throughline_opentelemetry::to_throughline;
+use tracing_subscriber::layer::SubscriberExt;
 
 fn tracer() -> throughline_opentelemetry::Tracer {
     throughline_opentelemetry::install();
@@ -65,6 +66,89 @@ fn active_span_of_the_api_reaches_the_native_span() {
     assert!(!elsewhere.span().is_recording());
     capture.assert_tree("renamed ! {set=1}");
     assert_eq!(capture.span("renamed").view().events().count(), 1);
+}
+
+/// Writes to the current span as native code does.
+fn write(key: &str) {
+    throughline::current(|span| span.set(key, true)).expect("it is reached");
+    throughline::event!("happened", from = key);
+}
+
+#[test]
+fn native_code_reaches_the_active_span_of_the_api() {
+    let capture = testing::capture();
+    let tracer = tracer();
+    global::tracer("another").in_span("in_span", |context| {
+        write("here");
+        context.span().set_attribute(KeyValue::new("by the api", true));
+        let there = context.clone();
+        let thread = std::thread::spawn(move || {
+            let _attached = there.attach();
+            write("on a thread");
+        });
+        thread.join().expect("it does not panic");
+        to_throughline(&context).in_scope(|| write("by a native context"));
+        futures::executor::block_on(async { write("in a future") }.with_context(context.clone()));
+        span!("native").in_scope(|| write("in a native span"));
+        context.span().end();
+        assert_eq!(throughline::current(|_| ()), None, "it has ended");
+    });
+    {
+        let _active = opentelemetry::trace::mark_span_as_active(tracer.start("active"));
+        write("here");
+        get_active_span(|_| write("while the API lends it"));
+    }
+    let detached = Context::new().with_span(tracer.start("detached"));
+    assert_eq!(throughline::current(|_| ()), None, "it is not current");
+    drop(detached);
+    capture.assert_tree(
+        "in_span {by a native context=true, by the api=true, here=true, in a future=true, on a thread=true}\n  \
+         native {in a native span=true}\n\
+         active {here=true, while the API lends it=true}\n\
+         detached",
+    );
+    let events = |name| capture.span(name).view().events().count();
+    assert_eq!((events("in_span"), events("native"), events("active")), (4, 1, 2));
+}
+
+#[test]
+fn native_code_reaches_spans_of_the_api_and_of_tracing() {
+    let capture = testing::capture();
+    let tracer = tracer();
+    let subscriber = tracing_subscriber::registry().with(throughline_tracing::layer());
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::info_span!("tracing").in_scope(|| {
+            write("outside");
+            tracer.in_span("api", |_| {
+                write("in the API's");
+                tracing::info_span!("inner tracing").in_scope(|| write("inside"));
+                write("again");
+            });
+            write("after");
+        });
+    });
+    capture.assert_tree(
+        "tracing {after=true, outside=true}\n  \
+         api {again=true, in the API's=true}\n    \
+         inner tracing {inside=true}",
+    );
+    let events = |name| capture.span(name).view().events().count();
+    assert_eq!((events("tracing"), events("api"), events("inner tracing")), (2, 2, 1));
+}
+
+/// While a span of the API is locked by the API, code of the user's runs.
+#[test]
+fn native_code_may_write_while_the_api_writes() {
+    let capture = testing::capture();
+    tracer().in_span("span", |context| {
+        let attributes = (0..2).map(|n| {
+            throughline::event!("made");
+            KeyValue::new(format!("n{n}"), n)
+        });
+        context.span().set_attributes(attributes);
+    });
+    capture.assert_tree("span {n0=0, n1=1}");
+    assert_eq!(capture.span("span").view().events().count(), 2);
 }
 
 #[test]
