@@ -6,7 +6,7 @@ use std::process;
 
 use throughline::{Context, Span, SpanKind};
 
-use crate::environment::{ChildEnvironment, context_changes};
+use crate::environment::ChildEnvironment;
 
 /// What the `Command` of the standard library, and with the feature `tokio` that of tokio, can do more.
 ///
@@ -23,15 +23,16 @@ use crate::environment::{ChildEnvironment, context_changes};
 pub trait CommandExt: sealed::AsStd + Sized {
     /// Hands the current trace context down, in `TRACEPARENT`, `TRACESTATE` and `BAGGAGE`; stale values of these are removed.
     ///
-    /// It is the context of this moment, for whatever the command starts. Without one, what this process was given is inherited.
+    /// It is the context of this moment, for whatever the command starts. Without one, what this process was given is inherited, also
+    /// where the command was given a context before.
     fn pass_context(&mut self) -> &mut Self {
-        self.apply(context_changes(&Context::current()));
+        self.hand_down(&Context::current());
         self
     }
 
     /// Hands down the context and the settings that a [`ChildEnvironment`] has.
     fn pass_environment(&mut self, environment: &ChildEnvironment) -> &mut Self {
-        self.apply(environment.changes());
+        self.apply_all(environment);
         self
     }
 
@@ -100,11 +101,10 @@ impl<'a, C: CommandExt> Traced<'a, C> {
             let all: Vec<_> = all.map(|argument| argument.to_string_lossy()).collect();
             span.set("process.command_args", &all);
         }
-        let changes = match self.environment.take() {
-            Some(environment) => environment.context(span.context()).changes(),
-            None => context_changes(&span.context()),
-        };
-        self.command.apply(changes);
+        match self.environment.take() {
+            Some(environment) => self.command.apply_all(&environment.context(span.context())),
+            None => self.command.hand_down(&span.context()),
+        }
         span
     }
 }
@@ -118,12 +118,42 @@ pub(crate) fn fail(mut span: Span, error: &std::io::Error) {
 }
 
 pub(crate) mod sealed {
-    use std::process;
+    use std::{env, process};
 
+    use throughline::environment::env_name;
+    use throughline::{Context, propagation_fields};
+
+    use crate::environment::{ChildEnvironment, context_changes};
+
+    /// No child has this variable. A command that removes it is one that has handed a context down: there is no other place to note it.
+    const PASSED: &str = "THROUGHLINE_PASSED_CONTEXT";
+
+    /// All of it changes the environment of what the command starts, never our own.
     pub trait AsStd {
         fn as_std(&mut self) -> &mut process::Command;
 
-        /// Changes the environment of what the command starts, never our own.
+        /// Without a context, what an earlier one has set is as in this process again.
+        fn hand_down(&mut self, context: &Context) {
+            let changes = context_changes(context);
+            let command = self.as_std();
+            if !changes.is_empty() {
+                command.env_remove(PASSED);
+            } else if command.get_envs().any(|(name, _)| name == PASSED) {
+                for name in propagation_fields().into_iter().map(env_name) {
+                    match env::var_os(&name) {
+                        Some(value) => command.env(name, value),
+                        None => command.env_remove(name),
+                    };
+                }
+            }
+            self.apply(changes);
+        }
+
+        fn apply_all(&mut self, environment: &ChildEnvironment) {
+            self.hand_down(environment.handed_down());
+            self.apply(environment.settings());
+        }
+
         fn apply(&mut self, changes: Vec<(String, Option<String>)>) {
             let command = self.as_std();
             for (name, value) in changes {

@@ -143,9 +143,23 @@ impl ChildEnvironment {
         all
     }
 
+    pub(crate) fn handed_down(&self) -> &Context {
+        &self.context
+    }
+
+    /// The changes but for those of the context.
+    pub(crate) fn settings(&self) -> Vec<(String, Option<String>)> {
+        self.settings_from(&|name| std::env::var_os(name))
+    }
+
     fn changes_from(&self, environment: &dyn Fn(&str) -> Option<OsString>) -> Vec<(String, Option<String>)> {
         let mut changes = context_changes(&self.context);
-        changes.push(("OTEL_SERVICE_NAME".into(), self.service_name.clone()));
+        changes.extend(self.settings_from(environment));
+        changes
+    }
+
+    fn settings_from(&self, environment: &dyn Fn(&str) -> Option<OsString>) -> Vec<(String, Option<String>)> {
+        let mut changes = vec![("OTEL_SERVICE_NAME".into(), self.service_name.clone())];
         if let Some(attributes) = environment(RESOURCE_ATTRIBUTES).and_then(|value| value.into_string().ok()) {
             let rest = without_identity(&attributes);
             changes.push((RESOURCE_ATTRIBUTES.into(), (!rest.is_empty()).then_some(rest)));

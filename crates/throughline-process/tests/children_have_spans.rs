@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use throughline::testing::{Capture, CapturedSpan, capture};
 use throughline::{AnyValueView, Context, SpanKind, StatusCode, extract, span};
-use throughline_process::CommandExt as _;
+use throughline_process::{ChildEnvironment, CommandExt as _};
 
 const STALE: &str = "00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-01";
 
@@ -182,6 +182,41 @@ fn command_without_a_context_inherits_what_the_process_was_given() {
     assert_eq!(seen(&output.expect("sh can be started")), format!("{STALE} none"));
 }
 
+/// A context that came from elsewhere.
+fn caller() -> Context {
+    extract([("traceparent", STALE), ("tracestate", "vendor=1")]).expect("it is valid")
+}
+
+/// What a child sees whose command says nothing of a context.
+fn inherited() -> String {
+    seen(&sh(SHOW).output().expect("sh can be started"))
+}
+
+#[test]
+fn command_used_again_does_not_keep_an_old_context() {
+    let ways: [fn(&mut Command) -> io::Result<Output>; 3] = [
+        |command| command.pass_context().output(),
+        |command| command.pass_environment(&ChildEnvironment::new()).output(),
+        |command| {
+            // As where tracing is off: there is no span.
+            let _suppressed = throughline_context::suppress();
+            command.traced().output()
+        },
+    ];
+    for (number, way) in ways.into_iter().enumerate() {
+        let _capture = capture();
+        let mut command = sh(SHOW);
+        let mut with_context = || {
+            let output = caller().in_scope(|| command.pass_context().output());
+            assert_eq!(seen(&output.expect("sh can be started")), format!("{STALE} vendor=1"));
+        };
+        with_context();
+        with_context();
+        let output = way(&mut command).expect("sh can be started");
+        assert_eq!(seen(&output), inherited(), "way {number}");
+    }
+}
+
 #[cfg(feature = "tokio")]
 mod tokio_commands {
     use std::pin::pin;
@@ -270,5 +305,23 @@ mod tokio_commands {
             assert_eq!(span.status().0, StatusCode::Unset);
             assert_eq!(text(&span, "throughline.cancelled"), "true");
         }
+    }
+
+    #[tokio::test]
+    async fn tokio_command_used_again_does_not_keep_an_old_context() {
+        let _capture = capture();
+        let mut command = sh(SHOW);
+        let output = caller().in_scope(|| command.pass_context().output());
+        assert_eq!(
+            seen(&output.await.expect("sh can be started")),
+            format!("{STALE} vendor=1")
+        );
+        let output = command.pass_context().output().await.expect("sh can be started");
+        assert_eq!(seen(&output), inherited());
+        let output = caller().in_scope(|| command.pass_context().output());
+        output.await.expect("sh can be started");
+        let _suppressed = throughline_context::suppress();
+        let output = command.traced().output().await.expect("sh can be started");
+        assert_eq!(seen(&output), inherited());
     }
 }
