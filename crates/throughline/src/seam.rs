@@ -5,6 +5,7 @@ use std::sync::Arc;
 use throughline_context::{Ids, Relay};
 
 use crate::context::Context;
+use crate::export::ExportBatch;
 use crate::recording;
 use crate::span::Span;
 use crate::tracer;
@@ -32,6 +33,12 @@ pub fn relay(context: &Context) -> Option<&Arc<Relay>> {
 #[must_use]
 pub fn context(ids: Ids, relay: Option<Arc<Relay>>) -> Context {
     Context::new(ids, relay)
+}
+
+/// A batch for an exporter, as OTLP: for tests of exporters.
+#[must_use]
+pub fn export_batch(request: &[u8]) -> ExportBatch<'_> {
+    ExportBatch::new(request)
 }
 
 /// Whether tracing is on in this process.
