@@ -123,3 +123,80 @@ impl<E: fmt::Debug> fmt::Debug for SdkExporter<E> {
         f.debug_tuple("SdkExporter").field(&self.exporter).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use throughline::export::SpanExporter as _;
+    use throughline::seam::export_batch;
+
+    use super::*;
+
+    /// Takes the spans of some resources.
+    #[derive(Debug, Default)]
+    struct Picky {
+        resource: String,
+        taken: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl SpanExporter for Picky {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            match &*self.resource {
+                "refused" => Err(OTelSdkError::InternalFailure("400".into())),
+                "failing" => Err(OTelSdkError::InternalFailure("503".into())),
+                _ => {
+                    let names = batch.iter().map(|span| format!("{}: {}", self.resource, span.name));
+                    self.taken.lock().expect("nobody panics").extend(names);
+                    Ok(())
+                }
+            }
+        }
+
+        fn set_resource(&mut self, resource: &Resource) {
+            self.resource = resource.get(&"service.name".into()).expect("it has one").to_string();
+        }
+    }
+
+    /// A field of Protobuf that holds others, or text.
+    fn field(number: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
+        let content = content.as_ref();
+        let length = u8::try_from(content.len()).expect("it is short");
+        assert!(length < 0x80, "one byte says the length");
+        [&[number << 3 | 2, length], content].concat()
+    }
+
+    /// An `ExportTraceServiceRequest` with a span of each service.
+    fn request(services: &[&str]) -> Vec<u8> {
+        let resource_spans = |service: &&str| {
+            let value = field(2, field(1, service));
+            let resource = field(1, [field(1, "service.name"), value].concat());
+            let span = [field(1, [1; 16]), field(2, [1; 8]), field(5, "span")].concat();
+            field(1, [field(1, resource), field(2, field(2, span))].concat())
+        };
+        services.iter().flat_map(resource_spans).collect()
+    }
+
+    #[test]
+    fn spans_of_all_resources_are_offered_when_some_are_rejected() {
+        // Services, what is taken, and whether the batch comes again.
+        let cases: [(&[&str], &[&str], Option<bool>); 4] = [
+            (&["a", "b"], &["a: span", "b: span"], None),
+            (&["refused", "b"], &["b: span"], Some(false)),
+            (&["a", "refused", "c"], &["a: span", "c: span"], Some(false)),
+            (&["failing", "b"], &[], Some(true)),
+        ];
+        for (services, expected, comes_again) in cases {
+            let picky = Picky::default();
+            let taken = picky.taken.clone();
+            let mut exporter = SdkExporter::new(picky).rejecting(|error| error.to_string().contains("400"));
+            let result = exporter.export(export_batch(&request(services)));
+            assert_eq!(
+                result.err().map(|error| error.is_retryable()),
+                comes_again,
+                "{services:?}"
+            );
+            assert_eq!(*taken.lock().expect("nobody panics"), expected, "{services:?}");
+        }
+    }
+}
