@@ -229,19 +229,32 @@ async fn trust_decides_parent_link_and_forwarded_headers() {
     }
 }
 
+/// A filter refuses the span, not the trust: what is not believed of a traced request is not believed of this one.
 #[tokio::test]
-async fn filtered_request_passes_its_context_on() {
-    let capture = testing::capture();
-    let layer = ServerLayer::new().filter(|request| request.uri.path() != "/healthz");
-    let answer = || async { (throughline::inject(HeaderMap::new()), chunks()) };
-    let app = Router::new().route("/healthz", get(answer)).layer(layer);
-    let answer = send(
-        serve(app).await,
-        &format!("GET /healthz HTTP/1.1\ntraceparent: {PARENT}"),
-    )
-    .await;
-    assert!(answer.contains(&format!("traceparent: {PARENT}")), "{answer}");
-    assert!(capture.spans().is_empty());
+async fn filtered_request_passes_its_context_on_if_trusted() {
+    let headers = format!("traceparent: {PARENT}\ntracestate: a=1\nbaggage: k=v");
+    for (trust, passes_on) in [(Trust::Trust, true), (Trust::Link, false), (Trust::Ignore, false)] {
+        let capture = testing::capture();
+        let layer = ServerLayer::new()
+            .trust(trust)
+            .filter(|request| request.uri.path() != "/healthz");
+        let answer = || async {
+            let sent = throughline::inject(HeaderMap::new());
+            span!("inside").end();
+            (sent, chunks())
+        };
+        let app = Router::new().route("/healthz", get(answer)).layer(layer);
+        let answer = send(serve(app).await, &format!("GET /healthz HTTP/1.1\n{headers}")).await;
+        for header in [&*format!("traceparent: {PARENT}"), "tracestate: a=1", "baggage: k=v"] {
+            assert_eq!(answer.contains(header), passes_on, "{trust:?}: {answer}");
+        }
+        assert_eq!(answer.contains("traceparent: "), passes_on, "{trust:?}: {answer}");
+        let spans = capture.spans();
+        assert_eq!(spans.len(), 1, "{}", capture.tree());
+        let parent = spans[0].parent_span_id().map(|id| id.to_string());
+        assert_eq!(parent.as_deref(), passes_on.then_some("00f067aa0ba902b7"), "{trust:?}");
+        assert_eq!(spans[0].links().count(), 0);
+    }
 }
 
 #[tokio::test]
