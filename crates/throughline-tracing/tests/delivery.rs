@@ -46,6 +46,22 @@ fn spans_of_a_program_with_the_subscriber_arrive() {
 }
 
 #[test]
+fn lines_of_a_logger_name_the_span() {
+    let receiver = Receiver::start().expect("loopback has a free port");
+    let spool = Spool::new().expect("a private directory");
+    let finished = Program::example("log_ids", &spool)
+        .expect("Cargo builds the examples of this package")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint())
+        .run()
+        .expect("it runs")
+        .expect_success();
+    let spans = receiver.spans();
+    assert_eq!(spans.len(), 1);
+    let line = format!("trace_id={} span_id={} paid\n", spans[0].trace_id(), spans[0].span_id());
+    assert_eq!(finished.stderr, line);
+}
+
+#[test]
 fn directives_that_cannot_be_read_are_said() {
     let spool = Spool::new().expect("a private directory");
     let finished = Program::example("subscriber", &spool)
