@@ -70,20 +70,22 @@ fn show(span: &ReceivedSpan, all: &[ReceivedSpan], depth: usize, out: &mut Strin
 }
 
 #[test]
-fn axum_server_and_its_clients_make_one_trace() {
-    for (client, arguments) in [
-        ("reqwest_client", &[][..]),
-        ("hyper_client", &["1"]),
-        ("hyper_client", &["2"]),
+fn http_servers_and_clients_make_one_trace() {
+    for (server, client, arguments) in [
+        ("axum_server", "reqwest_client", &[][..]),
+        ("axum_server", "hyper_client", &["1"]),
+        ("axum_server", "hyper_client", &["2"]),
+        ("hyper_server", "hyper_client", &["1"]),
+        ("hyper_server", "hyper_client", &["2"]),
     ] {
         let world = World::new();
-        let (_server, url) = world.serve("axum_server", &[]);
+        let (_server, url) = world.serve(server, &[]);
         let arguments: Vec<_> = [&*url].into_iter().chain(arguments.iter().copied()).collect();
         let finished = world.program(client, &arguments).run().unwrap().expect_success();
         assert_eq!(finished.stdout, "order 7\n");
         let expected =
             "shop: show order\n  shop: GET /orders/{id}\n    orders: GET /orders/{id}\n      orders: load order\n";
-        assert_eq!(world.tree(4), expected, "{client}");
+        assert_eq!(world.tree(4), expected, "{server} {client}");
     }
 }
 
@@ -116,6 +118,14 @@ fn websocket_server_and_client_make_one_trace() {
     let expected = "chat-client: GET\n  chat: GET /chat\n    chat: chat\n  chat-client: chat\n";
     assert!(tree.starts_with(expected), "{tree}");
     assert!(tree.ends_with("chat: chat message\n"), "{tree}");
+}
+
+#[test]
+fn calls_of_ones_own_make_one_trace() {
+    let world = World::new();
+    let finished = world.program("rpc_calls", &[]).run().unwrap().expect_success();
+    assert_eq!(finished.stdout, "Err(Failure(\"OUT_OF_STOCK\"))\n");
+    assert_eq!(world.tree(2), "shop: Orders/Place !\n  shop: Orders/Place !\n");
 }
 
 #[test]
