@@ -1,6 +1,7 @@
 //! What the programs of the bookshop share: where they find each other, and what they say.
 
 pub mod price_service;
+mod text_codec;
 
 use std::error::Error;
 

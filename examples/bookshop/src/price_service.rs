@@ -7,13 +7,13 @@ use std::task::{Context, Poll};
 
 use axum::http::uri::PathAndQuery;
 use axum::http::{Request as HttpRequest, Response as HttpResponse};
-use bytes::{Buf as _, BufMut as _};
 use tonic::body::Body;
 use tonic::client::{Grpc, GrpcService};
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{self, NamedService, UnaryService};
 use tonic::{Request, Response, Status};
 use tower::Service;
+
+use crate::text_codec::Text;
 
 /// Asks for the price of a book.
 ///
@@ -68,47 +68,5 @@ impl UnaryService<String> for Prices {
     fn call(&mut self, request: Request<String>) -> Self::Future {
         let answer = (self.0)(request.get_ref()).map(Response::new);
         Box::pin(async move { answer })
-    }
-}
-
-/// Messages that are text, with nothing around it.
-#[derive(Clone, Copy, Debug)]
-struct Text;
-
-impl Codec for Text {
-    type Encode = String;
-    type Decode = String;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Text {
-    type Item = String;
-    type Error = Status;
-
-    fn encode(&mut self, text: String, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(text.as_bytes());
-        Ok(())
-    }
-}
-
-impl Decoder for Text {
-    type Item = String;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<String>, Status> {
-        let mut text = vec![0; buffer.remaining()];
-        buffer.copy_to_slice(&mut text);
-        String::from_utf8(text)
-            .map(Some)
-            .map_err(|_| Status::invalid_argument("this is no text"))
     }
 }

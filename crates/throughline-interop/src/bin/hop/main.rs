@@ -2,6 +2,8 @@
 
 mod over_grpc;
 mod over_http;
+#[path = "../../../../../examples/bookshop/src/text_codec.rs"]
+mod text_codec;
 
 use std::error::Error;
 use std::io::Write as _;

@@ -8,18 +8,17 @@ use std::task::{Context, Poll};
 
 use axum::http::uri::PathAndQuery;
 use axum::http::{Request as HttpRequest, Response as HttpResponse};
-use bytes::{Buf as _, BufMut as _};
 use throughline_http::{ClientLayer, ServerLayer};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::body::Body;
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{self, NamedService, UnaryService};
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status};
 use tower::{Service, ServiceBuilder};
 
+use crate::text_codec::Text;
 use crate::{Failure, hop};
 
 const METHOD: &str = "/throughline.interop.Hop/Hop";
@@ -82,47 +81,5 @@ impl UnaryService<String> for Answer {
                 .map(Response::new)
                 .map_err(|error| Status::unavailable(error.to_string()))
         })
-    }
-}
-
-/// Messages that are text, with nothing around it.
-#[derive(Clone, Copy)]
-struct Text;
-
-impl Codec for Text {
-    type Encode = String;
-    type Decode = String;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Text {
-    type Item = String;
-    type Error = Status;
-
-    fn encode(&mut self, text: String, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(text.as_bytes());
-        Ok(())
-    }
-}
-
-impl Decoder for Text {
-    type Item = String;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<String>, Status> {
-        let mut text = vec![0; buffer.remaining()];
-        buffer.copy_to_slice(&mut text);
-        String::from_utf8(text)
-            .map(Some)
-            .map_err(|_| Status::invalid_argument("this is no text"))
     }
 }
