@@ -61,8 +61,8 @@ impl ServerLayer {
         self.with(|options| options.trust = trust)
     }
 
-    /// Which requests have a span: those for which `filter` says `true`. Others pass without one, and what they bring goes on to what
-    /// the service calls. Default: all.
+    /// Which requests have a span: those for which `filter` says `true`. Others pass without one. With [`Trust::Trust`] what they bring
+    /// goes on to what the service calls; with [`Trust::Link`] and [`Trust::Ignore`] nothing of it does. Default: all.
     ///
     /// ```
     /// use throughline_http::ServerLayer;
