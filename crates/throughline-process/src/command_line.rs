@@ -129,7 +129,7 @@ impl CommandLine {
     }
 
     /// Runs a phase of the command in a span of its own, a child of the current span: inside [`run`](Self::run), of the command's, so that
-    /// phases are siblings. An `Err` and a panic become its status.
+    /// phases are siblings. Where no span is current it is a child of the command's, too. An `Err` and a panic become its status.
     pub fn phase<R: Outcome>(&self, name: &str, f: impl FnOnce() -> R) -> R {
         let phase = Phase::start(&self.state, name);
         let result = phase.span.in_scope(f);
@@ -246,7 +246,13 @@ struct Phase<'a> {
 
 impl<'a> Phase<'a> {
     fn start(state: &'a State, name: &str) -> Self {
-        let span = Span::builder(name).scope(&crate::SCOPE).start().share();
+        let builder = Span::builder(name).scope(&crate::SCOPE);
+        let builder = match Context::current().span_id() {
+            Some(_) => builder,
+            // Outside of `run`.
+            None => builder.parent(&state.span),
+        };
+        let span = builder.start().share();
         let mut open = state.open();
         open.last_number += 1;
         let number = open.last_number;

@@ -5,7 +5,7 @@ use std::error::Error;
 
 use throughline::{Context, extract, inject, span, testing};
 use throughline_tracing::SpanExt as _;
-use tracing::{Span, info, info_span};
+use tracing::{Level, Span, info, info_span};
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let capture = testing::capture();
     let _tracing = throughline::init("orders"); // flushes when it is dropped
     tracing_subscriber::registry()
-        .with(throughline_tracing::layer())
+        .with(throughline_tracing::layer().events(Level::INFO))
         .with(fmt::layer().map_event_format(throughline_tracing::text_with_ids))
         .init();
     both_worlds();
