@@ -274,8 +274,10 @@ impl State {
         }
     }
 
+    /// Whether what is written is kept. It is not in a forked child that has inherited the span: the parent goes on writing to the same
+    /// memory, so that the child must not even read it.
     #[inline]
     pub fn is_recording(&self) -> bool {
-        self.recorded != fork_number::NEVER
+        self.recorded == fork_number::current()
     }
 }
