@@ -58,6 +58,25 @@ pub(crate) fn enter(owner: usize, id: u64, handle: Handle, is_own: bool) {
     }
 }
 
+/// Notes that a span is entered which changes nothing, if an entry of it is there already: its exit is not to take that one back.
+#[inline]
+pub(crate) fn enter_again(owner: usize, id: u64) {
+    let _ = ENTERED.try_with(|entered| {
+        let Ok(mut entered) = entered.try_borrow_mut() else {
+            return;
+        };
+        let before = entered
+            .iter()
+            .rfind(|frame| frame.id == id && frame.owner == owner)
+            .map(|frame| Frame {
+                context: None,
+                is_own: false,
+                ..*frame
+            });
+        entered.extend(before);
+    });
+}
+
 /// Takes back the youngest entry of a span, wherever it stands.
 #[inline]
 pub(crate) fn exit(owner: usize, id: u64) {

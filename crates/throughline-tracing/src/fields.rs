@@ -15,10 +15,15 @@ use tracing_core::field::Visit;
 pub(crate) struct Fields {
     attributes: Vec<(&'static str, Stored)>,
     bytes: Vec<u8>,
+    /// How many bytes there may be before those are looked for that nobody needs any more; at least `KEPT`.
+    most_bytes: usize,
     message: Option<Range<usize>>,
     error: Option<Box<(&'static str, ErrorText)>>,
     special: Special,
 }
+
+/// More bytes of texts are not kept from one span to the next.
+const KEPT: usize = 16 << 10;
 
 /// How the names of fields begin that have a meaning of their own.
 pub(crate) const SPECIAL: &str = "otel.";
@@ -64,11 +69,10 @@ impl Fields {
     }
 
     pub fn clear(&mut self) {
-        /// More than that is not kept from one span to the next.
-        const KEPT: usize = 16 << 10;
         self.attributes.clear();
         self.bytes.clear();
         self.bytes.shrink_to(KEPT);
+        self.most_bytes = 0;
         self.message = None;
         self.error = None;
         self.special = Special::default();
@@ -103,21 +107,16 @@ impl Fields {
         &self.special
     }
 
-    /// Adds those of another one, which are later.
+    /// Adds those of another one, which are later: of each key the last value stays.
     pub fn extend(&mut self, later: &mut Self) {
-        let mut kept = std::mem::take(&mut later.attributes);
-        for (key, stored) in &kept {
-            match later.value(stored) {
-                Value::Bool(value) => self.push(key, Stored::Bool(value)),
-                Value::I64(value) => self.push(key, Stored::I64(value)),
-                Value::F64(value) => self.push(key, Stored::F64(value)),
-                Value::Str(text) => self.push_text(key, text),
-                Value::Bytes(bytes) => self.push_bytes(key, bytes),
-                _ => {}
+        for (key, stored) in &later.attributes {
+            let stored = self.copied(later, stored);
+            match self.attributes.iter_mut().find(|(known, _)| known == key) {
+                Some((_, value)) => *value = stored,
+                None => self.push(key, stored),
             }
         }
-        kept.clear();
-        later.attributes = kept;
+        later.attributes.clear();
         if let Some(message) = later.message() {
             self.message = Some(self.keep(message.as_bytes()));
         }
@@ -127,6 +126,37 @@ impl Fields {
         self.special.kind = special.kind.or(self.special.kind);
         self.special.status = special.status.or(self.special.status);
         self.special.description = special.description.or(self.special.description.take());
+        if self.bytes.len() > self.most_bytes.max(KEPT) {
+            self.forget_old_texts();
+        }
+    }
+
+    /// A value of another one, as one of its own.
+    fn copied(&mut self, other: &Self, stored: &Stored) -> Stored {
+        match stored {
+            Stored::Bytes(range) => Stored::Bytes(self.keep(&other.bytes[range.clone()])),
+            Stored::Text(range) => Stored::Text(self.keep(&other.bytes[range.clone()])),
+            plain => plain.clone(),
+        }
+    }
+
+    /// Gives back the memory of texts that others have replaced.
+    #[cold]
+    fn forget_old_texts(&mut self) {
+        let mut bytes = Vec::new();
+        let mut moved = |range: &mut Range<usize>| {
+            let start = bytes.len();
+            bytes.extend_from_slice(&self.bytes[range.clone()]);
+            *range = start..bytes.len();
+        };
+        for (_, stored) in &mut self.attributes {
+            if let Stored::Bytes(range) | Stored::Text(range) = stored {
+                moved(range);
+            }
+        }
+        self.message.iter_mut().for_each(moved);
+        self.bytes = bytes;
+        self.most_bytes = 2 * self.bytes.len();
     }
 
     fn value(&self, stored: &Stored) -> Value<'_> {

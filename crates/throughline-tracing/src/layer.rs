@@ -204,8 +204,9 @@ where
         };
         match kept {
             None => stand_in(spans, id, Ids::default()),
-            Some(slot) if spans.table.insert(id, slot) => {}
-            Some(slot) => slot::end(slot),
+            // An id comes back after some thousands of spans.
+            Some(handle) if spans.table.insert(id, handle) => forget_stand_in_of(spans, id),
+            Some(handle) => slot::end(handle),
         }
     }
 
@@ -257,7 +258,7 @@ where
         });
         if stands_in == Ok(true) {
             // It would make current what is current.
-            return;
+            return entered::enter_again(owner, number);
         }
         if let Some(handle) = spans.find(id) {
             return entered::enter(owner, number, handle, true);
@@ -265,7 +266,7 @@ where
         if let Some((handle, _)) = nearest(spans, id, &context) {
             if entered::is_newest_below_another(owner, handle) {
                 // A span that `tracing` knows nothing of is current, and stands nearer than what the registry shows.
-                return;
+                return entered::enter_again(owner, number);
             }
             entered::enter(owner, number, handle, false);
         }
@@ -279,8 +280,8 @@ where
 
     fn on_close(&self, id: Id, _: layer::Context<'_, S>) {
         let id = id.into_u64();
-        if let Some(slot) = self.spans().and_then(|spans| spans.table.remove(id)) {
-            slot::close(id, slot);
+        if let Some(handle) = self.spans().and_then(|spans| spans.table.remove(id)) {
+            slot::close(id, handle);
         }
     }
 }
@@ -293,7 +294,7 @@ impl Layer {
         spans: &Spans,
         attributes: &Attributes<'_>,
         context: &layer::Context<'_, S>,
-    ) -> Option<u32>
+    ) -> Option<Handle>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
@@ -336,14 +337,18 @@ pub(crate) fn see_stand_in(spans: &Spans, id: &Id) {
     });
 }
 
-/// The last one is kept from now on.
-pub(crate) fn forget_stand_in() {
+/// Something is kept of this span from now on.
+#[inline]
+pub(crate) fn forget_stand_in_of(spans: &Spans, id: u64) {
     let _ = STAND_IN.try_with(|last| {
-        last.set(StandIn {
-            owner: 0,
-            id: 0,
-            ..last.get()
-        });
+        let stand_in = last.get();
+        if stand_in.is(spans, id) {
+            last.set(StandIn {
+                owner: 0,
+                id: 0,
+                ..stand_in
+            });
+        }
     });
 }
 

@@ -160,7 +160,7 @@ impl Spans {
 
     #[inline]
     pub fn find(&self, id: &Id) -> Option<Handle> {
-        self.table.find(id.into_u64()).and_then(Handle::of)
+        self.table.find(id.into_u64())
     }
 
     /// The span of this id, if it was made at this callsite.

@@ -100,7 +100,7 @@ fn slot(number: u32) -> Option<&'static Slot> {
 
 /// Keeps a span. `None`: there are too many.
 #[inline]
-pub(crate) fn keep(span: Span, callsite: &Callsite) -> Option<u32> {
+pub(crate) fn keep(span: Span, callsite: &Callsite) -> Option<Handle> {
     let ids = span.ids();
     match ids.has_relay() {
         false => keep_as(span, ids, None, callsite),
@@ -113,7 +113,7 @@ pub(crate) fn keep(span: Span, callsite: &Callsite) -> Option<u32> {
 
 /// Keeps the ids that are current on this thread, which stand for a span that is not recorded.
 #[inline]
-pub(crate) fn keep_current(current: Ids, callsite: &Callsite) -> Option<u32> {
+pub(crate) fn keep_current(current: Ids, callsite: &Callsite) -> Option<Handle> {
     let relay = match current.has_relay() {
         false => None,
         true => seam::relay(&Context::current()).cloned(),
@@ -122,12 +122,12 @@ pub(crate) fn keep_current(current: Ids, callsite: &Callsite) -> Option<u32> {
 }
 
 /// Keeps a span that is in no trace.
-pub(crate) fn keep_nothing(callsite: &Callsite) -> Option<u32> {
+pub(crate) fn keep_nothing(callsite: &Callsite) -> Option<Handle> {
     keep_as(Span::none(), Ids::default(), None, callsite)
 }
 
 #[inline]
-fn keep_as(span: Span, ids: Ids, relay: Option<Arc<Relay>>, callsite: &Callsite) -> Option<u32> {
+fn keep_as(span: Span, ids: Ids, relay: Option<Arc<Relay>>, callsite: &Callsite) -> Option<Handle> {
     let number = take()?;
     let slot = slot(number)?;
     slot.state.store(FRESH, Ordering::Relaxed);
@@ -144,13 +144,16 @@ fn keep_as(span: Span, ids: Ids, relay: Option<Arc<Relay>>, callsite: &Callsite)
     if is_recording {
         slot.span.put(span);
     }
-    Some(number)
+    Some(Handle {
+        slot: number,
+        uses: slot.uses.load(Ordering::Relaxed),
+    })
 }
 
 /// Ends the span of a slot, when it was left last if it has been held open by its children since, and frees the slot.
 #[inline]
-pub(crate) fn end(number: u32) {
-    let Some(slot) = slot(number) else { return };
+pub(crate) fn end(handle: Handle) {
+    let Some(slot) = handle.slot() else { return };
     let bits = slot.bits.load(Ordering::Relaxed);
     // From now on nobody writes to it who has not begun to.
     let uses = slot.uses.load(Ordering::Relaxed).wrapping_add(1);
@@ -163,7 +166,7 @@ pub(crate) fn end(number: u32) {
         slot.clear();
     }
     let left = slot.left_unix_nano.load(Ordering::Relaxed);
-    give(number);
+    give(handle.slot);
     match span {
         Some(span) if left != 0 => span.end_at(UNIX_EPOCH + Duration::from_nanos(left)),
         span => drop(span),
@@ -185,8 +188,8 @@ struct Closed {
 
 /// Ends the span of this id; see [`end`].
 #[inline]
-pub(crate) fn close(id: u64, number: u32) {
-    if let Some(slot) = slot(number) {
+pub(crate) fn close(id: u64, handle: Handle) {
+    if let Some(slot) = handle.slot() {
         let span = Closed {
             id,
             callsite: slot.callsite.load(Ordering::Relaxed),
@@ -194,7 +197,7 @@ pub(crate) fn close(id: u64, number: u32) {
         };
         let _ = CLOSED.try_with(|closed| closed.set(span));
     }
-    end(number);
+    end(handle);
 }
 
 /// The ids of the span that was closed last on this thread, if it had this id and was made at this callsite.
@@ -212,12 +215,6 @@ pub(crate) enum Refused {
 }
 
 impl Handle {
-    #[inline]
-    pub fn of(number: u32) -> Option<Self> {
-        let uses = slot(number)?.uses.load(Ordering::Acquire);
-        Some(Self { slot: number, uses })
-    }
-
     #[inline]
     fn slot(self) -> Option<&'static Slot> {
         let slot = slot(self.slot)?;
@@ -253,7 +250,7 @@ impl Handle {
         // Where there is one there is nobody who could make another from it meanwhile.
         let was_last = slot.handles.load(Ordering::Acquire) == 1 || slot.handles.fetch_sub(1, Ordering::AcqRel) == 1;
         if was_last {
-            end(self.slot);
+            end(self);
         }
         was_last
     }
@@ -284,7 +281,8 @@ impl Handle {
             false => None,
             true => lock(&slot.inner)?.relay.clone(),
         };
-        Some((ids, relay))
+        // It may have ended meanwhile: then these are another's.
+        (slot.uses.load(Ordering::Acquire) == self.uses).then_some((ids, relay))
     }
 
     /// The same, as the parent of a new span.
@@ -453,9 +451,10 @@ impl Slot {
     fn set_ids(&self, ids: Ids, is_recording: bool) {
         // By way of a number: an array that is written in halves and read whole waits for memory.
         let trace_id = u128::from_le_bytes(ids.trace_id());
-        self.trace_id[0].store(trace_id as u64, Ordering::Relaxed);
-        self.trace_id[1].store((trace_id >> 64) as u64, Ordering::Relaxed);
-        self.span_id.store(u64::from_le_bytes(ids.span_id()), Ordering::Relaxed);
+        // Released: who reads one of them sees that the slot is in use anew.
+        self.trace_id[0].store(trace_id as u64, Ordering::Release);
+        self.trace_id[1].store((trace_id >> 64) as u64, Ordering::Release);
+        self.span_id.store(u64::from_le_bytes(ids.span_id()), Ordering::Release);
         let bit = |is_set: bool, bit: u32| if is_set { bit } else { 0 };
         let bits = u32::from(ids.flags())
             | bit(ids.is_remote(), REMOTE)
@@ -468,25 +467,34 @@ impl Slot {
     #[inline(always)]
     fn ids(&self) -> (Ids, bool) {
         let bits = self.bits.load(Ordering::Acquire);
-        let half = |at: usize| u128::from(self.trace_id[at].load(Ordering::Relaxed));
+        let half = |at: usize| u128::from(self.trace_id[at].load(Ordering::Acquire));
         let trace_id = (half(0) | half(1) << 64).to_le_bytes();
-        let ids = Ids::new(trace_id, self.span_id.load(Ordering::Relaxed).to_le_bytes(), bits as u8);
+        let ids = Ids::new(trace_id, self.span_id.load(Ordering::Acquire).to_le_bytes(), bits as u8);
         let ids = if bits & REMOTE != 0 { ids.remote() } else { ids };
         (ids, bits & RELAYS != 0)
     }
 
     #[inline]
     fn see(&self) {
-        if self.state.load(Ordering::Acquire) == SEEN {
-            return;
-        }
-        if self.state.swap(SEEN, Ordering::AcqRel) == WRITING {
-            // The ids are written under the lock: they are whole once it was free.
-            drop(lock(&self.inner));
+        loop {
+            match self.state.load(Ordering::Acquire) {
+                SEEN => return,
+                WRITING => return self.see_what_was_written(),
+                before if self.exchange_state(before, SEEN) => return,
+                _ => {}
+            }
         }
     }
 
+    /// The ids are written under the lock: they are whole once it was free, and nobody may go by `SEEN` before.
+    #[cold]
+    fn see_what_was_written(&self) {
+        let _whole = lock(&self.inner);
+        self.state.store(SEEN, Ordering::Release);
+    }
+
     /// Whether it was in the one state, and is now in the other.
+    #[inline]
     fn exchange_state(&self, from: u8, to: u8) -> bool {
         let exchanged = self
             .state

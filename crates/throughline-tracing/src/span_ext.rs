@@ -9,7 +9,7 @@ use tracing_core::{Dispatch, span::Id};
 
 use crate::callsite::Callsite;
 use crate::fields::Fields;
-use crate::layer::{forget_stand_in, is_stand_in_seen, parent_in, see_stand_in};
+use crate::layer::{forget_stand_in_of, is_stand_in_seen, parent_in, see_stand_in};
 use crate::registries::{self, Spans};
 use crate::settings::Settings;
 use crate::slot::{self, Handle, Refused};
@@ -110,7 +110,7 @@ impl SpanExt for Span {
                 let span = spans::start_held(&Fields::default(), callsite, metadata, parent, spans.settings());
                 match slot::keep(span, callsite) {
                     Some(slot) if spans.table.insert(id.into_u64(), slot) => {
-                        forget_stand_in();
+                        forget_stand_in_of(&spans, id.into_u64());
                         Ok(())
                     }
                     _ => Err(SetParentError::Disabled),

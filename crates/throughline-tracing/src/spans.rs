@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use crate::slot::{self, Change, Handle, Refused};
 
 /// Starts a span and keeps it. `None` where there is nothing to keep: tracing is off and nothing came in, or is suppressed.
-pub(crate) fn start(attributes: &span::Attributes<'_>, parent: ParentRef<'_>, settings: &Settings) -> Option<u32> {
+pub(crate) fn start(attributes: &span::Attributes<'_>, parent: ParentRef<'_>, settings: &Settings) -> Option<Handle> {
     let metadata = attributes.metadata();
     let callsite = Callsite::of(metadata);
     if callsite.names_itself || core::wants_all() {
@@ -27,7 +27,7 @@ pub(crate) fn start(attributes: &span::Attributes<'_>, parent: ParentRef<'_>, se
     if !is_recording && is_held(attributes, parent) {
         Fields::with(
             |fields| attributes.record(&mut Visitor(fields)),
-            |fields| hold(kept, fields),
+            |fields| kept.hold(fields),
         );
     }
     Some(kept)
@@ -40,7 +40,7 @@ fn start_by_its_fields(
     callsite: &'static Callsite,
     parent: ParentRef<'_>,
     settings: &Settings,
-) -> Option<u32> {
+) -> Option<Handle> {
     let metadata = attributes.metadata();
     let is_held = is_held(attributes, parent);
     Fields::with(
@@ -50,7 +50,7 @@ fn start_by_its_fields(
             let is_recording = span.is_recording();
             let kept = keep(span, callsite)?;
             if !is_recording && is_held {
-                hold(kept, fields);
+                kept.hold(fields);
             }
             Some(kept)
         },
@@ -91,14 +91,8 @@ fn is_held(attributes: &span::Attributes<'_>, parent: ParentRef<'_>) -> bool {
     is_root && !attributes.fields().is_empty() && seam::may_record()
 }
 
-fn hold(kept: u32, fields: &mut Fields) {
-    if let Some(handle) = Handle::of(kept) {
-        handle.hold(fields);
-    }
-}
-
 #[inline]
-fn keep(span: Span, callsite: &Callsite) -> Option<u32> {
+fn keep(span: Span, callsite: &Callsite) -> Option<Handle> {
     let ids = span.ids();
     (ids.is_span() || ids.has_relay()).then(|| slot::keep(span, callsite))?
 }

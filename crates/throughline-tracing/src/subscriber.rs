@@ -151,7 +151,7 @@ impl Subscriber {
 
     /// Keeps a span that would do nothing but stand for the current one: its fields are not asked for.
     #[inline]
-    fn stand_in(attributes: &Attributes<'_>) -> Option<u32> {
+    fn stand_in(attributes: &Attributes<'_>) -> Option<Handle> {
         if !attributes.is_contextual() {
             return None;
         }
@@ -163,7 +163,7 @@ impl Subscriber {
         slot::keep_current(current, Callsite::of(attributes.metadata()))
     }
 
-    fn start(&self, attributes: &Attributes<'_>) -> Option<u32> {
+    fn start(&self, attributes: &Attributes<'_>) -> Option<Handle> {
         match attributes.parent() {
             Some(id) => {
                 let parent = handle(id).and_then(Handle::context_for_child).unwrap_or_default();
@@ -208,7 +208,7 @@ impl tracing_core::Subscriber for Subscriber {
                 let callsite = Callsite::of(attributes.metadata());
                 slot::keep_nothing(callsite)
             });
-        let id = kept.and_then(Handle::of).map_or(NOBODY, Handle::id);
+        let id = kept.map_or(NOBODY, Handle::id);
         Id::from_u64(id)
     }
 

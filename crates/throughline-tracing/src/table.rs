@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::locks::lock;
-use crate::slot;
+use crate::slot::{self, Handle};
 
 const BITS: u32 = 12;
 /// In the upper bits of an id a registry counts the uses of one of its own places (`sharded_slab::DefaultConfig`): without them a span
@@ -16,18 +16,19 @@ const FREE: u64 = 0;
 /// An id that a registry cannot reach.
 const BUSY: u64 = u64::MAX;
 
-/// The slots of spans by their ids: a lookup is one load while fewer are open than there are places.
+/// The handles of spans by their ids: a lookup is one load while fewer are open than there are places.
 pub(crate) struct Table {
     places: Box<[Place]>,
     /// Those whose place was taken.
-    crowd: Mutex<HashMap<u64, u32>>,
+    crowd: Mutex<HashMap<u64, Handle>>,
     crowd_len: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Place {
     id: AtomicU64,
-    slot: AtomicU32,
+    /// The handle, by its id: the slot alone may be another span's by the time it is looked at.
+    handle: AtomicU64,
 }
 
 impl Table {
@@ -45,14 +46,14 @@ impl Table {
         self.places.as_ptr() as usize
     }
 
-    /// The slot of a span. Neighbouring ids have places of their own.
+    /// The handle of a span. Neighbouring ids have places of their own.
     #[inline]
-    pub fn find(&self, id: u64) -> Option<u32> {
+    pub fn find(&self, id: u64) -> Option<Handle> {
         let place = self.place(id);
         if place.id.load(Ordering::Acquire) == id {
-            let slot = place.slot.load(Ordering::Acquire);
+            let handle = Handle::from_id(place.handle.load(Ordering::Acquire));
             // Of a span that has closed, the place may have become another's meanwhile.
-            return (place.id.load(Ordering::Relaxed) == id).then_some(slot);
+            return (place.id.load(Ordering::Relaxed) == id).then_some(handle);
         }
         match self.crowd_len.load(Ordering::Acquire) {
             0 => None,
@@ -62,41 +63,41 @@ impl Table {
 
     /// Notes a span. `false`, and nothing is changed, where the id is there already.
     #[inline]
-    pub fn insert(&self, id: u64, slot: u32) -> bool {
+    pub fn insert(&self, id: u64, handle: Handle) -> bool {
         let place = self.place(id);
         let taken = place
             .id
             .compare_exchange(FREE, BUSY, Ordering::AcqRel, Ordering::Relaxed);
         match taken {
             Ok(_) => {
-                place.slot.store(slot, Ordering::Release);
+                place.handle.store(handle.id(), Ordering::Release);
                 place.id.store(id, Ordering::Release);
                 true
             }
-            Err(other) => other != id && self.insert_in_crowd(id, slot),
+            Err(other) => other != id && self.insert_in_crowd(id, handle),
         }
     }
 
     #[cold]
-    fn insert_in_crowd(&self, id: u64, slot: u32) -> bool {
+    fn insert_in_crowd(&self, id: u64, handle: Handle) -> bool {
         let Some(mut crowd) = lock(&self.crowd) else {
             return false;
         };
         if crowd.contains_key(&id) {
             return false;
         }
-        crowd.insert(id, slot);
+        crowd.insert(id, handle);
         self.crowd_len.store(crowd.len(), Ordering::Release);
         true
     }
 
     #[inline]
-    pub fn remove(&self, id: u64) -> Option<u32> {
+    pub fn remove(&self, id: u64) -> Option<Handle> {
         let place = self.place(id);
         if place.id.load(Ordering::Acquire) == id {
-            let slot = place.slot.load(Ordering::Acquire);
+            let handle = Handle::from_id(place.handle.load(Ordering::Acquire));
             place.id.store(FREE, Ordering::Release);
-            return Some(slot);
+            return Some(handle);
         }
         match self.crowd_len.load(Ordering::Acquire) {
             0 => None,
@@ -105,11 +106,11 @@ impl Table {
     }
 
     #[cold]
-    fn remove_from_crowd(&self, id: u64) -> Option<u32> {
+    fn remove_from_crowd(&self, id: u64) -> Option<Handle> {
         let mut crowd = lock(&self.crowd)?;
-        let slot = crowd.remove(&id);
+        let handle = crowd.remove(&id);
         self.crowd_len.store(crowd.len(), Ordering::Release);
-        slot
+        handle
     }
 
     #[inline]
@@ -128,7 +129,7 @@ impl Drop for Table {
             .places
             .iter()
             .filter(|place| place.id.load(Ordering::Acquire) != FREE);
-        let near = near.map(|place| place.slot.load(Ordering::Acquire));
+        let near = near.map(|place| Handle::from_id(place.handle.load(Ordering::Acquire)));
         near.chain(crowd.unwrap_or_default().into_values()).for_each(slot::end);
     }
 }

@@ -74,3 +74,25 @@ fn fields_of_a_span_that_was_entered_are_kept_no_longer() {
         });
     }
 }
+
+#[test]
+fn fields_that_are_recorded_again_and_again_take_no_more_memory() {
+    for (how, dispatch) in subscribers() {
+        let capture = testing::capture();
+        dispatcher::with_default(&dispatch, || {
+            let span = info_span!("span", n = 0, text = field::Empty);
+            let counted = allocation_counter::measure(|| {
+                for n in 0..20_000 {
+                    span.record("n", n).record("text", format_args!("text {n}").to_string());
+                }
+            });
+            assert!(counted.bytes_max < 100_000, "{how}: {}", counted.bytes_max);
+            span.set_parent(extract([("traceparent", SAMPLED)])).expect("it is new");
+        });
+        let span = capture.span("span");
+        let text = span.attribute("text").and_then(|text| text.as_str());
+        assert_eq!(text, Some("text 19999"), "{how}");
+        let n = span.attribute("n").and_then(|n| n.as_i64());
+        assert_eq!((n, span.attributes().count()), (Some(19_999), 2), "{how}");
+    }
+}

@@ -48,6 +48,15 @@ fn parent_of_an_unsampled_child_is_set_or_refused() {
                 );
                 assert_eq!(Span::current().id(), child.id(), "{how}");
             });
+            let child = info_span!("child that is entered twice");
+            let caller = extract([("traceparent", VALID)]).expect("it is valid");
+            caller.in_scope(|| {
+                child.in_scope(|| {
+                    child.in_scope(|| assert_eq!(Context::current(), parent.context(), "{how}"));
+                    assert_eq!(Context::current(), parent.context(), "{how}");
+                });
+                assert_eq!(Context::current(), caller, "{how}");
+            });
             let child = info_span!("another child");
             child.in_scope(|| {
                 let current = Span::current();
