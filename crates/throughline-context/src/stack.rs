@@ -20,6 +20,8 @@ const BOTTOM: u64 = 0;
 /// Scopes inside each other that are noted without an allocation.
 const NEAR: usize = 32;
 
+// The lists below are borrowed by nobody else but where an allocator traces, while one of them grows: then what it enters may be lost,
+// but nothing panics.
 thread_local! {
     static CURRENT: Current = const { Current {
         trace_id: Cell::new([0; 16]),
@@ -223,7 +225,6 @@ pub fn scope<R>(ids: Ids, relay: Option<Arc<Relay>>, f: impl FnOnce() -> R) -> R
 pub fn push(ids: Ids, relay: Option<Arc<Relay>>) -> Token {
     // Where the thread's own memory is gone already, nothing is current.
     let number = PUSHED.try_with(|pushed| {
-        // It is borrowed by nobody else but where an allocator traces.
         let mut pushed = pushed.try_borrow_mut().ok()?;
         pushed.push(Frame::NONE);
         // Filled in its place: a frame that is made elsewhere and moved there takes three times as long.
@@ -440,7 +441,11 @@ impl Frame {
             if current.frame.get() == self.number {
                 return current.return_to(below);
             }
-            let _ = GONE.try_with(|gone| current.note_gone(&mut gone.borrow_mut(), self.number, below));
+            let _ = GONE.try_with(|gone| {
+                if let Ok(mut gone) = gone.try_borrow_mut() {
+                    current.note_gone(&mut gone, self.number, below);
+                }
+            });
         });
     }
 
@@ -453,12 +458,14 @@ impl Frame {
             current.scope.set(self.scope);
             current.depth.set(depth - 1);
             let _ = GONE.try_with(|gone| {
-                let mut gone = gone.borrow_mut();
+                let Ok(mut gone) = gone.try_borrow_mut() else { return };
                 let outside = gone.partition_point(|gone| gone.frame < self.number);
                 gone.truncate(outside);
             });
             let _ = PUSHED.try_with(|pushed| {
-                let mut pushed = pushed.borrow_mut();
+                let Ok(mut pushed) = pushed.try_borrow_mut() else {
+                    return;
+                };
                 let outside = pushed.partition_point(|frame| frame.number < self.number);
                 pushed.truncate(outside);
             });
@@ -489,7 +496,7 @@ impl Current {
     fn return_to(&self, mut below: Below) {
         if self.has_gone.get() {
             let _ = GONE.try_with(|gone| {
-                let mut gone = gone.borrow_mut();
+                let Ok(mut gone) = gone.try_borrow_mut() else { return };
                 // All the others are further below.
                 if gone.last().is_some_and(|last| last.frame == below.frame) {
                     below = gone.pop().expect("there is a last one").below;
@@ -519,7 +526,7 @@ impl Current {
 #[cold]
 fn push_deep(depth: usize, scope: u64) {
     let _ = DEEP.try_with(|deep| {
-        let mut deep = deep.borrow_mut();
+        let Ok(mut deep) = deep.try_borrow_mut() else { return };
         // What ended since is still there.
         deep.truncate(depth - NEAR);
         deep.push(scope);
