@@ -81,3 +81,7 @@ pub fn install() {
     global::set_tracer_provider(TracerProvider::new());
     global::set_text_map_propagator(Propagator::new());
 }
+
+/// Held by tests that record or fork: a child has none of the threads that may hold a lock.
+#[cfg(test)]
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());

@@ -81,6 +81,7 @@ mod tests {
 
     #[test]
     fn tracers_are_given_out_in_a_child_whose_parent_held_the_lock() {
+        let _alone = crate::ALONE.lock();
         let _capture = throughline::testing::capture();
         let spool = Spool::new().expect("a private directory");
         let result = spool.home().join("result");

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use opentelemetry::KeyValue;
@@ -10,7 +10,7 @@ use opentelemetry::trace::{self, SpanContext, Status, TraceContextExt};
 use throughline::seam;
 
 use crate::context::to_throughline;
-use crate::reachable::{self, Shared};
+use crate::reachable::{self, Kept};
 use crate::value::{with_attributes, with_value};
 
 /// A span of Throughline behind the API's trait; made by a [`Tracer`](crate::Tracer). It ends when it is dropped, or by
@@ -30,7 +30,7 @@ enum Place {
     /// Here alone.
     Own(throughline::Span),
     /// Also where native code looks for the current one.
-    Shared(Shared),
+    Shared(Kept),
 }
 
 impl Span {
@@ -45,25 +45,23 @@ impl Span {
     fn with(&mut self, f: impl FnOnce(&mut throughline::Span)) {
         match self.place.get_mut().unwrap_or_else(PoisonError::into_inner) {
             Place::Own(span) => f(span),
-            Place::Shared(span) => {
-                if let Some(mut span) = seam::lock(span) {
-                    f(&mut span);
-                }
+            Place::Shared(kept) => {
+                kept.with(f);
             }
         }
     }
 
-    /// Lets native code reach the span. In a forked child that cannot have the lock, it does not.
+    /// Lets native code reach the span, if there is a place for that.
     fn share(&self) {
         let Some(mut place) = seam::lock(&self.place) else {
             return;
         };
         let Place::Own(span) = &mut *place else { return };
-        if span.is_recording() {
-            let span = mem::replace(span, throughline::Span::none());
-            let shared = Arc::new(Mutex::new(span));
-            reachable::insert(self.context.span_id(), shared.clone());
-            *place = Place::Shared(shared);
+        if !span.is_recording() {
+            return;
+        }
+        if let Some(kept) = reachable::keep(self.context.span_id(), span) {
+            *place = Place::Shared(kept);
         }
     }
 
@@ -71,11 +69,7 @@ impl Span {
         let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner);
         match mem::replace(place, Place::Own(throughline::Span::none())) {
             Place::Own(span) => span,
-            Place::Shared(shared) => {
-                reachable::remove(self.context.span_id());
-                let span = seam::lock(&shared).map(|mut span| mem::replace(&mut *span, throughline::Span::none()));
-                span.unwrap_or_else(throughline::Span::none)
-            }
+            Place::Shared(kept) => kept.take().unwrap_or_else(throughline::Span::none),
         }
     }
 }
@@ -118,7 +112,7 @@ impl trace::Span for Span {
     fn is_recording(&self) -> bool {
         match seam::lock(&self.place).as_deref() {
             Some(Place::Own(span)) => span.is_recording(),
-            Some(Place::Shared(span)) => seam::lock(span).is_some_and(|span| span.is_recording()),
+            Some(Place::Shared(kept)) => kept.with(|span| span.is_recording()).unwrap_or(false),
             None => false,
         }
     }
