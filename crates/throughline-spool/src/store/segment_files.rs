@@ -1,6 +1,7 @@
 //! The files that hold segments: made ahead of need, smaller or not at all on a full disk, removed when they are free.
 
 use std::io;
+use std::iter::successors;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -97,8 +98,11 @@ impl Store {
         // Whole units: a file ends where a segment does.
         let wanted = wanted.min(room).max(needed).next_multiple_of(UNIT);
         let mut last = None;
-        // A disk that is nearly full may have room for a smaller one.
-        for len in [wanted, needed.max(UNIT).next_multiple_of(FIRST_CHUNK).min(wanted)] {
+        // A disk that is nearly full, or a limit for the size of a file, may allow a smaller one. Not at once the smallest: each is open for as
+        // long as it is there, and the host has so many descriptors.
+        let smallest = needed.max(UNIT).next_multiple_of(FIRST_CHUNK).min(wanted);
+        let smaller = |len: &usize| (*len > smallest).then(|| (len / 4).next_multiple_of(UNIT).max(smallest));
+        for len in successors(Some(wanted), smaller) {
             let number = self.chunks.fetch_add(1, Ordering::Relaxed);
             let path = directory.join(segments_name(number));
             let made = match Chunk::create(&*self.files, &path, number, len, self.tier()) {

@@ -164,6 +164,21 @@ fn short_files_of_a_full_disk_make_way_for_a_long_batch() {
     assert!(store.file_bytes() <= 256 << 10);
 }
 
+/// Each file is open for as long as it is there: many small ones would take the host's descriptors.
+#[test]
+fn file_of_a_nearly_full_disk_is_as_large_as_there_is_room() {
+    let files = disk();
+    let store = store(&files, settings(1, 64 * MIB, MIB));
+    while store.file_bytes() < 8 * MIB {
+        assert!(store.grow(0), "there is room");
+    }
+    let before = store.file_bytes();
+    files.set_capacity(files.used() + MIB + (128 << 10));
+    assert!(store.grow(0));
+    let grown = store.file_bytes() - before;
+    assert!((256 << 10..=MIB).contains(&grown), "{grown}");
+}
+
 /// The thread that took a lease ends without a span, or ends none of the source that it had begun one of.
 #[test]
 fn segment_without_records_becomes_history() {
