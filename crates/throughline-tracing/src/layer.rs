@@ -243,10 +243,11 @@ where
     fn on_enter(&self, id: &Id, context: layer::Context<'_, S>) {
         let Some(spans) = self.spans() else { return };
         let (owner, number) = (spans.table.key(), id.into_u64());
+        // Whether the span for which it stands is current, if it stands for one.
         let stands_in = STAND_IN.try_with(|last| {
             let stand_in = last.get();
             if !stand_in.is(spans, number) {
-                return false;
+                return None;
             }
             if !stand_in.is_seen {
                 last.set(StandIn {
@@ -254,9 +255,10 @@ where
                     ..stand_in
                 });
             }
-            throughline_context::ids().span_id() == stand_in.span_id
+            Some(throughline_context::ids().span_id() == stand_in.span_id)
         });
-        if stands_in == Ok(true) {
+        let stands_in = stands_in.ok().flatten();
+        if stands_in == Some(true) {
             // It would make current what is current.
             return entered::enter_again(owner, number);
         }
@@ -264,7 +266,7 @@ where
             return entered::enter(owner, number, handle, true);
         }
         if let Some((handle, _)) = nearest(spans, id, &context) {
-            if entered::is_newest_below_another(owner, handle) {
+            if stands_in.is_none() && entered::is_newest_below_another(owner, handle) {
                 // A span that `tracing` knows nothing of is current, and stands nearer than what the registry shows.
                 return entered::enter_again(owner, number);
             }
